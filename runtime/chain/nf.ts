@@ -1,0 +1,91 @@
+/**
+ * What a network function is. A folder `nfs/<type>/` whose index.ts exports `nf` of type {@link NfModule}; it is found by its
+ * name, nothing is registered.
+ *
+ * Processing has three parts, so that placement never changes bytes:
+ *   prepare   in arrival order, owns state (sequence numbers, IVs, which SA). May reject early by writing the outcome.
+ *   transform a pure function of packet bytes, the packet's params and read-only tables. A GPU device replaces only this.
+ *   finish    in arrival order: decides replayed, bad-icv..., moves windows, writes outcomes.
+ * `process` is the three in a row for CPU placement, and may fuse them as long as bytes and outcomes stay the same.
+ *
+ * An outcome that is an error leaves packet bytes and metadata untouched. The gate has validated every length: an NF reads
+ * unchecked within [l3, l3end).
+ */
+import type { z } from "zod";
+import type { Arena } from "../packet/arena.js";
+import type { Batch } from "../packet/batch.js";
+
+/** An outcome with no flag set follows the NF's own policy row where no row names it. */
+export interface OutcomeSpec {
+  readonly name: string;
+  /** Drops with this outcome as the reason unless a policy row names `nf.outcome`. */
+  readonly drops?: boolean;
+  /** Drops always; no policy row can lift it (a rule whose action is drop). */
+  readonly alwaysDrops?: boolean;
+  /** The packet was decapsulated: it passes gate and classifier again before the policy is asked. */
+  readonly reparse?: boolean;
+}
+
+/** What an NF may know of its surroundings while it loads. */
+export interface LoadContext {
+  /** Name of the NF in the chain, for messages. */
+  readonly name: string;
+  /** Where in the chain file its configuration stands, e.g. `chain.json: nfs.ipsec.config`. */
+  readonly where: string;
+  /** Resolves a path relative to the chain file. */
+  resolve(path: string): string;
+  /** Names of all ports; the index is the port number in `portIn` and `portOut`. */
+  readonly ports: readonly string[];
+  /** Indices of ports that transmit. */
+  readonly txPorts: readonly number[];
+  /** Largest IP packet in bytes each port takes (layer 3, as interfaces count it), by port index. */
+  readonly mtu: readonly number[];
+  /** One line on stderr: what was skipped, what falls back, with the remedy. */
+  warn(line: string): void;
+}
+
+export interface CreateContext {
+  readonly name: string;
+  readonly arena: Arena;
+  /** `--seed`: everything random becomes a function of it. Undefined in production: CSPRNG only. */
+  readonly seed: number | undefined;
+  /** Run without native libraries, for comparison; else the NF probes and falls back by itself. */
+  readonly portable: boolean;
+  warn(line: string): void;
+}
+
+/** An NF at work in the thread that owns it. */
+export interface Nf {
+  /** CPU placement: from bytes to outcomes. */
+  process(batch: Batch): void;
+  /** Which implementation `process` uses, for results and doctor: "hyperscan 5.4.0", "aho-corasick", "ipsec-mb 1.3.0"... */
+  readonly engine: string;
+  /** More keys for the NF's entry in the result, e.g. `{"rules":{"loaded":1,"skipped":0}}`. Plain JSON. */
+  stats?(): Record<string, unknown>;
+  /** Writes out what is buffered (alerts). */
+  flush?(): void;
+  /** Flushes and releases native memory. Called once, after the last batch. */
+  close?(): void;
+  /** nids: (pcap_cnt, signature_id) pairs so far, for alerts_digest; kept only when `keepAlerts` was called before. */
+  keepAlerts?(): void;
+  alerts?(): ReadonlyArray<readonly [number, number]>;
+}
+
+export interface NfModule<Config = unknown, Loaded = unknown> {
+  readonly type: string;
+  /** The index in this list is the outcome code. At most 32. */
+  readonly outcomes: readonly OutcomeSpec[];
+  /** Schema of `config`, strict; its errors are reported with the key. */
+  readonly schema: z.ZodType<Config>;
+  /** True where a GPU device may take its transform over. */
+  readonly gpu: boolean;
+  /** Files an NF writes (alerts), so that `check` and `run` can refuse two NFs on one file. */
+  outputs?(config: Config): readonly string[];
+  /**
+   * Control plane: reads and validates files; throws ConfigError with file and line. The result is posted to the worker, so it is
+   * structured-clonable; big tables are typed arrays over SharedArrayBuffer, which are shared and not copied.
+   */
+  load(config: Config, context: LoadContext): Loaded | Promise<Loaded>;
+  /** Data plane: in the thread that will call it. */
+  create(loaded: Loaded, context: CreateContext): Nf;
+}

@@ -1,0 +1,62 @@
+/**
+ * Shared memory that native libraries, NIC rings and every worker see at one address.
+ *
+ * A Buffer known to native code only by its address can be garbage-collected under it, so everything native code touches
+ * lives in anonymous mappings made here, never in Node buffers.
+ */
+import koffi from "koffi";
+import { RunError } from "../errors.js";
+
+/** A mapping by address: plain numbers, so that it can be posted to workers, which attach with {@link attachRegion}. */
+export interface RegionHandle {
+  /** Virtual address of the first byte (below 2^47, hence exact as a number). */
+  readonly address: number;
+  /** Length in bytes. */
+  readonly size: number;
+  /** True where 2 MiB huge pages back it. */
+  readonly hugePages: boolean;
+}
+
+export interface Region extends RegionHandle {
+  readonly buffer: ArrayBuffer;
+}
+
+const PROT_READ_WRITE = 0x3;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
+const MAP_HUGETLB = 0x40000;
+const MADV_HUGEPAGE = 14;
+const HUGE_PAGE = 2 * 1024 * 1024;
+
+const libc = koffi.load("libc.so.6");
+const mmap = libc.func("void *mmap(void *addr, size_t length, int prot, int flags, int fd, long offset)");
+const munmap = libc.func("int munmap(void *addr, size_t length)");
+const madvise = libc.func("int madvise(void *addr, size_t length, int advice)");
+
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+
+/** Maps at least `bytes` of zeroed memory: reserved huge pages when there are any, else transparent ones where they pay. */
+export function mapRegion(bytes: number): Region {
+  const size = Math.ceil(bytes / HUGE_PAGE) * HUGE_PAGE;
+  let hugePages = true;
+  let address = mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS | MAP_HUGETLB, -1, 0) as bigint;
+  if (address === MAP_FAILED) {
+    hugePages = false;
+    address = mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as bigint;
+    if (address === MAP_FAILED) {
+      throw new RunError("arena", `cannot map ${size} bytes of memory`, "free memory or use fewer slots");
+    }
+    madvise(address, size, MADV_HUGEPAGE);
+  }
+  return attachRegion({ address: Number(address), size, hugePages });
+}
+
+/** Views a mapping another thread of this process made. */
+export function attachRegion(handle: RegionHandle): Region {
+  const buffer = koffi.view(BigInt(handle.address), handle.size) as ArrayBuffer;
+  return { address: handle.address, size: handle.size, hugePages: handle.hugePages, buffer };
+}
+
+/** Unmaps. No view of the region may be touched afterwards, in any thread. */
+export function unmapRegion(region: RegionHandle): void {
+  munmap(BigInt(region.address), region.size);
+}
