@@ -66,10 +66,18 @@ export class Gate {
     const at = (slot << SLOT_SHIFT) + l3;
     const w = at >> 1;
     let sum =
-      u16[w]! + u16[w + 1]! + u16[w + 2]! + u16[w + 3]! + u16[w + 4]! +
-      u16[w + 5]! + u16[w + 6]! + u16[w + 7]! + u16[w + 8]! + u16[w + 9]!;
+      u16[w]! +
+      u16[w + 1]! +
+      u16[w + 2]! +
+      u16[w + 3]! +
+      u16[w + 4]! +
+      u16[w + 5]! +
+      u16[w + 6]! +
+      u16[w + 7]! +
+      u16[w + 8]! +
+      u16[w + 9]!;
     sum = (sum & 0xffff) + (sum >>> 16);
-    if (((sum & 0xffff) + (sum >>> 16)) !== 0xffff) {
+    if ((sum & 0xffff) + (sum >>> 16) !== 0xffff) {
       // A header that lies about its length is reported as that, whatever its checksum.
       return this.lengthsOfIpv4(slot, l3) === PASS ? BAD_CHECKSUM : BAD_LENGTH;
     }
@@ -145,7 +153,8 @@ export class Gate {
     const base = slot << SLOT_SHIFT;
     const frameEnd = off[slot]! + len[slot]!;
     if (l3 + IPV6.BYTES > frameEnd || u8[base + l3]! >> 4 !== 6) return BAD_LENGTH;
-    const end = l3 + IPV6.BYTES + ((u8[base + l3 + IPV6.PAYLOAD_LENGTH]! << 8) | u8[base + l3 + IPV6.PAYLOAD_LENGTH + 1]!);
+    const end =
+      l3 + IPV6.BYTES + ((u8[base + l3 + IPV6.PAYLOAD_LENGTH]! << 8) | u8[base + l3 + IPV6.PAYLOAD_LENGTH + 1]!);
     if (end > frameEnd) return BAD_LENGTH;
 
     // RFC 8200 section 4: the chain of extension headers, each of which must fit.
@@ -162,8 +171,11 @@ export class Gate {
         at += 8;
         if ((fragment & IPV4.OFFSET_MASK) !== 0) break;
       } else if (
-        next === IPPROTO.HOPOPTS || next === IPPROTO.ROUTING || next === IPPROTO.DSTOPTS ||
-        next === IPPROTO.MOBILITY || next === IPPROTO.AH
+        next === IPPROTO.HOPOPTS ||
+        next === IPPROTO.ROUTING ||
+        next === IPPROTO.DSTOPTS ||
+        next === IPPROTO.MOBILITY ||
+        next === IPPROTO.AH
       ) {
         if (at + 8 > end) return BAD_LENGTH;
         // AH counts 4-byte units minus 2 (RFC 4302 section 2.2), the others 8-byte units minus 1.
@@ -183,7 +195,14 @@ export class Gate {
    * @param fragment as in the IPv4 header: MF bit and offset in units of 8 bytes; 0x4000 (DF) is ignored
    */
   private layer4(
-    slot: number, flagsIn: number, vlanId: number, l3: number, l4: number, end: number, proto: number, fragment: number,
+    slot: number,
+    flagsIn: number,
+    vlanId: number,
+    l3: number,
+    l4: number,
+    end: number,
+    proto: number,
+    fragment: number,
   ): number {
     const { arena } = this;
     const { u8 } = arena;

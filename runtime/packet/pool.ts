@@ -24,7 +24,7 @@ export class SlotPool {
 
   /** Takes up to `max` slots into `out`; returns how many. */
   take(out: Uint32Array, max: number): number {
-    const count = max < this.count ? max : this.count;
+    const count = Math.min(max, this.count);
     let top = this.count;
     for (let i = 0; i < count; i++) out[i] = this.free[--top]!;
     this.count = top;

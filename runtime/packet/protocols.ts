@@ -2,7 +2,14 @@
 
 /** IEEE 802.3 */
 export const ETHERNET = { DST: 0, SRC: 6, TYPE: 12, BYTES: 14 } as const;
-export const ETHERTYPE = { IPV4: 0x0800, IPV6: 0x86dd, ARP: 0x0806, VLAN: 0x8100, QINQ: 0x88a8, QINQ_OLD: 0x9100 } as const;
+export const ETHERTYPE = {
+  IPV4: 0x0800,
+  IPV6: 0x86dd,
+  ARP: 0x0806,
+  VLAN: 0x8100,
+  QINQ: 0x88a8,
+  QINQ_OLD: 0x9100,
+} as const;
 /** IEEE 802.1Q */
 export const VLAN_TAG_BYTES = 4;
 
@@ -49,5 +56,14 @@ export const IPPROTO = {
 /** RFC 768 */
 export const UDP = { SPORT: 0, DPORT: 2, LENGTH: 4, CHECKSUM: 6, BYTES: 8 } as const;
 /** RFC 9293 section 3.1 */
-export const TCP = { SPORT: 0, DPORT: 2, SEQ: 4, ACK: 8, DATA_OFFSET: 12, FLAGS: 13, CHECKSUM: 16, MIN_BYTES: 20 } as const;
+export const TCP = {
+  SPORT: 0,
+  DPORT: 2,
+  SEQ: 4,
+  ACK: 8,
+  DATA_OFFSET: 12,
+  FLAGS: 13,
+  CHECKSUM: 16,
+  MIN_BYTES: 20,
+} as const;
 export const TCP_FLAG = { FIN: 1, SYN: 2, RST: 4, PSH: 8, ACK: 16, URG: 32, ECE: 64, CWR: 128 } as const;

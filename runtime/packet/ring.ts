@@ -71,7 +71,7 @@ export class RingConsumer extends RingEnd {
       available = (this.tail - this.head) >>> 0;
       if (available === 0) return 0;
     }
-    const count = available < max ? available : max;
+    const count = Math.min(available, max);
     const { words, mask, head } = this;
     for (let i = 0; i < count; i++) out[at + i] = words[DATA + ((head + i) & mask)]!;
     this.head = (head + count) >>> 0;

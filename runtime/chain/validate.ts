@@ -1,0 +1,56 @@
+import { z } from "zod";
+import { ConfigError } from "../errors.js";
+
+/**
+ * Parses `value` by `schema`.
+ * @param where file and key the value stands at, e.g. `chain.json: nfs.ipsec.config`
+ * @throws ConfigError naming every bad key, what was found, what was expected, and the keys that exist
+ */
+export function validate<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const lines = result.error.issues.map((issue) => describe(issue, schema, value));
+  throw new ConfigError(where, lines.join("\n  "));
+}
+
+function describe(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): string {
+  const key = keyPath(issue.path);
+  if (issue.code === "unrecognized_keys") {
+    const good = keysAt(schema, issue.path);
+    const list = good.length > 0 ? `; known keys: ${good.join(", ")}` : "";
+    return `${key === "" ? "" : `${key}: `}unknown key ${issue.keys.map((k) => JSON.stringify(k)).join(", ")}${list}`;
+  }
+  const found = JSON.stringify(valueAt(value, issue.path));
+  const text = found === undefined ? "nothing" : found.length > 80 ? `${found.slice(0, 77)}...` : found;
+  return `${key === "" ? "" : `${key}: `}${issue.message} (found ${text})`;
+}
+
+function keyPath(path: readonly PropertyKey[]): string {
+  return path.map((p, i) => (typeof p === "number" ? `[${p}]` : `${i > 0 ? "." : ""}${String(p)}`)).join("");
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let at = value;
+  for (const part of path) {
+    if (at === null || typeof at !== "object") return undefined;
+    at = (at as Record<PropertyKey, unknown>)[part];
+  }
+  return at;
+}
+
+/** The keys an object schema knows at `path`, through records, arrays and optional wrappers; [] where that cannot be told. */
+function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let at: unknown = schema;
+  for (const part of [...path, undefined]) {
+    for (;;) {
+      if (at instanceof z.ZodOptional || at instanceof z.ZodDefault || at instanceof z.ZodNullable) at = at.unwrap();
+      else break;
+    }
+    if (part === undefined) break;
+    if (at instanceof z.ZodObject) at = at.shape[String(part)];
+    else if (at instanceof z.ZodRecord) at = at.valueType;
+    else if (at instanceof z.ZodArray) at = at.element;
+    else return [];
+  }
+  return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
+}
