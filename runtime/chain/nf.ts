@@ -79,6 +79,10 @@ export interface NfModule<Config = unknown, Loaded = unknown> {
   readonly schema: z.ZodType<Config>;
   /** True where a GPU device may take its transform over. */
   readonly gpu: boolean;
+  /** Outcomes this configuration can produce (ipsec without inbound SAs never opens); all of them where absent. */
+  possible?(loaded: Loaded): readonly string[];
+  /** Indices of ports this configuration sends packets to (a router's routes): a file port used so is an output. */
+  egressPorts?(loaded: Loaded): readonly number[];
   /** Files an NF writes (alerts), so that `check` and `run` can refuse two NFs on one file. */
   outputs?(config: Config): readonly string[];
   /**

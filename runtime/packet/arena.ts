@@ -124,6 +124,8 @@ export class Arena {
   readonly portOut: Uint8Array;
   /** Outcome code of the NF that had the packet last. */
   readonly outcome: Uint8Array;
+  /** NFs the packet has been through; kept only under a cyclic policy. */
+  readonly visits: Uint8Array;
   /** Bytes on the wire as the capture recorded them. */
   readonly wireLen: Uint32Array;
   /** Capture timestamp: seconds since the epoch, and nanoseconds. */
@@ -171,6 +173,7 @@ export class Arena {
     this.portIn = u8();
     this.portOut = u8();
     this.outcome = u8();
+    this.visits = u8();
     this.wireLen = u32();
     this.tsSec = u32();
     this.tsNsec = u32();

@@ -63,6 +63,11 @@ export class RingConsumer extends RingEnd {
   private tail = 0;
   private head = 0;
 
+  /** True when an entry is waiting. */
+  get pending(): boolean {
+    return ((Atomics.load(this.atomic, TAIL) - this.head) | 0) !== 0;
+  }
+
   /** Moves up to `max` entries into `out` from index `at`; returns how many. */
   pop(out: Uint32Array, at: number, max: number): number {
     let available = (this.tail - this.head) >>> 0;
