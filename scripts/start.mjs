@@ -1,0 +1,28 @@
+// `npm start`: the set-up, then the bundled example. examples/start.json lists the program's command lines:
+//   { "steps": [{ "say": "what this shows", "run": ["run", "examples/NAME.json"] }] }
+// Arguments after `npm start --` are added to the last one.
+import "./node-version.mjs";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const { runNode } = await import("./run-node.mjs");
+const { root, say, setUp } = await import("./set-up.mjs");
+
+if (!setUp("run")) process.exit(1);
+
+const file = "examples/start.json";
+let steps;
+try {
+  steps = JSON.parse(readFileSync(join(root, file), "utf8")).steps;
+} catch (error) {
+  say(`${file}: cannot be read: ${error.message}\n  remedy: git checkout -- ${file}`);
+  process.exit(2);
+}
+
+const program = join(root, "dist", "runtime", "cli", "main.js");
+for (const [index, step] of steps.entries()) {
+  const args = index === steps.length - 1 ? [...step.run, ...process.argv.slice(2)] : step.run;
+  console.error(`\n${step.say}\n$ npm run -s wingbeat -- ${args.join(" ")}`);
+  const code = await runNode([program, ...args], root);
+  if (code !== 0) process.exit(code);
+}

@@ -1,0 +1,107 @@
+/** What the router's tests share: random numbers from a printed seed, contexts, files, frames. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { type LoadedRouter, nf, type RouterConfig } from "../nfs/router/index.js";
+import type { LoadContext } from "../runtime/chain/nf.js";
+
+/** Random integers in [0, limit): mulberry32. */
+export type Random = (limit: number) => number;
+
+export function random(seed: number): Random {
+  let state = seed >>> 0;
+  return (limit) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * limit);
+  };
+}
+
+/** A seed that differs on every run, or the one to run again: WINGBEAT_TEST_SEED. */
+export const SEED = Number(process.env.WINGBEAT_TEST_SEED ?? Date.now() % 2 ** 31);
+
+const directory = mkdtempSync(join(tmpdir(), "wingbeat-router-"));
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+let files = 0;
+
+/** Writes a route file and returns its name. */
+export function routeFile(text: string | Buffer, gzip = false): string {
+  const file = join(directory, `routes-${files++}.txt${gzip ? ".gz" : ""}`);
+  writeFileSync(file, gzip ? gzipSync(text) : text);
+  return file;
+}
+
+/** Chain ports in, lan, wan, of which lan and wan transmit. */
+export function contextWith(warnings: string[], overrides: Partial<LoadContext> = {}): LoadContext {
+  return {
+    name: "router",
+    where: "chain.json: nfs.router.config",
+    resolve: (path) => path,
+    ports: ["in", "lan", "wan"],
+    txPorts: [1, 2],
+    mtu: [1500, 1500, 1500],
+    warn: (line) => warnings.push(line),
+    ...overrides,
+  };
+}
+
+export async function load(
+  config: RouterConfig,
+  warnings: string[] = [],
+  overrides: Partial<LoadContext> = {},
+): Promise<LoadedRouter> {
+  return nf.load(nf.schema.parse(config), contextWith(warnings, overrides));
+}
+
+export interface FrameOptions {
+  readonly destination: number;
+  readonly ttl: number;
+  /** 802.1Q tags. */
+  readonly tags: number;
+  /** 32-bit words of IPv4 options (NOPs). */
+  readonly options: number;
+  readonly payload: number;
+  /** Bytes of Ethernet padding behind the packet. */
+  readonly padding: number;
+  readonly kind: "ipv4" | "ipv6" | "arp";
+}
+
+/** An Ethernet frame the gate lets pass; bytes that do not matter are random. */
+export function frameOf(next: Random, options: FrameOptions): Uint8Array {
+  const { kind, tags } = options;
+  const l3 = 14 + 4 * tags;
+  const header = kind === "ipv4" ? 20 + 4 * options.options : kind === "ipv6" ? 40 : 28;
+  const frame = Uint8Array.from({ length: l3 + header + options.payload + options.padding }, () => next(256));
+  const view = new DataView(frame.buffer);
+  for (let tag = 0; tag < tags; tag++) view.setUint16(12 + 4 * tag, tag === 0 && tags > 1 ? 0x88a8 : 0x8100);
+  view.setUint16(l3 - 2, { ipv4: 0x0800, ipv6: 0x86dd, arp: 0x0806 }[kind]);
+  if (kind === "ipv6") {
+    frame[l3] = 0x60;
+    view.setUint16(l3 + 4, options.payload);
+    frame[l3 + 6] = 59; // no next header
+  } else if (kind === "ipv4") {
+    frame[l3] = 0x45 + options.options;
+    view.setUint16(l3 + 2, header + options.payload);
+    view.setUint16(l3 + 6, 0x4000);
+    frame[l3 + 8] = options.ttl;
+    frame[l3 + 9] = 253; // for experiments, RFC 3692: no L4 header to be validated
+    view.setUint32(l3 + 16, options.destination);
+    frame.fill(1, l3 + 20, l3 + header);
+    writeChecksum(view, l3, header);
+  }
+  return frame;
+}
+
+export function writeChecksum(view: DataView, l3: number, header: number): void {
+  view.setUint16(l3 + 10, 0);
+  let sum = 0;
+  for (let i = 0; i < header; i += 2) sum += view.getUint16(l3 + i);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  view.setUint16(l3 + 10, ~sum & 0xffff);
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
