@@ -22,6 +22,8 @@ export class Egress {
   private readonly lanes: readonly Lane[];
   private readonly onlyPort: number;
   private readonly mtu: Float64Array;
+  /** Files take what a slot holds: only where some port has a limit is any packet measured. */
+  private readonly limited: boolean;
 
   constructor(
     plan: Pick<Plan, "ports">,
@@ -37,12 +39,13 @@ export class Egress {
     const senders = ports.flatMap((port, i) => (port === undefined ? [] : [i]));
     this.onlyPort = senders.length === 1 ? senders[0]! : NO_PORT;
     this.mtu = Float64Array.from(plan.ports, (p) => p.mtu ?? Number.POSITIVE_INFINITY);
+    this.limited = plan.ports.some((p) => p.mtu !== undefined);
   }
 
   /** Ends the packets slots[0, count), in this order. The slots are free afterwards; the caller returns them. */
   release(slots: Uint32Array, count: number, now: number): void {
     const { next, portOut, len, rxNs } = this.arena;
-    const { counters, layout, onlyPort, lanes, latency } = this;
+    const { counters, layout, onlyPort, lanes, latency, limited } = this;
     let sent = 0;
     let stamp = 0;
     let stamped = 0;
@@ -62,7 +65,7 @@ export class Egress {
       if (target >= TARGET.EGRESS_PORT) port = target - TARGET.EGRESS_PORT;
       else if (portOut[slot] !== NO_PORT) port = portOut[slot]!;
       const lane = lanes[port];
-      if (lane === undefined || !this.fits(slot, port)) {
+      if (lane === undefined || (limited && !this.fits(slot, port))) {
         const at = layout.drop + (lane === undefined ? DROP.NO_PORT : DROP.EGRESS_TOO_BIG);
         counters[at] = counters[at]! + 1;
         continue;
