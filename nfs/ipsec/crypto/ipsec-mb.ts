@@ -1,0 +1,358 @@
+/**
+ * The back end on intel-ipsec-mb (libIPSec_MB.so.1, version 1.3): bursts of jobs that the library spreads over SIMD lanes.
+ *
+ * Jobs are built here, in memory of our own: a burst for the cipher and one for the hash over the same jobs. Structure layouts are those of
+ * version 1.3; the version is checked and a known answer computed before the first packet.
+ */
+import koffi from "koffi";
+import { RunError } from "../../../runtime/errors.js";
+import { type Arena, PARAM_WORDS, SLOT_SIZE } from "../../../runtime/packet/arena.js";
+import { mapRegion, type Region, unmapRegion } from "../../../runtime/packet/memory.js";
+import { ESP, KEYS, OP, PARAM } from "../layout.js";
+import { SCHEDULE_WORDS } from "./aes.js";
+import type { EspCrypto } from "./esp-crypto.js";
+import { STATE_WORDS } from "./sha1.js";
+
+const VERSION = /^v?1\.3\.\d/;
+
+/** Byte offsets of function pointers in IMB_MGR. */
+const CIPHER_BURST = 992;
+const HASH_BURST = 1008;
+const MANAGER_BYTES = 1016;
+
+/** IMB_JOB: 200 bytes. Offsets in u32 words. */
+const JOB_WORDS = 50;
+const JOB = {
+  ENC_KEYS: 0,
+  DEC_KEYS: 2,
+  KEY_BYTES: 4,
+  SRC: 6,
+  DST: 8,
+  CIPHER_OFFSET: 10,
+  CIPHER_BYTES: 12,
+  HASH_OFFSET: 14,
+  HASH_BYTES: 16,
+  IV: 18,
+  IV_BYTES: 20,
+  TAG: 22,
+  TAG_BYTES: 24,
+  INNER: 26,
+  OUTER: 28,
+  STATUS: 32,
+  MODE: 33,
+  DIRECTION: 34,
+  HASH: 35,
+  ORDER: 36,
+} as const;
+const CBC = 1;
+const ENCRYPT = 1;
+const DECRYPT = 2;
+const HMAC_SHA1 = 1;
+const CIPHER_THEN_HASH = 1;
+const KEY_BYTES = 16;
+
+/** IMB_MAX_BURST_SIZE */
+const MAX_BURST = 128;
+const U32 = 0x1_0000_0000;
+/** Tags computed for verification. */
+const TAG_STRIDE = 16;
+/** Per SA: encryption keys (176 bytes), inner and outer HMAC state (20 each); decryption keys stand in a table of their own. */
+const SEAL_STRIDE = 256;
+const INNER_AT = 4 * SCHEDULE_WORDS;
+const OUTER_AT = INNER_AT + 4 * STATE_WORDS;
+const OPEN_STRIDE = 192;
+
+type CipherBurst = (
+  manager: unknown,
+  jobs: bigint,
+  n: number,
+  mode: number,
+  direction: number,
+  keyBytes: number,
+) => number;
+type HashBurst = (manager: unknown, jobs: bigint, n: number, hash: number) => number;
+
+interface Library {
+  readonly version: string;
+  allocate(flags: bigint): unknown;
+  initialise(manager: unknown, arch: null): void;
+  release(manager: unknown): void;
+}
+
+const cipherBurstType = koffi.proto(
+  "uint32_t imb_cipher_burst(void *mgr, void *jobs, uint32_t n, int mode, int dir, int key)",
+);
+const hashBurstType = koffi.proto("uint32_t imb_hash_burst(void *mgr, void *jobs, uint32_t n, int hash)");
+
+/** @returns the library, or why it cannot be used */
+export function loadIpsecMb(): Library | string {
+  let library: ReturnType<typeof koffi.load>;
+  try {
+    library = koffi.load("libIPSec_MB.so.1");
+  } catch {
+    return "libIPSec_MB.so.1 is not installed";
+  }
+  const version = String(library.func("const char *imb_get_version_str(void)")()).replace(/^v/, "");
+  if (!VERSION.test(version)) return `libIPSec_MB.so.1 is version ${version}, layouts are known for 1.3`;
+  return {
+    version,
+    allocate: library.func("void *alloc_mb_mgr(uint64_t flags)"),
+    initialise: library.func("void init_mb_mgr_auto(void *mgr, void *arch)"),
+    release: library.func("void free_mb_mgr(void *mgr)"),
+  };
+}
+
+export class IpsecMbCrypto implements EspCrypto {
+  readonly engine: string;
+  private readonly manager: unknown;
+  private readonly cipherBurst: CipherBurst;
+  private readonly hashBurst: HashBurst;
+  private readonly region: Region;
+  private readonly words: Uint32Array;
+  /** Addresses. */
+  private readonly sealKeys: number;
+  private readonly openKeys: number;
+  private readonly tags: number;
+  /** First words of the job arrays, and their addresses. */
+  private readonly sealJobs: number;
+  private readonly checkJobs: number;
+  private readonly openJobs: number;
+  private readonly sealJobsAt: bigint;
+  private readonly checkJobsAt: bigint;
+  private readonly openJobsAt: bigint;
+  /** Slots in the verification burst, and the first ICV word of each where the high sequence number lies over it. */
+  private readonly checked = new Uint32Array(MAX_BURST);
+  private readonly covered = new Uint32Array(MAX_BURST);
+
+  constructor(
+    private readonly library: Library,
+    private readonly arena: Arena,
+    keys: Uint32Array,
+  ) {
+    this.engine = `ipsec-mb ${library.version}`;
+    const manager = library.allocate(0n);
+    if (manager === null) throw new RunError("ipsec", "alloc_mb_mgr failed: out of memory");
+    this.manager = manager;
+    library.initialise(manager, null);
+    const pointers = new BigUint64Array(koffi.view(manager, MANAGER_BYTES));
+    this.cipherBurst = koffi.decode(pointers[CIPHER_BURST / 8]!, cipherBurstType) as CipherBurst;
+    this.hashBurst = koffi.decode(pointers[HASH_BURST / 8]!, hashBurstType) as HashBurst;
+
+    const sas = keys.length / KEYS.WORDS;
+    let bytes = 0;
+    const take = (size: number) => {
+      const at = bytes;
+      bytes += Math.ceil(size / 64) * 64;
+      return at;
+    };
+    const seal = take(sas * SEAL_STRIDE);
+    const open = take(sas * OPEN_STRIDE);
+    const jobs = [
+      take(MAX_BURST * JOB_WORDS * 4),
+      take(MAX_BURST * JOB_WORDS * 4),
+      take(MAX_BURST * JOB_WORDS * 4),
+    ] as const;
+    const tags = take(MAX_BURST * TAG_STRIDE);
+    this.region = mapRegion(bytes);
+    this.words = new Uint32Array(this.region.buffer);
+    const { address } = this.region;
+    this.sealKeys = address + seal;
+    this.openKeys = address + open;
+    this.tags = address + tags;
+    [this.sealJobs, this.checkJobs, this.openJobs] = jobs.map((at) => at / 4) as [number, number, number];
+    [this.sealJobsAt, this.checkJobsAt, this.openJobsAt] = jobs.map((at) => BigInt(address + at)) as [
+      bigint,
+      bigint,
+      bigint,
+    ];
+    this.writeKeys(keys, sas, seal, open);
+    for (let k = 0; k < MAX_BURST; k++) {
+      this.initialiseJob(this.sealJobs + k * JOB_WORDS, ENCRYPT);
+      this.initialiseJob(this.checkJobs + k * JOB_WORDS, ENCRYPT);
+      this.initialiseJob(this.openJobs + k * JOB_WORDS, DECRYPT);
+      this.pointer(this.checkJobs + k * JOB_WORDS + JOB.TAG, this.tags + k * TAG_STRIDE);
+    }
+  }
+
+  /** AES round keys as bytes in FIPS 197 order; HMAC states as native words. */
+  private writeKeys(keys: Uint32Array, sas: number, seal: number, open: number): void {
+    const view = new DataView(this.region.buffer);
+    for (let sa = 0; sa < sas; sa++) {
+      const from = sa * KEYS.WORDS;
+      for (let k = 0; k < SCHEDULE_WORDS; k++) {
+        view.setUint32(seal + sa * SEAL_STRIDE + 4 * k, keys[from + KEYS.ENCRYPT + k]!);
+        view.setUint32(open + sa * OPEN_STRIDE + 4 * k, keys[from + KEYS.DECRYPT + k]!);
+      }
+      for (let k = 0; k < 2 * STATE_WORDS; k++) {
+        view.setUint32(seal + sa * SEAL_STRIDE + INNER_AT + 4 * k, keys[from + KEYS.INNER + k]!, true);
+      }
+    }
+  }
+
+  /** What is the same for every packet. Offsets within a job are relative to the ESP header. */
+  private initialiseJob(job: number, direction: number): void {
+    const { words } = this;
+    words[job + JOB.KEY_BYTES] = KEY_BYTES;
+    words[job + JOB.CIPHER_OFFSET] = ESP.CIPHER;
+    words[job + JOB.IV_BYTES] = ESP.BLOCK_BYTES;
+    words[job + JOB.TAG_BYTES] = ESP.ICV_BYTES;
+    words[job + JOB.MODE] = CBC;
+    words[job + JOB.DIRECTION] = direction;
+    words[job + JOB.HASH] = HMAC_SHA1;
+    words[job + JOB.ORDER] = CIPHER_THEN_HASH;
+  }
+
+  /** Writes an address below 2^53 as the two halves of a pointer. */
+  private pointer(word: number, address: number): void {
+    this.words[word] = address;
+    this.words[word + 1] = address / U32;
+  }
+
+  transform(slots: Uint32Array, count: number): void {
+    const { params } = this.arena;
+    let seals = 0;
+    let checks = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]!;
+      const op = params[slot * PARAM_WORDS + PARAM.OP]!;
+      if (op === OP.SEAL) {
+        this.addSeal(slot, seals++);
+        if (seals === MAX_BURST) {
+          this.seal(seals);
+          seals = 0;
+        }
+      } else if (op === OP.VERIFY) {
+        this.addCheck(slot, checks++);
+        if (checks === MAX_BURST) {
+          this.check(checks);
+          checks = 0;
+        }
+      }
+    }
+    if (seals > 0) this.seal(seals);
+    if (checks > 0) this.check(checks);
+  }
+
+  private addSeal(slot: number, k: number): void {
+    const { words, arena } = this;
+    const { params } = arena;
+    const p = slot * PARAM_WORDS;
+    const job = this.sealJobs + k * JOB_WORDS;
+    const esp = slot * SLOT_SIZE + params[p + PARAM.ESP]!;
+    const cipherBytes = params[p + PARAM.CIPHER_BYTES]!;
+    const key = this.sealKeys + params[p + PARAM.SA]! * SEAL_STRIDE;
+    const src = arena.address + esp;
+    const icv = ESP.CIPHER + cipherBytes;
+    let covered = icv;
+    if (params[p + PARAM.ESN] !== 0) {
+      // Goes where the ICV will be, which the library writes after it has read everything.
+      arena.view.setUint32(esp + icv, params[p + PARAM.SEQ_HIGH]!);
+      covered += 4;
+    }
+    this.pointer(job + JOB.ENC_KEYS, key);
+    this.pointer(job + JOB.SRC, src);
+    this.pointer(job + JOB.DST, src + ESP.CIPHER);
+    words[job + JOB.CIPHER_BYTES] = cipherBytes;
+    words[job + JOB.HASH_BYTES] = covered;
+    this.pointer(job + JOB.IV, src + ESP.IV);
+    this.pointer(job + JOB.TAG, src + icv);
+    this.pointer(job + JOB.INNER, key + INNER_AT);
+    this.pointer(job + JOB.OUTER, key + OUTER_AT);
+    words[job + JOB.STATUS] = 0;
+  }
+
+  private seal(n: number): void {
+    const encrypted = this.cipherBurst(this.manager, this.sealJobsAt, n, CBC, ENCRYPT, KEY_BYTES);
+    completed(encrypted, n);
+    completed(this.hashBurst(this.manager, this.sealJobsAt, n, HMAC_SHA1), n);
+  }
+
+  private addCheck(slot: number, k: number): void {
+    const { words, arena } = this;
+    const { params, view } = arena;
+    const p = slot * PARAM_WORDS;
+    const job = this.checkJobs + k * JOB_WORDS;
+    const esp = slot * SLOT_SIZE + params[p + PARAM.ESP]!;
+    const icv = ESP.CIPHER + params[p + PARAM.CIPHER_BYTES]!;
+    let covered = icv;
+    this.checked[k] = slot;
+    this.covered[k] = view.getUint32(esp + icv, true);
+    if (params[p + PARAM.ESN] !== 0) {
+      view.setUint32(esp + icv, params[p + PARAM.SEQ_HIGH]!);
+      covered += 4;
+    }
+    const key = this.sealKeys + params[p + PARAM.SA]! * SEAL_STRIDE;
+    this.pointer(job + JOB.SRC, arena.address + esp);
+    words[job + JOB.HASH_BYTES] = covered;
+    this.pointer(job + JOB.INNER, key + INNER_AT);
+    this.pointer(job + JOB.OUTER, key + OUTER_AT);
+    words[job + JOB.STATUS] = 0;
+  }
+
+  /** Computes the tags and compares them, all three words whatever the first says. */
+  private check(n: number): void {
+    completed(this.hashBurst(this.manager, this.checkJobsAt, n, HMAC_SHA1), n);
+    const { words, arena, checked, covered } = this;
+    const { params, view } = arena;
+    const tags = (this.tags - this.region.address) / 4;
+    for (let k = 0; k < n; k++) {
+      const slot = checked[k]!;
+      const p = slot * PARAM_WORDS;
+      const icv = slot * SLOT_SIZE + params[p + PARAM.ESP]! + ESP.CIPHER + params[p + PARAM.CIPHER_BYTES]!;
+      const tag = tags + (k * TAG_STRIDE) / 4;
+      if (params[p + PARAM.ESN] !== 0) view.setUint32(icv, covered[k]!, true);
+      const differs =
+        (words[tag]! ^ covered[k]!) |
+        (words[tag + 1]! ^ view.getUint32(icv + 4, true)) |
+        (words[tag + 2]! ^ view.getUint32(icv + 8, true));
+      params[p + PARAM.VERDICT] = differs === 0 ? 1 : 0;
+    }
+  }
+
+  decrypt(slots: Uint32Array, count: number): void {
+    for (let from = 0; from < count; from += MAX_BURST) {
+      const n = Math.min(count - from, MAX_BURST);
+      for (let k = 0; k < n; k++) this.addCipher(this.openJobs + k * JOB_WORDS, slots[from + k]!, JOB.DEC_KEYS);
+      completed(this.cipherBurst(this.manager, this.openJobsAt, n, CBC, DECRYPT, KEY_BYTES), n);
+    }
+  }
+
+  encrypt(slots: Uint32Array, count: number): void {
+    for (let from = 0; from < count; from += MAX_BURST) {
+      const n = Math.min(count - from, MAX_BURST);
+      for (let k = 0; k < n; k++) this.addCipher(this.sealJobs + k * JOB_WORDS, slots[from + k]!, JOB.ENC_KEYS);
+      completed(this.cipherBurst(this.manager, this.sealJobsAt, n, CBC, ENCRYPT, KEY_BYTES), n);
+    }
+  }
+
+  private addCipher(job: number, slot: number, keyField: number): void {
+    const { words, arena } = this;
+    const p = slot * PARAM_WORDS;
+    const src = arena.address + slot * SLOT_SIZE + arena.params[p + PARAM.ESP]!;
+    const sa = arena.params[p + PARAM.SA]!;
+    const key = keyField === JOB.DEC_KEYS ? this.openKeys + sa * OPEN_STRIDE : this.sealKeys + sa * SEAL_STRIDE;
+    this.pointer(job + keyField, key);
+    this.pointer(job + JOB.SRC, src);
+    this.pointer(job + JOB.DST, src + ESP.CIPHER);
+    words[job + JOB.CIPHER_BYTES] = arena.params[p + PARAM.CIPHER_BYTES]!;
+    this.pointer(job + JOB.IV, src + ESP.IV);
+    words[job + JOB.STATUS] = 0;
+  }
+
+  close(): void {
+    this.library.release(this.manager);
+    // Keys do not stay in memory that goes back to the system.
+    this.words.fill(0);
+    unmapRegion(this.region);
+  }
+}
+
+function completed(done: number, expected: number): void {
+  if (done !== expected) {
+    throw new RunError(
+      "ipsec",
+      `intel-ipsec-mb finished ${done} of ${expected} jobs`,
+      "run with the portable back end",
+    );
+  }
+}
