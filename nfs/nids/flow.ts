@@ -45,6 +45,8 @@ export class FlowTable {
   private readonly key = new Uint32Array(KIND + 1);
   private tick = 0;
   private fromA = false;
+  /** Both ends are the same address and port (a "land" attack): the sender counts as the client. */
+  private toItself = false;
 
   constructor(private readonly arena: Arena) {}
 
@@ -77,7 +79,7 @@ export class FlowTable {
     const ack = (bits & TCP_FLAG.ACK) !== 0;
     const sender = fromA ? CLIENT_IS_A : 0;
     let state = before;
-    if (fresh) state = syn && ack ? sender ^ CLIENT_IS_A : sender;
+    if (fresh) state = syn && ack && !this.toItself ? sender ^ CLIENT_IS_A : sender;
     if (syn && !ack && ((state & ESTABLISHED) === 0 || (state & CLOSING) !== 0 || idle)) state = sender | SYN_SEEN;
     const byClient = (state & CLIENT_IS_A) === sender;
     if (syn && ack && !byClient && (state & SYN_SEEN) !== 0) state |= SYN_ACK_SEEN;
@@ -105,6 +107,7 @@ export class FlowTable {
     for (let word = 0; word < words && order === 0; word++) order = key[ADDRESS_A + word]! - key[ADDRESS_B + word]!;
     if (order === 0) order = from - to;
     this.fromA = order <= 0;
+    this.toItself = order === 0;
     key[PORTS] = this.fromA ? (from << 16) | to : (to << 16) | from;
     if (this.fromA) return;
     for (let word = 0; word < words; word++) {
