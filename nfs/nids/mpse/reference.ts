@@ -1,8 +1,17 @@
-/** The multi-pattern search written to be read: every pattern at every position. */
+/**
+ * The plain definition of multi-pattern search, written to be read: every pattern is tried at every position. Engines are
+ * tested against it.
+ */
 import type { Arena } from "../../../runtime/packet/arena.js";
-import type { Mpse, Pattern } from "./mpse.js";
+import { LOWER, type Mpse, type Pattern } from "./mpse.js";
 
-const lower = (byte: number) => (byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte);
+/** True where `pattern` stands at `at` in `bytes`; the caller sees to it that it ends within the range searched. */
+function standsAt(bytes: Uint8Array, at: number, pattern: Pattern): boolean {
+  return pattern.bytes.every((wanted, k) => {
+    const found = bytes[at + k]!;
+    return pattern.nocase ? LOWER[found] === LOWER[wanted] : found === wanted;
+  });
+}
 
 export class ReferenceMpse implements Mpse {
   readonly engine = "reference";
@@ -12,33 +21,28 @@ export class ReferenceMpse implements Mpse {
     private readonly arena: Arena,
   ) {}
 
-  scan(starts: Uint32Array, lengths: Uint32Array, count: number, hits: Uint32Array): number {
-    let found = 0;
-    for (let i = 0; i < count; i++) {
-      if (this.patterns.some((pattern) => this.contains(pattern, starts[i]!, lengths[i]!))) hits[found++] = i;
-    }
-    return found;
-  }
-
-  identify(start: number, length: number, out: Uint32Array): number {
-    let found = 0;
-    this.patterns.forEach((pattern, id) => {
-      if (this.contains(pattern, start, length)) out[found++] = id;
-    });
-    return found;
-  }
-
-  close(): void {}
-
-  private contains({ bytes, nocase }: Pattern, start: number, length: number): boolean {
-    const { u8 } = this.arena;
-    for (let at = start; at + bytes.length <= start + length; at++) {
-      const here = bytes.every((byte, i) => {
-        const seen = u8[at + i]!;
-        return nocase ? lower(byte) === lower(seen) : byte === seen;
-      });
-      if (here) return true;
+  private contains(start: number, length: number, pattern: Pattern): boolean {
+    for (let at = start; at + pattern.bytes.length <= start + length; at++) {
+      if (standsAt(this.arena.u8, at, pattern)) return true;
     }
     return false;
   }
+
+  scan(starts: Uint32Array, lengths: Uint32Array, count: number, hits: Uint32Array): number {
+    let n = 0;
+    for (let i = 0; i < count; i++) {
+      if (this.patterns.some((pattern) => this.contains(starts[i]!, lengths[i]!, pattern))) hits[n++] = i;
+    }
+    return n;
+  }
+
+  identify(start: number, length: number, out: Uint32Array): number {
+    let n = 0;
+    this.patterns.forEach((pattern, id) => {
+      if (this.contains(start, length, pattern)) out[n++] = id;
+    });
+    return n;
+  }
+
+  close(): void {}
 }
