@@ -1,0 +1,33 @@
+/** Timestamps of generated traffic: from 2020-01-01T00:00:00Z on, at a nominal rate. */
+const START = Date.UTC(2020, 0, 1) / 1000;
+
+export class NominalClock {
+  sec = START;
+  nsec = 0;
+  private readonly step: number;
+  /** What whole nanoseconds leave of an interval, and the sum of it. */
+  private readonly fraction: number;
+  private rest = 0;
+
+  /** @param pps packets per second, at most 10^9 */
+  constructor(pps: number) {
+    const interval = 1e9 / pps;
+    this.step = Math.floor(interval);
+    this.fraction = interval - this.step;
+  }
+
+  /** To the next packet. */
+  advance(): void {
+    this.nsec += this.step;
+    this.rest += this.fraction;
+    if (this.rest >= 1) {
+      this.rest -= 1;
+      this.nsec++;
+    }
+    if (this.nsec >= 1e9) {
+      const seconds = Math.floor(this.nsec / 1e9);
+      this.sec += seconds;
+      this.nsec -= seconds * 1e9;
+    }
+  }
+}
