@@ -110,6 +110,9 @@ export function freshLists() {
   }
   const own = join(cacheFolder(), "apt");
   const options = ["-o", `Dir::State::lists=${own}/lists`, "-o", `Dir::Cache=${own}/cache`];
+  // Compressed, without translations and without apt's own cache of them: 10 MB instead of 160.
+  options.push("-o", "Acquire::GzipIndexes=true", "-o", "Acquire::Languages=none");
+  options.push("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=");
   mkdirSync(join(own, "lists", "partial"), { recursive: true });
   mkdirSync(join(own, "cache", "archives", "partial"), { recursive: true });
   if (!isFresh(join(own, "lists"))) update(options);

@@ -100,7 +100,9 @@ function bring(purpose, say) {
     const packages = wanted.flatMap((one, index) => {
       const name = chosen[index];
       if (name === undefined) reasons[one.name] = NOT_OFFERED;
-      return name === undefined ? [] : [name];
+      else if (!isRoot && one.installOnly !== undefined) reasons[one.name] = one.installOnly;
+      else return [name];
+      return [];
     });
     const concerned = wanted.filter((one) => !(one.name in reasons)).map((one) => one.name);
     try {
