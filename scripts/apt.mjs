@@ -76,7 +76,13 @@ export function unpackWithoutRights(packages, lists) {
     // Everything is unpacked before anything is moved, and moved by renaming, so that Ctrl-C leaves no half library behind
     // where it would be found.
     const unpacked = needed.map((name) => unpack(name, scratch));
-    for (const folder of unpacked) moveTree(folder, packagesFolder());
+    for (const folder of unpacked) {
+      // Packages older than the merge of /lib into /usr/lib, and of the rest, still say /lib.
+      for (const old of ["bin", "sbin", "lib"]) {
+        if (existsSync(join(folder, old))) moveTree(join(folder, old), join(packagesFolder(), "usr", old));
+      }
+      if (existsSync(join(folder, "usr"))) moveTree(join(folder, "usr"), join(packagesFolder(), "usr"));
+    }
   });
 }
 

@@ -57,7 +57,7 @@ export const WANTED = [
     without: "only OpenCL devices with a driver of their own are there",
     packages: ["pocl-opencl-icd"],
     file: "/etc/OpenCL/vendors/pocl.icd",
-    installOnly: "only root can: its compiler and linker work nowhere but in /usr",
+    installOnly: "its linker works only where root installs it",
   },
   {
     name: "tshark",
