@@ -76,7 +76,13 @@ export function unpackWithoutRights(packages, lists) {
     // Everything is unpacked before anything is moved, and moved by renaming, so that Ctrl-C leaves no half library behind
     // where it would be found.
     const unpacked = needed.map((name) => unpack(name, scratch));
-    for (const folder of unpacked) moveTree(folder, packagesFolder());
+    for (const folder of unpacked) {
+      // Packages older than the merge of /lib into /usr/lib, and of the rest, still say /lib.
+      for (const old of ["bin", "sbin", "lib"]) {
+        if (existsSync(join(folder, old))) moveTree(join(folder, old), join(packagesFolder(), "usr", old));
+      }
+      if (existsSync(join(folder, "usr"))) moveTree(join(folder, "usr"), join(packagesFolder(), "usr"));
+    }
   });
 }
 
@@ -110,6 +116,9 @@ export function freshLists() {
   }
   const own = join(cacheFolder(), "apt");
   const options = ["-o", `Dir::State::lists=${own}/lists`, "-o", `Dir::Cache=${own}/cache`];
+  // Compressed, without translations and without apt's own cache of them: 10 MB instead of 160.
+  options.push("-o", "Acquire::GzipIndexes=true", "-o", "Acquire::Languages=none");
+  options.push("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=");
   mkdirSync(join(own, "lists", "partial"), { recursive: true });
   mkdirSync(join(own, "cache", "archives", "partial"), { recursive: true });
   if (!isFresh(join(own, "lists"))) update(options);

@@ -78,11 +78,19 @@ export function describe(result) {
  * @returns {Record<string, string>} why what is still missing is, by name
  */
 function bring(purpose, say) {
-  const wanted = missing(purpose);
-  const needsSwiftShader = findSwiftShader() === undefined;
   /** @type {Record<string, string>} */
   const reasons = {};
+  const wanted = missing(purpose).filter((one) => {
+    if (isRoot || one.installOnly === undefined) return true;
+    reasons[one.name] = one.installOnly;
+    return false;
+  });
+  const needsSwiftShader = findSwiftShader() === undefined;
   const names = [...wanted.map((one) => one.name), ...(needsSwiftShader ? [SWIFTSHADER.name] : [])];
+  if (names.length === 0) {
+    rememberFailures(reasons);
+    return reasons;
+  }
   /** @param {unknown} error @param {string[]} concerned */
   const note = (error, concerned) => {
     if (!(error instanceof Error)) throw error;

@@ -18,7 +18,8 @@ import { basename, delimiter, dirname, isAbsolute, join } from "node:path";
  * @property {string[]} packages Debian packages that bring it, best first; none on a processor it does not exist for
  * @property {string[]} [libraries] sonames, any of which will do
  * @property {string} [program] the program's name
- * @property {string} [file] absolute path of a file (looked for in the cache folder's packages, too)
+ * @property {string} [file] absolute path of a file
+ * @property {string} [installOnly] why it does not work when its packages are unpacked into the cache folder
  */
 
 const intel = process.arch === "x64";
@@ -56,6 +57,7 @@ export const WANTED = [
     without: "only OpenCL devices with a driver of their own are there",
     packages: ["pocl-opencl-icd"],
     file: "/etc/OpenCL/vendors/pocl.icd",
+    installOnly: "its linker works only where root installs it",
   },
   {
     name: "tshark",
@@ -110,12 +112,10 @@ const PROCESSORS = {
 const PROCESSOR = PROCESSORS[process.arch];
 const TRIPLET = PROCESSOR?.triplet ?? `${process.arch}-linux-gnu`;
 
-/** The folders unpacked packages keep libraries in. LLVM, which PoCL needs, has one of its own. */
+/** The folders unpacked packages keep libraries in. */
 export function cachedLibraryFolders() {
   const lib = join(packagesFolder(), "usr", "lib");
-  const llvm = list(lib).filter((name) => name.startsWith("llvm-"));
-  const folders = [join(lib, TRIPLET), lib, ...llvm.map((name) => join(lib, name, "lib"))];
-  return folders.filter((folder) => existsSync(folder));
+  return [join(lib, TRIPLET), lib].filter((folder) => existsSync(folder));
 }
 
 /** The folders the system's loader searches: LD_LIBRARY_PATH, /etc/ld.so.conf with what it includes, the built-in ones. */
@@ -182,7 +182,7 @@ export function cachedProgramFolders() {
 export function locate(wanted) {
   if (wanted.libraries !== undefined) return findLibrary(wanted.libraries);
   if (wanted.program !== undefined) return findProgram(wanted.program);
-  return [wanted.file ?? "", join(packagesFolder(), wanted.file ?? "")].find((path) => existsSync(path));
+  return wanted.file !== undefined && existsSync(wanted.file) ? wanted.file : undefined;
 }
 
 /**
@@ -214,15 +214,10 @@ export function findSwiftShader() {
 export function cacheEnvironment(base = process.env) {
   const libraries = cachedLibraryFolders();
   if (libraries.length === 0) return {};
-  /** @type {Record<string, string>} */
-  const added = {
+  return {
     LD_LIBRARY_PATH: [base.LD_LIBRARY_PATH, ...libraries].filter(Boolean).join(":"),
     PATH: [base.PATH, ...cachedProgramFolders()].filter(Boolean).join(":"),
   };
-  const vendors = join(packagesFolder(), "etc", "OpenCL", "vendors");
-  // ocl-icd reads one folder of drivers only, so the cached one stands in only where the system has none.
-  if (existsSync(vendors) && list("/etc/OpenCL/vendors").length === 0) added.OCL_ICD_VENDORS = vendors;
-  return added;
 }
 
 /**
