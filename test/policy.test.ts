@@ -31,11 +31,21 @@ const GOOD = ["*,ingress,ipsec", "*,ipsec,nids", "*,nids,router", "*,router,egre
 const NF = (nf: number) => ({ kind: "nf", nf });
 
 test("header, comments, blank lines and spaces are allowed", () => {
-  const rows = read("# c", "packet type,current NF,next NF", "", " f1 , ingress , ipsec ", "# more", "*,ipsec,egress:out");
-  assert.equal(rows.map((r) => [r.line, r.type, r.current, r.next]), [
-    [4, "f1", "ingress", "ipsec"],
-    [6, "*", "ipsec", "egress:out"],
-  ]);
+  const rows = read(
+    "# c",
+    "packet type,current NF,next NF",
+    "",
+    " f1 , ingress , ipsec ",
+    "# more",
+    "*,ipsec,egress:out",
+  );
+  assert.equal(
+    rows.map((r) => [r.line, r.type, r.current, r.next]),
+    [
+      [4, "f1", "ingress", "ipsec"],
+      [6, "*", "ipsec", "egress:out"],
+    ],
+  );
 });
 
 test("the most specific row wins, in the order type+outcome, *+outcome, type+nf, *+nf", () => {
@@ -85,7 +95,10 @@ const BAD: [string, RegExp][] = [
 ];
 for (const [text, expected] of BAD) {
   test(`refuses ${JSON.stringify(text)}`, () => {
-    assert.throws(() => read(...text.split("\n")), (e: Error) => e.name === "ConfigError" && expected.test(e.message));
+    assert.throws(
+      () => read(...text.split("\n")),
+      (e: Error) => e.name === "ConfigError" && expected.test(e.message),
+    );
   });
 }
 
@@ -102,13 +115,19 @@ test("order follows the policy and not the file", () => {
 
 test("a missing row is found where a packet can get, and only there", () => {
   assert.equal(graphOf(["*,ingress,ipsec", "*,ipsec,egress", "f1,nids,router"]).missing, []);
-  assert.equal(graphOf(["f1,ingress,ipsec", "f1,ipsec,egress", "default,ingress,drop"], [[ipsec[0]!], nids, router]).missing, [
-    { type: "voip", at: "ingress:in" },
-    { type: "voip", at: "ingress:wan" },
-  ]);
+  assert.equal(
+    graphOf(["f1,ingress,ipsec", "f1,ipsec,egress", "default,ingress,drop"], [[ipsec[0]!], nids, router]).missing,
+    [
+      { type: "voip", at: "ingress:in" },
+      { type: "voip", at: "ingress:wan" },
+    ],
+  );
   // What ipsec opens may be of any type, so every type needs a way on, unless nothing is ever opened.
   const half = ["*,ingress,drop", "f1,ingress,ipsec", "f1,ipsec,egress"];
-  assert.equal(graphOf(half).missing.map((m) => `${m.type} ${m.at}`), ["voip ipsec.opened", "default ipsec.opened"]);
+  assert.equal(
+    graphOf(half).missing.map((m) => `${m.type} ${m.at}`),
+    ["voip ipsec.opened", "default ipsec.opened"],
+  );
   assert.equal(graphOf(half, [[ipsec[0]!], nids, router]).missing, []);
 });
 

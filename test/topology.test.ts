@@ -25,10 +25,26 @@ test("d1 is run-to-completion", () => {
 
 test("a line keeps arrival order: one ring from each core to the next, and back", () => {
   const t = make(three, "flow", "d1n2");
-  assert.equal(t.threads.map((x) => x.nfs), [[], [0], [1, 2]]);
-  assert.equal(t.rings, [[0, 1], [1, 2], [2, 0]]);
+  assert.equal(
+    t.threads.map((x) => x.nfs),
+    [[], [0], [1, 2]],
+  );
+  assert.equal(t.rings, [
+    [0, 1],
+    [1, 2],
+    [2, 0],
+  ]);
   const apart = make(three, "flow", "d2n3");
-  assert.equal(apart.threads.map((x) => [x.rx, x.tx]), [[true, false], [false, false], [false, false], [false, false], [false, true]]);
+  assert.equal(
+    apart.threads.map((x) => [x.rx, x.tx]),
+    [
+      [true, false],
+      [false, false],
+      [false, false],
+      [false, false],
+      [false, true],
+    ],
+  );
 });
 
 test("without order every pair of cores has its ring", () => {

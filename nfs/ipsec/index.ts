@@ -175,5 +175,12 @@ export const nf: NfModule<IpsecConfig, IpsecLoaded> = {
     const mtu = Math.min(...context.txPorts.map((port) => context.mtu[port]!));
     return { ...table, ports: [...context.ports], mtu };
   },
+  /** Without SAs of a direction nothing is ever protected, or opened. */
+  possible({ sas }) {
+    const has = (direction: "in" | "out") => sas.some((sa) => sa.direction === direction);
+    return OUTCOMES.map((o) => o.name).filter((name) =>
+      name === "protected" ? has("out") : name !== "opened" || has("in"),
+    );
+  },
   create: (loaded, context) => new Ipsec(loaded, context),
 };

@@ -8,12 +8,13 @@ import { chainSchema } from "./schema.js";
  */
 export async function chainJsonSchema(): Promise<Record<string, unknown>> {
   const options = { io: "input", unrepresentable: "any" } as const;
-  const schema = z.toJSONSchema(chainSchema, options) as {
+  const schema = z.toJSONSchema(chainSchema, options) as unknown as {
     properties: { nfs: { additionalProperties: Record<string, unknown> } };
   };
   const variants = [];
   for (const type of nfTypes()) {
     const { $schema: _, ...config } = z.toJSONSchema((await importNf(type, type)).schema, options);
+    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
     variants.push({ if: { properties: { type: { const: type } } }, then: { properties: { config } } });
   }
   const nf = schema.properties.nfs.additionalProperties as { properties: Record<string, unknown> };

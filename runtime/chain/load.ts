@@ -2,12 +2,12 @@
 import { readFileSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { ConfigError } from "../errors.js";
-import { SLOT_SIZE } from "../packet/arena.js";
+import { checkPortFiles, fileIdentity, type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
 import { analyse, type PolicyGraph } from "./graph.js";
 import { importNf } from "./modules.js";
 import type { NfModule } from "./nf.js";
 import { DEFAULT_TYPE, NON_IP_TYPE, PolicyResolver, type PolicyRow, readPolicy } from "./policy.js";
-import { type PortConfig, type ChainFile, chainSchema } from "./schema.js";
+import { type ChainFile, chainSchema } from "./schema.js";
 import type { SelectorSpec } from "./selector.js";
 import { validate } from "./validate.js";
 
@@ -65,7 +65,8 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
   const places = checkPlaces(options.place, Object.keys(chain.nfs));
 
   const modules = new Map<string, NfModule>();
-  for (const [name, nf] of Object.entries(chain.nfs)) modules.set(name, await importNf(nf.type, `${file}: nfs.${name}.type`));
+  for (const [name, nf] of Object.entries(chain.nfs))
+    modules.set(name, await importNf(nf.type, `${file}: nfs.${name}.type`));
 
   const types = [...Object.keys(chain.types), DEFAULT_TYPE, NON_IP_TYPE];
   const nfNames = [...modules].map(([name, module]) => ({ name, outcomes: module.outcomes }));
@@ -73,17 +74,33 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
   // Directions of file ports depend on the policy, and the policy names ports: the names are checked against all of them first.
   const anyPort = portNames.map((name) => ({ name, rx: true, tx: true }));
   const draft = readPolicy(policyFile, { types, ports: anyPort, nfs: nfNames });
-  const egress = new Set(draft.flatMap((r) => (r.target.kind === "egress" && r.target.port !== undefined ? [r.target.port] : [])));
-  const knownTx = portNames.map((_, i) => i).filter((i) => sends(portNames[i]!, configs.get(portNames[i]!)!, egress.has(i)));
+  const egress = new Set(
+    draft.flatMap((r) => (r.target.kind === "egress" && r.target.port !== undefined ? [r.target.port] : [])),
+  );
+  const inputs = inputPorts(chain, draft);
+  const nameablePorts = portNames.map((_, i) => i).filter((i) => !inputs.has(portNames[i]!));
+  const sending = portNames
+    .map((_, i) => i)
+    .filter((i) => sends(portNames[i]!, configs.get(portNames[i]!)!, egress.has(i)));
+  // Where no port is known to send, the one file port that is no input is what the packets are for.
+  const knownTx = sending.length === 0 && nameablePorts.length === 1 ? nameablePorts : sending;
+  for (const port of knownTx) egress.add(port);
 
   const nfs: LoadedNf[] = [];
   for (const [name, nf] of Object.entries(chain.nfs)) {
     const module = modules.get(name)!;
     const where = `${file}: nfs.${name}.config`;
     const config = validate(module.schema, nf.config, where);
-    const mtu = portNames.map((port) => configs.get(port)!.mtu ?? SLOT_SIZE);
+    const mtu = portNames.map((port) => configs.get(port)!.mtu ?? SLOT_MTU);
     const loaded = await module.load(config, {
-      name, where, resolve: resolvePath, ports: portNames, txPorts: knownTx, mtu, warn: options.warn,
+      name,
+      where,
+      resolve: resolvePath,
+      ports: portNames,
+      txPorts: knownTx,
+      nameablePorts,
+      mtu,
+      warn: options.warn,
     });
     for (const port of module.egressPorts?.(loaded) ?? []) egress.add(port);
     const outputs = (module.outputs?.(config) ?? []).map(resolvePath);
@@ -113,7 +130,11 @@ function readJson(file: string): unknown {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new ConfigError(file, `cannot read the chain: ${(error as Error).message}`, "give the path of a chain JSON file");
+    throw new ConfigError(
+      file,
+      `cannot read the chain: ${(error as Error).message}`,
+      "give the path of a chain JSON file",
+    );
   }
   try {
     return JSON.parse(text);
@@ -133,7 +154,7 @@ function portConfigs(
 ): Map<string, PortConfig> {
   const configs = new Map<string, PortConfig>();
   for (const [name, config] of Object.entries(chain.ports)) {
-    configs.set(name, config.driver === "pcap" ? { ...config, file: resolvePath(config.file) } : resolveRules(config, resolvePath));
+    configs.set(name, resolvePort(config, resolvePath));
   }
   for (const name of ["in", "out"] as const) {
     const config = options[name];
@@ -146,11 +167,6 @@ function portConfigs(
     configs.set(name, { ...config, ...(old.mtu === undefined ? {} : { mtu: old.mtu }) });
   }
   return configs;
-}
-
-/** A generator in a chain file may name a rule file, relative to the chain. */
-function resolveRules(config: PortConfig, resolvePath: (path: string) => string): PortConfig {
-  return config.driver === "generator" && config.rules !== undefined ? { ...config, rules: resolvePath(config.rules) } : config;
 }
 
 function checkSelectors(file: string, chain: ChainFile, ports: readonly string[]): void {
@@ -168,6 +184,18 @@ function checkPlaces(place: LoadOptions["place"], nfs: readonly string[]): Reado
   return place ?? new Map();
 }
 
+/** Ports that are inputs whatever routes say: a route naming one is a mistake and must not make a capture an output. */
+function inputPorts(chain: ChainFile, rows: readonly PolicyRow[]): Set<string> {
+  const inputs = new Set(["in"]);
+  for (const [name, config] of Object.entries(chain.ports)) {
+    if (config.dir === "rx" || config.driver === "generator") inputs.add(name);
+    if (config.dir === "tx" || config.dir === "both") inputs.delete(name);
+  }
+  for (const { current } of rows) if (current.startsWith("ingress:")) inputs.add(current.slice("ingress:".length));
+  for (const { port } of Object.values(chain.types)) if (port !== undefined) inputs.add(port);
+  return inputs;
+}
+
 /** Whether a port is known to send before the routes are read. */
 function sends(name: string, config: PortConfig, egress: boolean): boolean {
   if (config.dir !== undefined) return config.dir !== "rx";
@@ -180,27 +208,35 @@ function loadedPort(file: string, name: string, config: PortConfig, egress: bool
   const tx = sends(name, config, egress);
   const rx = config.dir === undefined ? !tx : config.dir !== "tx";
   if (rx && tx) throw new ConfigError(where, `a ${config.driver} port cannot be both rx and tx`, "use two ports");
-  if (egress && !tx) throw new ConfigError(where, "packets are sent to it, but it is an input", 'use another port or "dir": "tx"');
-  if (rx && config.driver === "null") throw new ConfigError(where, "a null port only swallows packets", "use a capture or generator");
-  if (tx && config.driver === "generator") throw new ConfigError(where, "a generator only makes packets", "send to a capture or null");
+  if (egress && !tx)
+    throw new ConfigError(where, "packets are sent to it, but it is an input", 'use another port or "dir": "tx"');
+  if (rx && config.driver === "null")
+    throw new ConfigError(where, "a null port only swallows packets", "use a capture or generator");
+  if (tx && config.driver === "generator")
+    throw new ConfigError(where, "a generator only makes packets", "send to a capture or null");
   return { name, config, rx, tx, mtu: config.mtu };
 }
 
 /** Two writers on one file, or a file read and written, would destroy what the user has. */
 function checkFiles(file: string, ports: readonly LoadedPort[], nfs: readonly LoadedNf[]): void {
-  const users = new Map<string, { by: string; writes: boolean }>();
-  const claim = (path: string, by: string, writes: boolean) => {
-    const other = users.get(path);
-    if (other !== undefined && (writes || other.writes)) {
-      const problem = `${path} is used by ${other.by} and by ${by}, and at least one of them writes it`;
-      throw new ConfigError(file, problem, "give each its own file");
-    }
-    users.set(path, { by, writes });
-  };
-  for (const port of ports) {
-    if (port.config.driver === "pcap") claim(resolve(port.config.file), `port ${port.name}`, port.tx);
+  checkPortFiles(ports.map(({ name, config, tx }) => ({ name, config, use: tx ? "tx" : "rx" })));
+  const users = new Map<string, string>();
+  for (const { name, config } of ports) {
+    if (config.driver === "pcap") users.set(fileIdentity(config.file), `port ${name}`);
   }
-  for (const nf of nfs) for (const path of nf.outputs) claim(resolve(path), `NF ${nf.name}`, true);
+  for (const nf of nfs) {
+    for (const path of nf.outputs) {
+      const other = users.get(fileIdentity(path));
+      if (other !== undefined) {
+        throw new ConfigError(
+          file,
+          `${path} would be written by NF ${nf.name}, and ${other} uses it`,
+          "give each its own file",
+        );
+      }
+      users.set(fileIdentity(path), `NF ${nf.name}`);
+    }
+  }
 }
 
 function checkGraph(
@@ -218,10 +254,18 @@ function checkGraph(
   }
   if (graph.trapped.length > 0) {
     const all = graph.trapped.map((p) => `${p.type} at ${nfs[p.nf]!.name}`).join("; ");
-    throw new ConfigError(policyFile, `a loop without a way out: ${all}`, "lead one of its outcomes to egress, kernel or drop");
+    throw new ConfigError(
+      policyFile,
+      `a loop without a way out: ${all}`,
+      "lead one of its outcomes to egress, kernel or drop",
+    );
   }
   const row = rows.find((r) => r.target.kind === "egress" && r.target.port === undefined);
   if (row !== undefined && !ports.some((p) => p.tx)) {
-    throw new ConfigError(`${policyFile}:${row.line}`, "`egress`, but no port sends", 'name a port `out` or give it "dir": "tx"');
+    throw new ConfigError(
+      `${policyFile}:${row.line}`,
+      "`egress`, but no port sends",
+      'name a port `out` or give it "dir": "tx"',
+    );
   }
 }

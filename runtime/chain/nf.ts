@@ -36,8 +36,13 @@ export interface LoadContext {
   resolve(path: string): string;
   /** Names of all ports; the index is the port number in `portIn` and `portOut`. */
   readonly ports: readonly string[];
-  /** Indices of ports that transmit. */
+  /** Indices of ports known to transmit: what a default or a spread goes to. */
   readonly txPorts: readonly number[];
+  /**
+   * Indices of ports a configuration may send to by name: a file port that is not declared an input becomes an output by being
+   * named (see {@link NfModule.egressPorts}). Absent: txPorts.
+   */
+  readonly nameablePorts?: readonly number[];
   /** Largest IP packet in bytes each port takes (layer 3, as interfaces count it), by port index. */
   readonly mtu: readonly number[];
   /** One line on stderr: what was skipped, what falls back, with the remedy. */

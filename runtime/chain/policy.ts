@@ -41,7 +41,11 @@ export function readPolicy(file: string, names: PolicyNames): PolicyRow[] {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new ConfigError(file, `cannot read the policy: ${(error as Error).message}`, "check the chain's `policy` key");
+    throw new ConfigError(
+      file,
+      `cannot read the policy: ${(error as Error).message}`,
+      "check the chain's `policy` key",
+    );
   }
   return parsePolicy(text, file, names);
 }

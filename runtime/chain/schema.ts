@@ -39,4 +39,3 @@ export const chainSchema = z.strictObject({
   policy: z.string().min(1).describe("CSV file: packet type,current NF,next NF"),
 });
 export type ChainFile = z.infer<typeof chainSchema>;
-export type PortConfig = z.infer<typeof portSchema>;

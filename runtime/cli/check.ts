@@ -39,7 +39,11 @@ export function examine(chain: LoadedChain, loadWarnings: readonly string[]): Ch
       const nf = chain.nfs[place.nf]!;
       for (const outcome of nf.module.outcomes) {
         const target = chain.policy.outcome(type, nf.name, outcome);
-        policy.push({ type, at: `${nf.name}.${outcome.name}`, next: describe(target, chain, `${nf.name}: ${outcome.name}`) });
+        policy.push({
+          type,
+          at: `${nf.name}.${outcome.name}`,
+          next: describe(target, chain, `${nf.name}: ${outcome.name}`),
+        });
       }
     }
   }
@@ -50,7 +54,8 @@ export function examine(chain: LoadedChain, loadWarnings: readonly string[]): Ch
 function describe(target: Target | undefined, chain: LoadedChain, reason: string): string {
   if (target === undefined) return `drop (${reason})`;
   if (target.kind === "nf") return chain.nfs[target.nf]!.name;
-  if (target.kind === "egress") return target.port === undefined ? "egress" : `egress:${chain.ports[target.port]!.name}`;
+  if (target.kind === "egress")
+    return target.port === undefined ? "egress" : `egress:${chain.ports[target.port]!.name}`;
   return target.kind === "drop" ? `drop (${reason})` : target.kind;
 }
 
@@ -73,10 +78,14 @@ function policyWarnings(chain: LoadedChain): string[] {
   const tx = chain.ports.filter((p) => p.tx);
   const routers = nfs.some((nf) => nf.module.egressPorts !== undefined);
   if (tx.length > 1 && !routers && chain.rows.some((r) => r.target.kind === "egress" && r.target.port === undefined)) {
-    warnings.push(`"egress" with ${tx.length} sending ports and no router: such packets are dropped as egress/no-port; name the port`);
+    warnings.push(
+      `"egress" with ${tx.length} sending ports and no router: such packets are dropped as egress/no-port; name the port`,
+    );
   }
   if (chain.rows.some((r) => r.target.kind === "kernel")) {
-    warnings.push("kernel: capture and generator ports have no host behind them; such packets are counted as to_kernel and end there");
+    warnings.push(
+      "kernel: capture and generator ports have no host behind them; such packets are counted as to_kernel and end there",
+    );
   }
   warnings.push(...ciphertextWarnings(chain));
   return warnings;
@@ -99,7 +108,9 @@ function ciphertextWarnings(chain: LoadedChain): string[] {
       seen.add(target.nf);
       const next = nfs[target.nf]!;
       if (next.type === "nids") {
-        warnings.add(`NF ${next.name}: packets of type ${place.type} reach it as ESP from ${nf.name}; its rules scan ciphertext`);
+        warnings.add(
+          `NF ${next.name}: packets of type ${place.type} reach it as ESP from ${nf.name}; its rules scan ciphertext`,
+        );
       }
       for (const outcome of next.module.outcomes) {
         const onward = policy.outcome(place.type, next.name, outcome);
@@ -113,7 +124,9 @@ function ciphertextWarnings(chain: LoadedChain): string[] {
 function print(result: CheckResult): void {
   const table = new Table({ head: ["packet type", "at", "next"], style: { head: [], border: [], compact: true } });
   for (const row of result.policy) table.push([row.type, row.at, row.next]);
-  process.stdout.write(`${result.chain}: ports ${result.ports.map((p) => `${p.name} (${p.dir}, ${p.driver})`).join(", ")}\n`);
+  process.stdout.write(
+    `${result.chain}: ports ${result.ports.map((p) => `${p.name} (${p.dir}, ${p.driver})`).join(", ")}\n`,
+  );
   process.stdout.write(`${table.toString()}\n`);
   for (const line of result.warnings) warn(line);
   process.stdout.write(result.warnings.length === 0 ? "ok\n" : `ok, with ${result.warnings.length} warnings\n`);

@@ -4,14 +4,16 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { exitCodeOf } from "../errors.js";
 import { addCheckCommand } from "./check.js";
-import { addDoctorCommand } from "./doctor.js";
+import { addDoctorCommand } from "./doctor-command.js";
 import { addGenCommand } from "./gen.js";
 import { addRunCommand } from "./run.js";
 
 /** Wrong usage. */
 const USAGE = 2;
 
-const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as { version: string };
+const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
 
 const program = new Command("wingbeat")
   .description("runs chains of network functions across the CPU cores and the integrated GPU of one machine")

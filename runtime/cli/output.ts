@@ -17,6 +17,10 @@ export function writeJson(target: string, value: unknown): void {
   try {
     writeFileSync(target, text);
   } catch (error) {
-    throw new ConfigError("--json", `cannot write ${target}: ${(error as Error).message}`, "name a file in an existing folder");
+    throw new ConfigError(
+      "--json",
+      `cannot write ${target}: ${(error as Error).message}`,
+      "name a file in an existing folder",
+    );
   }
 }

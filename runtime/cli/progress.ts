@@ -1,5 +1,5 @@
 /** The live line of a run: a stream of counter snapshots, a rate between each two of them. */
-import { interval, map, pairwise, startWith, type Subscription } from "rxjs";
+import { interval, map, pairwise, type Subscription, startWith } from "rxjs";
 import type { Run } from "../engine/run.js";
 
 const PERIOD_MS = 500;

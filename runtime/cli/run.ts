@@ -69,7 +69,8 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
     warn,
   });
   checkDevice(flags.device, chain);
-  if (options.seed !== undefined) warn("--seed makes IVs predictable: for experiments, never for traffic that must stay secret");
+  if (options.seed !== undefined)
+    warn("--seed makes IVs predictable: for experiments, never for traffic that must stay secret");
   const run = startRun(chain, { ...options, warn });
   const progress = flags.quiet ? undefined : showProgress(run);
   const release = stopOnSignals(run);
@@ -78,7 +79,8 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
     if (progress !== undefined) endProgress(progress);
     if (flags.json !== undefined) writeJson(flags.json, result);
     if (!flags.quiet) (flags.json === "-" ? process.stderr : process.stdout).write(summary(result));
-    if (!result.ledger.balanced) warn("the ledger does not balance: packets were lost without a reason; please report this");
+    if (!result.ledger.balanced)
+      warn("the ledger does not balance: packets were lost without a reason; please report this");
     return result.ledger.balanced ? 0 : 1;
   } finally {
     if (progress !== undefined) endProgress(progress);
@@ -91,9 +93,12 @@ function runOptions(flags: RunFlags) {
   const digest = flags.digest === true || seed !== undefined;
   const order =
     flags.order === undefined
-      ? digest ? ("global" as const) : ("flow" as const)
+      ? digest
+        ? ("global" as const)
+        : ("flow" as const)
       : parseChoice("--order", flags.order, ["flow", "global", "none"] as const);
-  if (digest && order === "none") warn("--order none: the digest is over the order packets left in and compares with nothing");
+  if (digest && order === "none")
+    warn("--order none: the digest is over the order packets left in and compares with nothing");
   const duration = flags.duration === undefined ? 0 : parseSeconds("--duration", flags.duration);
   return {
     order,
@@ -115,14 +120,22 @@ function checkDevice(device: string, chain: LoadedChain): void {
   const [kind] = device.split(":");
   if (kind !== "auto" && kind !== "none") {
     const known = ["opencl", "webgpu", "gpujs"];
-    if (!known.includes(kind!)) throw new ConfigError("--device", `found "${device}"; it takes auto, none, ${known.join(", ")}`);
-    throw new RunError("--device", `${device} is not there: this release has no GPU device`, "use --device auto or none");
+    if (!known.includes(kind!))
+      throw new ConfigError("--device", `found "${device}"; it takes auto, none, ${known.join(", ")}`);
+    throw new RunError(
+      "--device",
+      `${device} is not there: this release has no GPU device`,
+      "use --device auto or none",
+    );
   }
   const wanted = chain.nfs.filter((nf) => nf.place === "gpu");
   const unable = wanted.find((nf) => !nf.module.gpu);
-  if (unable !== undefined) throw new ConfigError(`nfs.${unable.name}.place`, `an NF of type ${unable.type} runs on the CPU only`);
+  if (unable !== undefined)
+    throw new ConfigError(`nfs.${unable.name}.place`, `an NF of type ${unable.type} runs on the CPU only`);
   if (kind === "auto" && wanted.length > 0) {
-    warn(`no GPU device in this release: ${wanted.map((nf) => nf.name).join(", ")} run on the CPU (--device none says so silently)`);
+    warn(
+      `no GPU device in this release: ${wanted.map((nf) => nf.name).join(", ")} run on the CPU (--device none says so silently)`,
+    );
   }
 }
 

@@ -11,7 +11,11 @@ export class Classifier {
     private readonly plan: Pick<Plan, "selectors" | "ports" | "defaultType" | "nonIpType">,
     private readonly arena: Arena,
   ) {
-    this.firstMatch = compileSelectors(plan.selectors, plan.ports.map((p) => p.name), arena);
+    this.firstMatch = compileSelectors(
+      plan.selectors,
+      plan.ports.map((p) => p.name),
+      arena,
+    );
     this.trivial = plan.selectors.length === 0;
   }
 

@@ -5,8 +5,8 @@
 import type { LoadedChain } from "../chain/load.js";
 import type { OutcomeSpec } from "../chain/nf.js";
 import type { Target } from "../chain/policy.js";
-import type { PortConfig } from "../chain/schema.js";
 import type { SelectorSpec } from "../chain/selector.js";
+import type { PortConfig } from "../nic/drivers.js";
 import type { ArenaHandle } from "../packet/arena.js";
 import { GATE_REASONS } from "../packet/gate.js";
 
@@ -157,7 +157,13 @@ export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOp
     selectors: chain.selectors,
     defaultType: types - 2,
     nonIpType,
-    nfs: chain.nfs.map(({ name, type, place, module, loaded }) => ({ name, type, place, outcomes: module.outcomes, loaded })),
+    nfs: chain.nfs.map(({ name, type, place, module, loaded }) => ({
+      name,
+      type,
+      place,
+      outcomes: module.outcomes,
+      loaded,
+    })),
     policy,
     sources,
     drops,

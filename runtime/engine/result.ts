@@ -55,7 +55,12 @@ export interface RunResult {
   readonly nfs: readonly NfResult[];
   readonly ports: readonly PortStats[];
   readonly device: null;
-  readonly sync: { readonly rows: number; readonly packets: number; readonly dummies: number; readonly bytes_copied: number };
+  readonly sync: {
+    readonly rows: number;
+    readonly packets: number;
+    readonly dummies: number;
+    readonly bytes_copied: number;
+  };
   readonly order: { readonly mode: string; readonly reordered: number };
   readonly cores: string;
   readonly digest: string | null;

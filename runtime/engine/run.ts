@@ -1,7 +1,7 @@
 /** The control plane of a run: starts the threads, watches them, stops them, and puts the result together. */
 import { Worker } from "node:worker_threads";
 import type { LoadedChain } from "../chain/load.js";
-import { reviveError, RunError } from "../errors.js";
+import { RunError, reviveError } from "../errors.js";
 import { Arena } from "../packet/arena.js";
 import { ringBytes } from "../packet/ring.js";
 import { takeEpoch } from "./clock.js";
@@ -98,7 +98,9 @@ async function supervise(
         worker.on("error", fail);
         worker.on("exit", (code) => {
           if (reports[thread] === undefined && failure === undefined) {
-            fail(new RunError(`thread ${thread}`, `ended without a report (exit code ${code})`, "report this as a bug"));
+            fail(
+              new RunError(`thread ${thread}`, `ended without a report (exit code ${code})`, "report this as a bug"),
+            );
           }
           resolve();
         });

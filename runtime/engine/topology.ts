@@ -40,7 +40,11 @@ export function parseCores(text: string): CoreSpec {
   const parts = [...text.matchAll(/([cdn])(\d+)/g)];
   const letters = parts.map((p) => p[1]);
   if (parts.length === 0 || parts.map((p) => p[0]).join("") !== text || new Set(letters).size !== letters.length) {
-    throw new ConfigError("--cores", `found "${text}"`, "write dY for io cores, nZ for cores of CPU NFs, cX for CPUSyncers: d1n2");
+    throw new ConfigError(
+      "--cores",
+      `found "${text}"`,
+      "write dY for io cores, nZ for cores of CPU NFs, cX for CPUSyncers: d1n2",
+    );
   }
   for (const [, letter, number] of parts) counts[letter as "c" | "d" | "n"] = Number(number);
   if (counts.d === 0) throw new ConfigError("--cores", `"${text}" has no io core`, "add d1");
@@ -61,9 +65,12 @@ export function makeTopology(
   if (spec.io > 2) warn(`--cores d${spec.io}: two io cores are used, one receives and one sends`);
   const io = Math.min(spec.io, 2);
   const nf = Math.min(spec.nf, plan.nfs.length);
-  if (nf < spec.nf) warn(`--cores n${spec.nf}: the chain has ${plan.nfs.length} NFs, and one NF runs on one core; ${nf} used`);
+  if (nf < spec.nf)
+    warn(`--cores n${spec.nf}: the chain has ${plan.nfs.length} NFs, and one NF runs on one core; ${nf} used`);
   if (plan.cyclic && order !== "none" && io + nf > 1) {
-    warn("--cores: the policy has a cycle, where only one core keeps order; running to completion on one (--order none lifts this)");
+    warn(
+      "--cores: the policy has a cycle, where only one core keeps order; running to completion on one (--order none lifts this)",
+    );
     return runToCompletion(plan);
   }
   if (io + nf === 1) return runToCompletion(plan);

@@ -47,7 +47,9 @@ export interface ThreadReport {
   readonly inFlight: number;
   readonly firstNs: number;
   readonly lastNs: number;
-  readonly latency: { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number } | undefined;
+  readonly latency:
+    | { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number }
+    | undefined;
   readonly digest: string | undefined;
 }
 
@@ -55,7 +57,10 @@ export type WorkerMessage =
   | { readonly kind: "ready" }
   | { readonly kind: "warn"; readonly line: string }
   | { readonly kind: "done"; readonly report: ThreadReport }
-  | { readonly kind: "error"; readonly error: { readonly name: string; readonly message: string; readonly stack: string | undefined } };
+  | {
+      readonly kind: "error";
+      readonly error: { readonly name: string; readonly message: string; readonly stack: string | undefined };
+    };
 
 /** One minute: a packet later than that counts as that late. */
 const LATENCY_LIMIT_NS = 60e9;
@@ -96,7 +101,7 @@ async function main(): Promise<void> {
   const control = new Int32Array(setup.control);
   const layout = counterLayout(plan);
   const counters = counterBlock(setup.counters, layout, thread);
-  const nfs = await createNfs(arena);
+  let nfs: (Nf | undefined)[] = [];
   const rxPorts: NumberedRxPort[] = [];
   const txPorts: (TxPort | undefined)[] = plan.ports.map(() => undefined);
   try {
@@ -106,13 +111,15 @@ async function main(): Promise<void> {
         if (p.rx) rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
       }
     }
+    // After the inputs: an NF that writes a file should not empty it for a run that cannot start.
+    nfs = await createNfs(arena);
     const gone = new Promise<"go" | "quit">((resolve) => port.once("message", resolve));
     post({ kind: "ready" });
     if ((await gone) === "quit") return;
 
     if (role.tx) {
       for (const [i, p] of plan.ports.entries()) {
-        if (p.tx) txPorts[i] = openTx(p.config, { name: p.name, arena, warn });
+        if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn });
       }
     }
     const pool = role.rx ? new SlotPool(0, arena.slots) : undefined;
@@ -130,7 +137,20 @@ async function main(): Promise<void> {
       });
     const outgoing = ringTo((memory) => new RingProducer(memory, arena.slots), 0);
     const incoming = ringTo((memory) => new RingConsumer(memory, arena.slots), 1);
-    const parts = { thread, plan, topology, arena, control, clock, processor, ingress, pool, egress, incoming, outgoing };
+    const parts = {
+      thread,
+      plan,
+      topology,
+      arena,
+      control,
+      clock,
+      processor,
+      ingress,
+      pool,
+      egress,
+      incoming,
+      outgoing,
+    };
     await new Core(parts).run();
 
     for (const nf of nfs) nf?.flush?.();

@@ -147,7 +147,7 @@ export async function openTx(config: PortConfig, context: PortContext): Promise<
 export function checkPortFiles(ports: ReadonlyArray<{ name: string; config: PortConfig; use: "rx" | "tx" }>): void {
   const writers = new Map<string, string>();
   const files = ports.flatMap(({ name, config, use }) =>
-    config.driver === "pcap" ? [{ name, use, file: config.file, identity: identityOf(config.file) }] : [],
+    config.driver === "pcap" ? [{ name, use, file: config.file, identity: fileIdentity(config.file) }] : [],
   );
   for (const { name, use, file, identity } of files) {
     if (use !== "tx") continue;
@@ -165,7 +165,7 @@ export function checkPortFiles(ports: ReadonlyArray<{ name: string; config: Port
 }
 
 /** The same string for the same file, whatever path leads to it. */
-function identityOf(file: string): string {
+export function fileIdentity(file: string): string {
   try {
     const { dev, ino } = statSync(realpathSync(file));
     return `${dev}:${ino}`;

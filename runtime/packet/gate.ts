@@ -46,7 +46,24 @@ export class Gate {
    */
   check(slots: Uint32Array, count: number, reasons: Uint8Array): number {
     const { arena, verifyL4 } = this;
-    const { u8, u16, off, len, rxError, flags, proto, vlan, l3, l3end, l4, payload, payloadEnd, sport, dport, portOut } = arena;
+    const {
+      u8,
+      u16,
+      off,
+      len,
+      rxError,
+      flags,
+      proto,
+      vlan,
+      l3,
+      l3end,
+      l4,
+      payload,
+      payloadEnd,
+      sport,
+      dport,
+      portOut,
+    } = arena;
     let dropped = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
@@ -264,7 +281,11 @@ export class Gate {
       sport = (u8[at]! << 8) | u8[at + 1]!;
       dport = (u8[at + 2]! << 8) | u8[at + 3]!;
     }
-    if (this.verifyL4 === 1 && (flags & FLAG.L4) !== 0 && !this.l4ChecksumGood(slot, flags, proto, l3, l4, payloadEnd)) {
+    if (
+      this.verifyL4 === 1 &&
+      (flags & FLAG.L4) !== 0 &&
+      !this.l4ChecksumGood(slot, flags, proto, l3, l4, payloadEnd)
+    ) {
       return BAD_CHECKSUM;
     }
     arena.flags[slot] = flags;
