@@ -108,6 +108,7 @@ const UNSUPPORTED: readonly (readonly [string, string])[] = [
   [RULE('pcre:"/(?>a)/"; sid:1;'), "pcre group (?>"],
   [RULE('pcre:"/a++/"; sid:1;'), "pcre possessive quantifier"],
   [RULE('pcre:"/(a)\\1/"; sid:1;'), "pcre backreference"],
+  [RULE('pcre:"/(?P<q>a)(?P=q)/"; sid:1;'), "pcre backreference"],
   [RULE('pcre:"/\\xe4/i"; sid:1;'), "pcre flag i with a non-ASCII letter"],
   ["alert http any any -> any any (sid:1;)", "protocol http"],
   ["activate tcp any any -> any any (sid:1;)", "action activate"],

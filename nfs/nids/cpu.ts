@@ -5,6 +5,8 @@
  *   scan     the multi-pattern search over them (transform: a GPU may write `hits` instead)
  *   confirm  connection table, rules of the packets that hit, outcomes, alerts (finish; in arrival order)
  *
+ * A GPU searches the same ranges for `NidsLoaded.patterns`, fills `hits` and leaves the rest to confirm.
+ *
  * A packet without a hit costs the search and nothing else, unless a loaded rule needs every packet (no positive content, or
  * a `flow` option, for which connections must be watched).
  */
@@ -175,7 +177,13 @@ export class Nids implements Nf {
       const end = firstRule[found[p]! + 1]!;
       for (let r = firstRule[found[p]!]!; r < end; r++) candidates[count++] = ruleOf[r]!;
     }
-    if (count > 1) candidates.subarray(0, count).sort();
+    // Insertion sort: few come from hits, and those before them are in order.
+    for (let c = Math.max(1, everyPacket.length); c < count; c++) {
+      const rule = candidates[c]!;
+      let at = c;
+      for (; at > 0 && candidates[at - 1]! > rule; at--) candidates[at] = candidates[at - 1]!;
+      candidates[at] = rule;
+    }
     return count;
   }
 

@@ -85,7 +85,7 @@ export class EveWriter {
     } catch (error) {
       this.cutHalfLine(lines.subarray(0, done));
       let lost = 0;
-      for (let at = lines.lastIndexOf(NEWLINE, done - 1) + 1; at < lines.length; at++)
+      for (let at = lines.subarray(0, done).lastIndexOf(NEWLINE) + 1; at < lines.length; at++)
         if (lines[at] === NEWLINE) lost++;
       throw new RunError(
         this.file,

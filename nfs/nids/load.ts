@@ -60,9 +60,8 @@ export function loadRules(config: NidsConfig, context: LoadContext): NidsLoaded 
     context.warn(`${context.name}: variable $${name} is not set and means any (first in ${where}); set it in vars`);
   }
   for (const [why, places] of skipped) {
-    const more = places.length > NAMED ? ` and ${places.length - NAMED} more` : "";
     const rules = places.length === 1 ? "1 rule" : `${places.length} rules`;
-    context.warn(`${context.name}: ${rules} skipped: ${why}: ${places.slice(0, NAMED).join(", ")}${more}`);
+    context.warn(`${context.name}: ${rules} skipped: ${why}: ${enumerate(places)}`);
   }
   const rules = [...byId.values()];
   if (rules.length === 0) context.warn(`${context.name}: no rule is loaded, so every packet is clean; check rules`);
@@ -84,6 +83,18 @@ export function loadRules(config: NidsConfig, context: LoadContext): NidsLoaded 
       return null;
     }
   }
+}
+
+/** The first few of the places, a file's name only where it changes. */
+function enumerate(places: readonly string[]): string {
+  let file = "";
+  const named = places.slice(0, NAMED).map((place) => {
+    const colon = place.lastIndexOf(":") + 1;
+    const same = colon > 0 && place.slice(0, colon) === file;
+    file = place.slice(0, colon);
+    return same ? place.slice(colon) : place;
+  });
+  return named.join(", ") + (places.length > NAMED ? ` and ${places.length - NAMED} more` : "");
 }
 
 interface Source {

@@ -57,12 +57,18 @@ export function translatePcre(text: string): Translated {
   const flags = new Set(match[4]!);
   // B (raw bytes) and O (no match limit) change nothing here.
   for (const flag of flags) if (!"ismxAERBO".includes(flag)) throw unsupported(`pcre flag ${flag}`);
-  const source = new Translator(match[1] ?? match[3]!, flags).run();
+  let pattern = match[1] ?? match[3]!;
+  const inline = /^\(\?([imsx]+)\)/.exec(pattern);
+  if (inline !== null) {
+    pattern = pattern.slice(inline[0].length);
+    for (const flag of inline[1]!) flags.add(flag);
+  }
+  const source = new Translator(pattern, flags).run();
   const javascript = flags.has("i") ? "gi" : "g";
   try {
     new RegExp(source, javascript);
   } catch {
-    throw unsupported(`pcre syntax /${match[1] ?? match[3]}/`);
+    throw unsupported(`pcre syntax /${pattern}/`);
   }
   return { source, flags: javascript, relative: flags.has("R") };
 }
@@ -127,7 +133,7 @@ class Translator {
     } else if (char === "A" || char === "z" || char === "Z") {
       this.at++;
       this.out += char === "A" ? START : char === "z" ? END : BEFORE_LAST_NEWLINE;
-    } else if (/[1-9]/.test(char)) {
+    } else if (/[1-9kg]/.test(char)) {
       throw unsupported("pcre backreference"); // one to a group that did not take part fails in PCRE, matches in JavaScript
     } else {
       this.out += this.literal(this.escapedByte());
@@ -242,12 +248,13 @@ class Translator {
       this.out += "(";
       return;
     }
+    if (rest.startsWith("?P=")) throw unsupported("pcre backreference");
     if (rest.startsWith("?#")) {
       this.skipTo(")");
       return;
     }
     const kind = /^\?(?::|=|!|<=|<!|P?<([A-Za-z_]\w*)>|'([A-Za-z_]\w*)')/.exec(rest);
-    if (kind === null) throw unsupported(`pcre group (${/^\?(?:[A-Za-z-]+|P.|.)?/.exec(rest)![0]}`);
+    if (kind === null) throw unsupported(`pcre group (${/^\?(?:P.|[A-Za-z-]+|.)?/.exec(rest)![0]}`);
     this.at += kind[0].length;
     // Without backreferences a named group is a group.
     this.out += (kind[1] ?? kind[2]) ? "(" : `(${kind[0]}`;
