@@ -5,10 +5,10 @@ import "./node-version.mjs";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const { runNode } = await import("./run-node.mjs");
+const { runInForeground } = await import("./foreground.mjs");
 const { root, say, setUp } = await import("./set-up.mjs");
 
-if (!setUp("run")) process.exit(1);
+if (!(await setUp("run"))) process.exit(1);
 
 const file = "examples/start.json";
 let steps;
@@ -23,6 +23,6 @@ const program = join(root, "dist", "runtime", "cli", "main.js");
 for (const [index, step] of steps.entries()) {
   const args = index === steps.length - 1 ? [...step.run, ...process.argv.slice(2)] : step.run;
   console.error(`\n${step.say}\n$ npm run -s wingbeat -- ${args.join(" ")}`);
-  const code = await runNode([program, ...args], root);
+  const { code } = await runInForeground(process.execPath, [program, ...args], { cwd: root });
   if (code !== 0) process.exit(code);
 }
