@@ -14,6 +14,7 @@ const file = "examples/start.json";
 let steps;
 try {
   steps = JSON.parse(readFileSync(join(root, file), "utf8")).steps;
+  if (!Array.isArray(steps)) throw new Error('"steps" must be a list of {"say", "run"}');
 } catch (error) {
   say(`${file}: cannot be read: ${error.message}\n  remedy: git checkout -- ${file}`);
   process.exit(2);
@@ -23,6 +24,6 @@ const program = join(root, "dist", "runtime", "cli", "main.js");
 for (const [index, step] of steps.entries()) {
   const args = index === steps.length - 1 ? [...step.run, ...process.argv.slice(2)] : step.run;
   console.error(`\n${step.say}\n$ npm run -s wingbeat -- ${args.join(" ")}`);
-  const { code } = await runInForeground(process.execPath, [program, ...args], { cwd: root });
-  if (code !== 0) process.exit(code);
+  const { code, interrupted } = await runInForeground(process.execPath, [program, ...args], { cwd: root });
+  if (code !== 0 || interrupted) process.exit(code);
 }
