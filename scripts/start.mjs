@@ -2,7 +2,7 @@
 //   { "steps": [{ "say": "what this shows", "run": ["run", "examples/NAME.json"] }] }
 // Arguments after `npm start --` are added to the last one.
 import "./node-version.mjs";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const { runInForeground } = await import("./foreground.mjs");
@@ -19,6 +19,9 @@ try {
   say(`${file}: cannot be read: ${error.message}\n  remedy: git checkout -- ${file}`);
   process.exit(2);
 }
+
+// Where the example writes; git does not keep an empty folder.
+mkdirSync(join(root, "out"), { recursive: true });
 
 const program = join(root, "dist", "runtime", "cli", "main.js");
 for (const [index, step] of steps.entries()) {
