@@ -111,7 +111,7 @@ export function fetchSwiftShader(lists) {
 export function freshLists() {
   if (isFresh(SYSTEM_LISTS)) return [];
   if (isRoot) {
-    update([]);
+    update([], SYSTEM_LISTS);
     return [];
   }
   const own = join(cacheFolder(), "apt");
@@ -121,7 +121,7 @@ export function freshLists() {
   options.push("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=");
   mkdirSync(join(own, "lists", "partial"), { recursive: true });
   mkdirSync(join(own, "cache", "archives", "partial"), { recursive: true });
-  if (!isFresh(join(own, "lists"))) update(options);
+  if (!isFresh(join(own, "lists"))) update(options, join(own, "lists"));
   return options;
 }
 
@@ -140,20 +140,35 @@ export function offered(groups, lists) {
   return groups.map((group) => group.find((name) => names.includes(name)));
 }
 
-/** @param {readonly string[]} options */
-function update(options) {
-  run("apt-get", ["update", "-q", "-o", "APT::Update::Error-Mode=any", ...NO_DOWNLOAD_HANGS, ...options], 180);
+/**
+ * @param {readonly string[]} options
+ * @param {string} folder where the lists lie
+ */
+function update(options, folder) {
+  try {
+    run("apt-get", ["update", "-q", "-o", "APT::Update::Error-Mode=any", ...NO_DOWNLOAD_HANGS, ...options], 180);
+  } catch (error) {
+    // One of several sources out of reach must not keep the others from serving; what they lack, the next step names.
+    if (listsIn(folder).length === 0) throw error;
+  }
 }
 
 /** @param {string} folder */
 function isFresh(folder) {
+  if (listsIn(folder).length === 0) return false;
+  // apt keeps the server's date on the lists themselves; when they were last looked for is the folders'.
+  const looked = [folder, join(folder, "partial")].map(
+    (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  );
+  return Date.now() - Math.max(...looked) < DAY_MS;
+}
+
+/** @param {string} folder */
+function listsIn(folder) {
   try {
-    const lists = readdirSync(folder).filter((name) => /_Packages(\.\w+)?$/.test(name));
-    // apt keeps the server's date on the lists themselves; when they were last looked for is the folder's.
-    const looked = Math.max(statSync(folder).mtimeMs, statSync(join(folder, "partial")).mtimeMs);
-    return lists.length > 0 && Date.now() - looked < DAY_MS;
+    return readdirSync(folder).filter((name) => /_Packages(\.\w+)?$/.test(name));
   } catch {
-    return false;
+    return [];
   }
 }
 

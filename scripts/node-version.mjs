@@ -3,8 +3,8 @@
 const needed = 20;
 if (Number(process.versions.node.split(".")[0]) < needed) {
   console.error(
-    `Node ${process.versions.node} is too old: wingbeat needs Node ${needed} or newer.\n` +
-      `  remedy: install Node ${needed} (found at ${process.execPath}) and run the same command again`,
+    `Node ${process.versions.node} (${process.execPath}) is too old: wingbeat needs Node ${needed} or newer.\n` +
+      `  remedy: install Node ${needed} or newer and run the same command again`,
   );
   process.exit(1);
 }

@@ -2,11 +2,11 @@
  * The set-up that every command of the README begins with: npm packages, compiled code, system packages. Each step looks
  * first whether there is anything to do, so a second run takes milliseconds.
  */
-import { spawnSync } from "node:child_process";
 import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, isBuilt } from "./build.mjs";
+import { runInForeground } from "./foreground.mjs";
 import { describe, installSystem } from "./install.mjs";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -18,10 +18,10 @@ export function say(line) {
 
 /**
  * @param {"run" | "test"} purpose
- * @returns {boolean} false where the program cannot be had at all; what to do has been said
+ * @returns {Promise<boolean>} false where the program cannot be had at all; what to do has been said
  */
-export function setUp(purpose) {
-  if (!installNpmPackages()) return false;
+export async function setUp(purpose) {
+  if (!(await installNpmPackages())) return false;
   if (!isBuilt()) {
     say("compiling");
     if (!build()) {
@@ -34,7 +34,7 @@ export function setUp(purpose) {
 }
 
 /** Brings node_modules to what package-lock.json says; returns whether there is one to go on with. */
-function installNpmPackages() {
+async function installNpmPackages() {
   const difference = npmDifference();
   if (difference === undefined) return true;
   const folder = join(root, "node_modules");
@@ -52,14 +52,17 @@ function installNpmPackages() {
   const quick = ["--fetch-retry-mintimeout=500", "--fetch-retry-maxtimeout=2000", "--loglevel=error"];
   const npm = process.env.npm_execpath;
   const [program, ...first] = npm?.endsWith("js") ? [process.execPath, npm] : ["npm"];
-  const result = spawnSync(program, [...first, ...options, ...quick], {
-    cwd: root,
-    stdio: ["ignore", 2, 2],
-  });
-  if (result.status === 0) return true;
-  const reason = result.error === undefined ? "npm ci failed" : `npm could not be started: ${result.error.message}`;
-  const usable =
-    existsSync(join(root, "node_modules", "koffi")) && existsSync(join(root, "node_modules", "typescript"));
+  // stdout is for results, so what npm says goes to stderr.
+  const streams = { cwd: root, stdio: ["ignore", 2, 2] };
+  let reason = "npm ci failed";
+  try {
+    const { code, interrupted } = await runInForeground(program, [...first, ...options, ...quick], streams);
+    if (interrupted) process.exit(130);
+    if (code === 0) return true;
+  } catch (error) {
+    reason = `npm could not be started (${error.message})`;
+  }
+  const usable = ["koffi/package.json", "typescript/bin/tsc"].every((file) => existsSync(join(folder, file)));
   say(
     `${reason}; ${usable ? "going on with the npm packages that are there" : "nothing runs without the npm packages"}`,
   );

@@ -2,14 +2,16 @@
 import "./node-version.mjs";
 import { join } from "node:path";
 
-const { runNode } = await import("./run-node.mjs");
+const { runInForeground } = await import("./foreground.mjs");
 const { root, setUp } = await import("./set-up.mjs");
 const { cacheEnvironment } = await import("./system.mjs");
 
-if (!setUp("test")) {
+if (!(await setUp("test"))) {
   console.log("0 passed, 1 failed");
   process.exit(1);
 }
 
 const runner = join(root, "dist", "test", "run.js");
-process.exit(await runNode([runner, ...process.argv.slice(2)], root, cacheEnvironment()));
+const env = { ...process.env, ...cacheEnvironment() };
+const { code } = await runInForeground(process.execPath, [runner, ...process.argv.slice(2)], { cwd: root, env });
+process.exit(code);

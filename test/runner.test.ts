@@ -32,7 +32,7 @@ function environment(timeout = 20): NodeJS.ProcessEnv {
 
 /** Runs the runner on what was written. */
 function run(filters: readonly string[] = [], timeout = 20): { code: number | null; closing: string; output: string } {
-  const args = [join(here, "run.js"), `${folder}/`, ...filters];
+  const args = [join(here, "run.js"), `--folder=${folder}`, ...filters];
   const result = spawnSync(process.execPath, args, { encoding: "utf8", env: environment(timeout), timeout: 60_000 });
   const output = result.stdout + result.stderr;
   return { code: result.status, closing: result.stdout.trimEnd().split("\n").at(-1)!, output };
@@ -139,10 +139,12 @@ test("file names choose what runs, and a name that fits nothing is a failure", (
   write({ alpha: PASSING, beta: 'test("one", () => {});' });
   assert.is(run(["beta.test.ts"]).closing, "1 passed, 0 failed");
   assert.is(run(["alpha", "beta"]).closing, "3 passed, 0 failed");
-  const none = run(["gamma"]);
+  write({ "below/gamma": 'test("one", () => {});' });
+  assert.is(run(["below/gamma.test.ts"]).closing, "1 passed, 0 failed");
+  const none = run(["delta"]);
   assert.is(none.closing, "0 passed, 1 failed");
   assert.is(none.code, 1);
-  assert.match(none.output, "no test file matches gamma");
+  assert.match(none.output, "no test file matches delta");
 });
 
 test("Ctrl-C ends the files that run", async () => {
@@ -151,7 +153,10 @@ test("Ctrl-C ends the files that run", async () => {
     a: `import { writeFileSync } from "node:fs";
       test("one", () => { writeFileSync(${JSON.stringify(pidFile)}, String(process.pid)); return new Promise((r) => setTimeout(r, 1e6)); });`,
   });
-  const runner = spawn(process.execPath, [join(here, "run.js"), `${folder}/`], { env: environment(), stdio: "ignore" });
+  const runner = spawn(process.execPath, [join(here, "run.js"), `--folder=${folder}`], {
+    env: environment(),
+    stdio: "ignore",
+  });
   const exit = new Promise<number | null>((resolve) => runner.on("exit", resolve));
   const pid = await new Promise<number>((resolve) => {
     const timer = setInterval(() => {
