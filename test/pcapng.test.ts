@@ -235,12 +235,16 @@ test("clocks against 64-bit arithmetic", () => {
   for (const resolution of [0, 3, 6, 9, 10, 12, 13, 0x80, 0x80 | 9, 0x80 | 20, 0x80 | 30, 0x80 | 32]) {
     const ticks = resolution & 0x80 ? 1n << BigInt(resolution & 0x7f) : 10n ** BigInt(resolution);
     const clock = new CaptureClock(resolution, 0);
-    for (let i = 0; i < 2000; i++) {
-      // Seconds within u32, at edges of a second too.
+    let last = 0n;
+    for (let i = 0; i < 4000; i++) {
+      // Seconds within u32, at edges of a second too; every other time one near the last, as in a capture.
       let time = ((BigInt(u32()) << 32n) | BigInt(u32())) % (ticks << 32n);
       if (i % 5 === 0) time -= time % ticks;
       if (i % 5 === 1 && time > ticks) time -= (time % ticks) + 1n;
-      time &= (1n << 64n) - 1n;
+      if (i % 2 === 1) time = last + (BigInt(u32() % 4001) - 2000n) * (ticks / 3000n + 1n);
+      if (time < 0n) time = 0n;
+      time = BigInt.asUintN(64, time) % (ticks << 32n);
+      last = time;
       clock.read(Number(time >> 32n), Number(time & 0xffff_ffffn));
       const expected = [Number(time / ticks), Number(((time % ticks) * 1_000_000_000n) / ticks)];
       assert.equal([clock.sec, clock.nsec], expected, `seed ${seed}, resolution ${resolution}, time ${time}`);
