@@ -1,4 +1,5 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openRx, parsePort, parsePortString } from "../runtime/nic/drivers.js";
@@ -87,6 +88,24 @@ for (const [name, options] of Object.entries<GeneratorInput>({
     }
   });
 }
+
+test("a UDP checksum that comes to 0 is sent as 0xffff", async () => {
+  // One packet in 65536 has it; IPv6, because there 0 is an error and not "none".
+  const port = await openRx(config({ size: 62, ipv6: 1, flows: 300_000, count: 300_000, seed: 2 }), context());
+  const gate = new Gate(arena, true);
+  const slots = Uint32Array.from({ length: SLOTS }, (_, i) => i);
+  const reasons = new Uint8Array(SLOTS);
+  let ones = 0;
+  while (!port.done) {
+    const count = port.receive(slots, SLOTS);
+    assert.is(gate.check(slots, count, reasons), 0);
+    for (let slot = 0; slot < count; slot++) {
+      if (arena.view.getUint16((slot << SLOT_SHIFT) + arena.l4[slot]! + 6) === 0xffff) ones++;
+    }
+  }
+  assert.ok(ones > 0);
+  await port.close();
+});
 
 test("imix: 28 of 64, 16 of 570, 4 of 1518 in any 48", async () => {
   const all = await frames({ size: "imix", count: 480 });
@@ -241,6 +260,20 @@ for (const [hits, tcp, size] of [
     assert.ok(places > 1, "at different places");
   });
 }
+
+test("a real rule file: its contents are put in whole", async () => {
+  const file = join(
+    process.env.WINGBEAT_DATA ?? join(process.cwd(), "..", "shared", "data"),
+    "rules",
+    "et_web_server.rules",
+  );
+  if (!existsSync(file)) return console.log(`skipped: a real rule file (${file} is not there; set WINGBEAT_DATA)`);
+  const patterns = readPatterns(file).map((p) => Buffer.from(p.bytes));
+  assert.ok(patterns.length > 100, `${patterns.length} patterns`);
+  const all = await gated({ count: 1000, size: 1000, tcp: 1, hits: 0.5, rules: file });
+  const hit = all.filter((p) => patterns.some((pattern) => pattern.length > 3 && p.payload.includes(pattern))).length;
+  assert.ok(hit > 450 && hit <= 500, `${hit} of 1000`);
+});
 
 test("rules of another protocol: contents all the same, and a warning", async () => {
   const warnings: string[] = [];

@@ -301,6 +301,30 @@ test("files that cannot be written", async () => {
   assert.match(full.message, /disk is full/);
 });
 
+test("a write that fails midway leaves the whole records before it", async () => {
+  // A limit on file size stands in for a disk that fills up; the signal it comes with must not end the process.
+  const code = `
+    process.on("SIGXFSZ", () => {});
+    const { generate } = await import(${JSON.stringify(new URL("../runtime/nic/generator/generate.js", import.meta.url).href)});
+    try { generate(process.argv[1], { size: 200, count: 50000 }); } catch (e) { console.log(e.name, e.message); }`;
+  for (const suffix of [".pcap", ".pcapng", ".pcap.gz"]) {
+    const file = fresh(suffix);
+    const run = spawnSync(
+      "sh",
+      ["-c", 'ulimit -f 5000; exec "$0" --input-type=module -e "$1" "$2"', process.execPath, code, file],
+      {
+        encoding: "utf8",
+      },
+    );
+    assert.match(run.stdout, /^RunError .*cannot write: EFBIG/, run.stderr);
+    const warnings: string[] = [];
+    const frames = await readFile(file, warnings);
+    assert.equal(warnings, []);
+    assert.ok(frames.length > 5000, `${frames.length}`);
+    assert.ok(frames.every((frame) => frame.bytes.length === 200));
+  }
+});
+
 test("after every flush the file is readable", async () => {
   const { openTx } = await import("../runtime/nic/drivers.js");
   for (const suffix of [".pcap", ".pcapng", ".pcap.gz", ".pcapng.gz"]) {
