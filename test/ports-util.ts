@@ -1,11 +1,11 @@
 /** What the port tests share: files to work in, a port drained into plain objects, fixtures built byte by byte. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PortConfig, RxOptions } from "../runtime/nic/drivers.js";
 import { openRx, openTx } from "../runtime/nic/drivers.js";
 import type { RxPort } from "../runtime/nic/port.js";
-import { Arena, SLOT_SHIFT } from "../runtime/packet/arena.js";
+import { Arena, MAX_FRAME, SLOT_SHIFT } from "../runtime/packet/arena.js";
 
 export interface Frame {
   bytes: Buffer;
@@ -186,3 +186,22 @@ export async function rejects(promise: Promise<unknown>): Promise<Error> {
   }
   throw new Error("nothing was thrown");
 }
+
+/** A file with the bytes given. */
+export function put(bytes: Uint8Array, suffix = ".pcap"): string {
+  const file = fresh(suffix);
+  writeFileSync(file, bytes);
+  return file;
+}
+
+/** Frames of every length around the places where copying changes its ways. */
+export const someFrames = (): Frame[] =>
+  [0, 1, 13, 14, 60, 63, 64, 65, 159, 160, 161, 162, 163, 164, 399, 400, 401, 1514, MAX_FRAME - 1, MAX_FRAME].map(
+    (length, i) => ({
+      bytes: fill(length, i),
+      wireLen: length,
+      rxError: 0,
+      sec: 1_700_000_000 + i,
+      nsec: (i * 123_456_789) % 1e9,
+    }),
+  );

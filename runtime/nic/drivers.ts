@@ -3,6 +3,7 @@
  * more and an entry in `DRIVERS`.
  */
 import { realpathSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { ConfigError } from "../errors.js";
 import { describeIssues } from "../issues.js";
@@ -103,10 +104,10 @@ function unknownDriver(driver: string, where: string, more = ""): ConfigError {
   return new ConfigError(where, what, `there are: ${names}${more}`);
 }
 
-/** The file a port's configuration names, made absolute or relative to something else by `resolve`. */
-export function resolvePort(config: PortConfig, resolve: (path: string) => string): PortConfig {
-  if (config.driver === "pcap") return { ...config, file: resolve(config.file) };
-  if (config.driver === "generator" && config.rules !== undefined) return { ...config, rules: resolve(config.rules) };
+/** The file a port's configuration names, made absolute or relative to something else by `from`. */
+export function resolvePort(config: PortConfig, from: (path: string) => string): PortConfig {
+  if (config.driver === "pcap") return { ...config, file: from(config.file) };
+  if (config.driver === "generator" && config.rules !== undefined) return { ...config, rules: from(config.rules) };
   return config;
 }
 
@@ -167,9 +168,14 @@ export function checkPortFiles(ports: ReadonlyArray<{ name: string; config: Port
 /** The same string for the same file, whatever path leads to it. */
 export function fileIdentity(file: string): string {
   try {
-    const { dev, ino } = statSync(realpathSync(file));
+    const { dev, ino } = statSync(file);
     return `${dev}:${ino}`;
   } catch {
-    return file; // does not exist yet
+    // Not there yet: its folder may be.
+  }
+  try {
+    return join(realpathSync(dirname(resolve(file))), basename(file));
+  } catch {
+    return resolve(file);
   }
 }

@@ -3,7 +3,11 @@
  *
  * Blocks of 8 MiB; in a block every frame takes a header of four u32 (length in the lower and receive errors in the upper half,
  * wire length, seconds, nanoseconds) and its bytes, padded to 8. Play order is memory order, so the processor prefetches, and
- * frames are 8-byte aligned, as DATA_OFFSET is, so they are copied in 64-bit words.
+ * frames are 8-byte aligned, as DATA_OFFSET is, so short ones are copied in 64-bit words.
+ *
+ * Long ones are copied by TypedArray.set from a view each, made at set-up. Measured (ns per packet with its metadata at
+ * 64 / 256 / 512 / 768 / 1472 bytes): words 27 / 54 / 87 / 119 / 216, a view made at set-up 46 / 51 / 58 / 67 / 145, a
+ * subarray per packet 95 / 100 / 104 / 113 / 148.
  */
 import { type Arena, DATA_OFFSET, SLOT_SHIFT } from "../packet/arena.js";
 import type { Bytes } from "./copy.js";
@@ -11,44 +15,43 @@ import type { Bytes } from "./copy.js";
 const BLOCK_BYTES = 8 * 1024 * 1024;
 export const HEADER_WORDS = 4;
 const HEADER_BYTES = HEADER_WORDS * 4;
+/** Longest frame in bytes that is copied in words. */
+const WORDS_LIMIT = 240;
+/** Words are copied eight at a time, the last of them behind the frame: up to 56 bytes, which a slot has room for. */
+const SLACK = 64;
+/** Heap that a view takes. */
+const VIEW_BYTES = 128;
 
 /** Bytes of memory a frame takes. */
 export function storedBytes(frame: number): number {
+  return strideOf(frame) + (frame > WORDS_LIMIT ? VIEW_BYTES : 0);
+}
+
+/** Bytes from one frame's header to the next one's in a block. */
+export function strideOf(frame: number): number {
   return HEADER_BYTES + ((frame + 7) & ~7);
 }
 
-export class StoreBlock {
-  private readonly buffer: ArrayBuffer;
-  readonly u8: Uint8Array;
-  readonly u32: Uint32Array;
-  readonly u64: BigUint64Array;
-  readonly view: DataView;
+export class StoreBlock implements Bytes {
+  private readonly buffer = new ArrayBuffer(BLOCK_BYTES + SLACK);
+  readonly u8 = new Uint8Array(this.buffer);
+  readonly u32 = new Uint32Array(this.buffer);
+  readonly u64 = new BigUint64Array(this.buffer);
+  readonly view = new DataView(this.buffer);
+  /** Of its frames over WORDS_LIMIT, in order. */
+  readonly long: Uint8Array[] = [];
   used = 0;
-  frames = 0;
-
-  constructor(bytes: number) {
-    this.buffer = new ArrayBuffer(bytes);
-    this.u8 = new Uint8Array(this.buffer);
-    this.u32 = new Uint32Array(this.buffer);
-    this.u64 = new BigUint64Array(this.buffer);
-    this.view = new DataView(this.buffer);
-  }
 }
 
 export class FrameStore {
   readonly blocks: StoreBlock[] = [];
   frames = 0;
 
-  /** Memory taken, in bytes. */
-  get bytes(): number {
-    return this.blocks.length * BLOCK_BYTES;
-  }
-
   /** Appends a frame of `count` bytes at `at`. */
   append(from: Bytes, at: number, count: number, rxError: number, wireLength: number, sec: number, nsec: number): void {
     let block = this.blocks.at(-1);
-    if (block === undefined || block.used + storedBytes(count) > BLOCK_BYTES) {
-      block = new StoreBlock(BLOCK_BYTES);
+    if (block === undefined || block.used + strideOf(count) > BLOCK_BYTES) {
+      block = new StoreBlock();
       this.blocks.push(block);
     }
     const word = block.used >> 2;
@@ -56,26 +59,22 @@ export class FrameStore {
     block.u32[word + 1] = wireLength;
     block.u32[word + 2] = sec;
     block.u32[word + 3] = nsec;
-    block.u8.set(from.u8.subarray(at, at + count), block.used + HEADER_BYTES);
-    block.used += storedBytes(count);
-    block.frames++;
+    const bytes = block.u8.subarray(block.used + HEADER_BYTES, block.used + HEADER_BYTES + count);
+    bytes.set(from.u8.subarray(at, at + count));
+    if (count > WORDS_LIMIT) block.long.push(bytes);
+    block.used += strideOf(count);
     this.frames++;
   }
 }
 
-/**
- * Frames longer than this are copied by TypedArray.set, which needs an object per call but then moves 32 bytes a cycle.
- * Measured on one core (ns at 64 / 256 / 384 / 512 / 1472 bytes): 64-bit words 18 / 69 / 88 / 123 / 322, set 92 / 94 / 98 / 101 / 166.
- * V8 keeps the 64-bit elements in registers: no BigInt is made (test/replay.test.ts watches the heap).
- */
-const WORDS_LIMIT = 400;
-
 /** Plays a store into slots, from its first frame to its last and round again. */
 export class Player {
+  /** The arena in 64-bit words. V8 keeps them in registers: no BigInt is made (test/replay.test.ts watches the heap). */
   private readonly u64: BigUint64Array;
   private block = 0;
-  /** Byte in the block. */
+  /** Byte in the block, and index of its next long frame. */
   private at = 0;
+  private long = 0;
 
   /** @param store not empty, and complete */
   constructor(
@@ -87,15 +86,15 @@ export class Player {
 
   /** Fills slots[0, count). */
   play(slots: Uint32Array, count: number): void {
+    const { blocks } = this.store;
     let done = 0;
     while (done < count) {
-      let block = this.store.blocks[this.block]!;
-      if (this.at >= block.used) {
+      if (this.at >= blocks[this.block]!.used) {
         this.at = 0;
-        this.block = this.block + 1 < this.store.blocks.length ? this.block + 1 : 0;
-        block = this.store.blocks[this.block]!;
+        this.long = 0;
+        this.block = this.block + 1 < blocks.length ? this.block + 1 : 0;
       }
-      done = this.playBlock(block, slots, done, count);
+      done = this.playBlock(blocks[this.block]!, slots, done, count);
     }
   }
 
@@ -117,16 +116,25 @@ export class Player {
       wireLen[slot] = u32[word + 1]!;
       tsSec[slot] = u32[word + 2]!;
       tsNsec[slot] = u32[word + 3]!;
-      const words = (bytes + 7) >> 3;
-      const first = (at + HEADER_BYTES) >> 3;
-      if (bytes <= WORDS_LIMIT) {
-        const base = ((slot << SLOT_SHIFT) + DATA_OFFSET) >> 3;
-        for (let w = 0; w < words; w++) target[base + w] = source[first + w]!;
+      const start = (slot << SLOT_SHIFT) + DATA_OFFSET;
+      if (bytes > WORDS_LIMIT) {
+        u8.set(block.long[this.long++]!, start);
       } else {
-        const start = at + HEADER_BYTES;
-        u8.set(block.u8.subarray(start, start + bytes), (slot << SLOT_SHIFT) + DATA_OFFSET);
+        let d = start >> 3;
+        let s = (at + HEADER_BYTES) >> 3;
+        const end = s + ((bytes + 7) >> 3);
+        for (; s < end; s += 8, d += 8) {
+          target[d] = source[s]!;
+          target[d + 1] = source[s + 1]!;
+          target[d + 2] = source[s + 2]!;
+          target[d + 3] = source[s + 3]!;
+          target[d + 4] = source[s + 4]!;
+          target[d + 5] = source[s + 5]!;
+          target[d + 6] = source[s + 6]!;
+          target[d + 7] = source[s + 7]!;
+        }
       }
-      at += HEADER_BYTES + (words << 3);
+      at += HEADER_BYTES + ((bytes + 7) & ~7);
     }
     this.at = at;
     return i;

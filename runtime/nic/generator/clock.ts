@@ -24,10 +24,36 @@ export class NominalClock {
       this.rest -= 1;
       this.nsec++;
     }
-    if (this.nsec >= 1e9) {
-      const seconds = Math.floor(this.nsec / 1e9);
-      this.sec += seconds;
-      this.nsec -= seconds * 1e9;
+    if (this.nsec >= 1e9) this.carry();
+  }
+
+  /** Gives the next `count` timestamps to slots[0, count). */
+  stamp(slots: Uint32Array, count: number, tsSec: Uint32Array, tsNsec: Uint32Array): void {
+    const { step, fraction } = this;
+    let { nsec, rest } = this;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]!;
+      tsSec[slot] = this.sec;
+      tsNsec[slot] = nsec;
+      nsec += step;
+      rest += fraction;
+      if (rest >= 1) {
+        rest -= 1;
+        nsec++;
+      }
+      if (nsec >= 1e9) {
+        this.nsec = nsec;
+        this.carry();
+        nsec = this.nsec;
+      }
     }
+    this.nsec = nsec;
+    this.rest = rest;
+  }
+
+  private carry(): void {
+    const seconds = Math.floor(this.nsec / 1e9);
+    this.sec += seconds;
+    this.nsec -= seconds * 1e9;
   }
 }

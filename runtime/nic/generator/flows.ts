@@ -17,9 +17,9 @@ export interface Stream {
   /** Share of its flows. */
   readonly tcp: number;
   readonly ipv6: number;
-  /** By family: [IPv4, IPv6]; a family that no flow has may be undefined. */
-  readonly src: readonly (Prefix | undefined)[];
-  readonly dst: readonly (Prefix | undefined)[];
+  /** By family: [IPv4, IPv6]. */
+  readonly src: readonly Prefix[];
+  readonly dst: readonly Prefix[];
   readonly sport: readonly [number, number];
   /** By protocol: [UDP, TCP]. */
   readonly dport: readonly (readonly [number, number])[];
@@ -113,7 +113,7 @@ function prefixFor(text: string, family: number, where: string): Prefix {
 /** All flows, as bytes beside one another: no object per flow, since there may be a million. */
 export class Flows {
   /** Per flow: source and destination address (16 bytes each, IPv4 in the first 4), source and destination port (big-endian). */
-  readonly tuples: Uint8Array;
+  readonly tuples: Buffer;
   readonly proto: Uint8Array;
   /** 1: IPv6. */
   readonly ipv6: Uint8Array;
@@ -123,22 +123,23 @@ export class Flows {
   /** @throws ConfigError where prefixes and ports hold fewer 5-tuples than flows */
   constructor(streams: readonly Stream[], random: Random, where: string) {
     const count = streams.reduce((sum, stream) => sum + stream.flows, 0);
-    this.tuples = new Uint8Array(count * TUPLE_BYTES);
+    this.tuples = Buffer.alloc(count * TUPLE_BYTES);
     this.proto = new Uint8Array(count);
     this.ipv6 = new Uint8Array(count);
     this.seq = new Uint32Array(count);
     const seen = new Set<string>();
     for (const stream of streams) {
+      const tcp = new Share(Math.round(stream.tcp * stream.flows), stream.flows, random);
+      const ipv6 = new Share(Math.round(stream.ipv6 * stream.flows), stream.flows, random);
       for (let i = 0; i < stream.flows; i++) {
         const flow = stream.firstFlow + i;
-        // Shares hold over the flows exactly: flow i is TCP where the running total of the share passes a whole number.
-        this.proto[flow] = passes(i, stream.tcp) ? IPPROTO.TCP : IPPROTO.UDP;
-        // Strided, so that protocol and family do not go together.
-        this.ipv6[flow] = passes(shuffled(i, stream.flows), stream.ipv6) ? 1 : 0;
+        this.proto[flow] = tcp.next() ? IPPROTO.TCP : IPPROTO.UDP;
+        this.ipv6[flow] = ipv6.next() ? 1 : 0;
         this.seq[flow] = random.u32();
-        let tries = 0;
+        // Enough draws to find the last free tuple of a small space but for one time in 10^27.
+        let tries = Math.min(MAX_TRIES, 64 * this.spaceOf(flow, stream));
         do {
-          if (tries++ === MAX_TRIES) {
+          if (tries-- <= 0) {
             throw new ConfigError(
               where,
               `no ${stream.flows} distinct flows in the prefixes and ports given (${i} found)`,
@@ -150,6 +151,15 @@ export class Flows {
         seen.add(this.key(flow));
       }
     }
+  }
+
+  /** How many 5-tuples a flow's prefixes and ports hold. */
+  private spaceOf(flow: number, stream: Stream): number {
+    const family = this.ipv6[flow]!;
+    const { src, dst, sport } = stream;
+    const dport = stream.dport[this.proto[flow] === IPPROTO.TCP ? 1 : 0]!;
+    const hosts = (prefix: Prefix) => 2 ** (prefix.bytes.length * 8 - prefix.length);
+    return hosts(src[family]!) * hosts(dst[family]!) * (sport[1] - sport[0] + 1) * (dport[1] - dport[0] + 1);
   }
 
   private draw(flow: number, stream: Stream, random: Random): void {
@@ -169,22 +179,28 @@ export class Flows {
 
   private key(flow: number): string {
     const at = flow * TUPLE_BYTES;
-    return `${this.proto[flow]}${String.fromCharCode(...this.tuples.subarray(at, at + TUPLE_BYTES))}`;
+    return `${this.proto[flow]}${this.tuples.toString("latin1", at, at + TUPLE_BYTES)}`;
   }
 }
 
 export const TUPLE_BYTES = 36;
 /** Draws for one flow before its space is taken to be full. */
-const MAX_TRIES = 1000;
+const MAX_TRIES = 1_000_000;
 
-const passes = (i: number, share: number) => Math.floor((i + 1) * share) > Math.floor(i * share);
+/** Marks exactly `wanted` of `left` ones, at random: selection sampling (Knuth, 3.4.2, algorithm S). */
+export class Share {
+  constructor(
+    private wanted: number,
+    private left: number,
+    private readonly random: Random,
+  ) {}
 
-/** A permutation of [0, count) by a stride prime to it. */
-function shuffled(i: number, count: number): number {
-  const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
-  let stride = Math.floor(count * 0.618) | 1;
-  while (gcd(stride, count) !== 1) stride++;
-  return (i * stride) % count;
+  /** Whether the next one is marked. */
+  next(): boolean {
+    const taken = this.random.below(this.left--) < this.wanted;
+    if (taken) this.wanted--;
+    return taken;
+  }
 }
 
 function drawAddress(to: Uint8Array, at: number, prefix: Prefix, random: Random): void {

@@ -78,7 +78,7 @@ export class FrameBuilder {
   private fillPayload(stream: Stream, from: number, to: number, pattern: Uint8Array | undefined): void {
     const { u8, random } = this;
     if (stream.text) fillText(u8, from, to, random);
-    else for (let i = from; i < to; i++) u8[i] = random.u32();
+    else random.fill(u8, from, to);
     if (pattern !== undefined) u8.set(pattern, from + random.below(to - from - pattern.length + 1));
   }
 

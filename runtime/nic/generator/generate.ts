@@ -1,7 +1,7 @@
 /** Generated traffic into a capture file: what `wingbeat gen OUT` does. */
 import { describeIssues } from "../../issues.js";
 import { CaptureWriter } from "../pcap/writer.js";
-import { HEADER_WORDS } from "../store.js";
+import { HEADER_WORDS, strideOf } from "../store.js";
 import { NominalClock } from "./clock.js";
 import { type GeneratorInput, generatorOptions } from "./options.js";
 import { makeTraffic } from "./traffic.js";
@@ -33,7 +33,7 @@ export function generate(out: string, options: GeneratorInput, warn: (line: stri
           const bytes = block.u32[at >> 2]! & 0xffff;
           writer.record(block, at + HEADER_WORDS * 4, bytes, clock.sec, clock.nsec);
           clock.advance();
-          at += HEADER_WORDS * 4 + ((bytes + 7) & ~7);
+          at += strideOf(bytes);
         }
       }
     }

@@ -5,9 +5,10 @@ import { MAX_FRAME } from "../../packet/arena.js";
 
 export const MIN_FRAME = 60;
 
+const SIZE_EXPECTED = `a frame size from ${MIN_FRAME} to ${MAX_FRAME} bytes (layer 2 without FCS) or "imix" is expected`;
 const size = z
-  .union([z.literal("imix"), z.int().min(MIN_FRAME).max(MAX_FRAME)], {
-    error: `a frame size from ${MIN_FRAME} to ${MAX_FRAME} bytes (layer 2 without FCS) or "imix" is expected`,
+  .union([z.literal("imix"), z.int().min(MIN_FRAME, SIZE_EXPECTED).max(MAX_FRAME, SIZE_EXPECTED)], {
+    error: SIZE_EXPECTED,
   })
   .describe("frame size in bytes, layer 2 without FCS; imix: 28 x 64, 16 x 570, 4 x 1518 in every 48 packets");
 

@@ -48,4 +48,13 @@ export class Random {
   between(low: number, high: number): number {
     return low + this.below(high - low + 1);
   }
+
+  /** Random bytes in u8[from, to). */
+  fill(u8: Uint8Array, from: number, to: number): void {
+    let word = 0;
+    for (let i = from; i < to; i++) {
+      word = ((i - from) & 3) === 0 ? this.u32() : word >>> 8;
+      u8[i] = word;
+    }
+  }
 }

@@ -39,14 +39,7 @@ class GeneratorRx implements RxPort {
     if (some === 0) return 0;
     this.player!.play(slots, some);
     this.left -= some;
-    const { clock } = this;
-    const { tsSec, tsNsec } = this.arena;
-    for (let i = 0; i < some; i++) {
-      const slot = slots[i]!;
-      tsSec[slot] = clock.sec;
-      tsNsec[slot] = clock.nsec;
-      clock.advance();
-    }
+    this.clock.stamp(slots, some, this.arena.tsSec, this.arena.tsNsec);
     return some;
   }
 

@@ -1,13 +1,14 @@
 /**
  * Makes the packets a generator plays: all at once, before the first leaves, so that sending is a copy.
  *
- * There are as many as `count`, but no more than the largest of `flows`, 4096 and what makes `hits` come out right (16 / hits, up to
+ * There are as many as `count`, but no more than the largest of `flows` (twice, with several
+ * streams), 4096 and what makes `hits` come out right (16 / hits, up to
  * 131072): a longer run plays them again and again. Everything is a function of the options.
  */
 import { ConfigError } from "../../errors.js";
 import { IPPROTO } from "../../packet/protocols.js";
 import { FrameStore, storedBytes } from "../store.js";
-import { Flows, planStreams, type Stream } from "./flows.js";
+import { Flows, planStreams, Share, type Stream } from "./flows.js";
 import { atLeast, FrameBuilder, headerBytes } from "./frame.js";
 import type { GeneratorOptions } from "./options.js";
 import { type Pattern, readPatterns } from "./patterns.js";
@@ -33,10 +34,13 @@ export function makeTraffic(options: GeneratorOptions, where: string, warn: (lin
   }
   const random = new Random(options.seed);
   const streams = planStreams(options, where);
-  const flows = new Flows(streams, random, where);
   const forHits = options.hits > 0 ? Math.min(MOST_FOR_HITS, Math.ceil(16 / options.hits)) : 0;
-  const count = Math.min(options.count, Math.max(options.flows, LEAST, forHits));
+  // Streams are drawn at random, so that one round over all flows would miss some of them.
+  const forFlows = options.flows * (streams.length > 1 ? 2 : 1);
+  const count = Math.min(options.count, Math.max(forFlows, LEAST, forHits));
+  checkMemory(streams, count, where);
 
+  const flows = new Flows(streams, random, where);
   const draft = draw(streams, flows, count, random, where);
   const patterns = new PatternChoice(options, where, flows, warn);
   const hit = patterns.choosePackets(draft, flows, random);
@@ -51,6 +55,24 @@ export function makeTraffic(options: GeneratorOptions, where: string, warn: (lin
     store.append(builder, 0, bytes, 0, bytes, 0, 0);
   }
   return store;
+}
+
+/** By the mean size, and before anything is made: a million long packets take a while. */
+function checkMemory(streams: readonly Stream[], count: number, where: string): void {
+  const imix = IMIX.reduce((sum, size) => sum + storedBytes(size), 0) / IMIX.length;
+  const total = streams.reduce((sum, { weight }) => sum + weight, 0);
+  const mean = streams.reduce(
+    (sum, { weight, size }) => sum + (weight / total) * (size === 0 ? imix : storedBytes(size)),
+    0,
+  );
+  const memory = mean * count;
+  if (memory > MEMORY_LIMIT) {
+    throw new ConfigError(
+      where,
+      `its ${count} different packets take ${Math.round(memory / 2 ** 20)} MiB of memory, at most ${MEMORY_LIMIT / 2 ** 20} are taken`,
+      "ask for fewer flows or smaller packets",
+    );
+  }
 }
 
 /** Per packet: stream, flow, frame bytes, payload bytes. */
@@ -73,7 +95,6 @@ function draw(streams: readonly Stream[], flows: Flows, count: number, random: R
   const turn = new Uint32Array(streams.length);
   // Every stream deals its own sizes, so that its mix is right whatever the others take.
   const mixes = streams.map(() => ({ left: 0, sizes: IMIX.slice() }));
-  let memory = 0;
   for (let i = 0; i < count; i++) {
     let chosen = 0;
     if (streams.length > 1) {
@@ -98,14 +119,6 @@ function draw(streams: readonly Stream[], flows: Flows, count: number, random: R
     draft.flow[i] = flow;
     draft.bytes[i] = bytes;
     draft.payload[i] = bytes - headers;
-    memory += storedBytes(bytes);
-  }
-  if (memory > MEMORY_LIMIT) {
-    throw new ConfigError(
-      where,
-      `packets for ${flows.proto.length} flows take ${memory >> 20} MiB of memory, at most ${MEMORY_LIMIT >> 20} are taken`,
-      "ask for fewer flows or smaller packets",
-    );
   }
   return draft;
 }
@@ -151,7 +164,7 @@ class PatternChoice {
   choosePackets(draft: Draft, flows: Flows, random: Random): Uint8Array {
     const count = draft.flow.length;
     const hit = new Uint8Array(count);
-    let wanted = Math.round(count * this.options.hits);
+    const wanted = Math.round(count * this.options.hits);
     if (this.options.hits === 0) return hit;
     if (wanted === 0) {
       throw new ConfigError(
@@ -172,12 +185,8 @@ class PatternChoice {
         "ask for larger packets or fewer hits",
       );
     }
-    // Selection sampling (Knuth, 3.4.2, algorithm S).
-    for (let i = 0; i < count; i++) {
-      if (hit[i] === 0) continue;
-      hit[i] = random.below(room--) < wanted ? 1 : 0;
-      wanted -= hit[i]!;
-    }
+    const share = new Share(wanted, room, random);
+    for (let i = 0; i < count; i++) if (hit[i] === 1) hit[i] = share.next() ? 1 : 0;
     return hit;
   }
 

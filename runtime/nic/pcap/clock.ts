@@ -5,6 +5,7 @@
  * intermediate exceeds 2^53.
  */
 const TWO_32 = 2 ** 32;
+const EXACT = 2 ** 53;
 
 export class CaptureClock {
   /** Seconds since the epoch, u32, and nanoseconds, of the last {@link read}. */
@@ -15,6 +16,9 @@ export class CaptureClock {
   private readonly exponent: number;
   /** Bits per digit of the long division; 0: ticks so short (below 30 fs) that a double holds the whole count well enough. */
   private readonly digit: number;
+  /** Count at the start of the second of the last division; before the first one no count is near it. */
+  private startHigh = -TWO_32;
+  private startLow = 0;
 
   /**
    * @param resolution if_tsresol: bit 7 set: 2^-(low 7 bits) s, else 10^-resolution s
@@ -32,6 +36,13 @@ export class CaptureClock {
 
   /** @param high upper 32 bits of the count, `low` lower ones */
   read(high: number, low: number): void {
+    // Most packets come in the same second as the one before: no division by long numbers.
+    const since = (high - this.startHigh) * TWO_32 + (low - this.startLow);
+    if (since >= 0 && since < this.ticks && since < EXACT) this.nsec = this.toNanoseconds(since);
+    else this.divide(high, low);
+  }
+
+  private divide(high: number, low: number): void {
     const { ticks, digit } = this;
     let sec: number;
     let rest: number;
@@ -52,6 +63,9 @@ export class CaptureClock {
     }
     this.sec = (sec + this.offset) >>> 0;
     this.nsec = this.toNanoseconds(rest);
+    // Where this second began, as a count; below zero in its lower half, which the difference above does not mind.
+    this.startHigh = high;
+    this.startLow = low - rest;
   }
 
   /** @param rest ticks, fewer than a second's */

@@ -10,18 +10,22 @@ import { createGunzip } from "node:zlib";
 import { ConfigError } from "../../errors.js";
 import { ByteSource, CHUNK, readOrThrow } from "./source.js";
 
-/** Compressed bytes per step; deflate expands at most 1032-fold, so one step is at most 17 MB. */
-const PIECE = 16 * 1024;
+/** Compressed bytes per step: as many as came to AHEAD decompressed ones by the ratio of the step before, within these bounds. */
+const MOST = 64 * 1024;
+const LEAST = 4 * 1024;
 /** Decompressed bytes above which no further piece is started. */
 const AHEAD = 1024 * 1024;
 
 export class GzipSource extends ByteSource {
   private readonly gunzip = createGunzip({ chunkSize: 128 * 1024 });
-  private readonly piece = Buffer.alloc(PIECE);
+  private readonly piece = Buffer.alloc(MOST);
   private readonly queue: Buffer[] = [];
   private queued = 0;
   /** Bytes of queue[0] already taken. */
   private taken = 0;
+  private step = 16 * 1024;
+  /** Bytes that came out of the step under way. */
+  private came = 0;
   private busy = false;
   private finished = false;
   private failure: ConfigError | undefined;
@@ -36,6 +40,7 @@ export class GzipSource extends ByteSource {
     this.gunzip.on("data", (data: Buffer) => {
       this.queue.push(data);
       this.queued += data.length;
+      this.came += data.length;
       this.notify();
     });
     this.gunzip.on("end", () => this.finish());
@@ -98,7 +103,7 @@ export class GzipSource extends ByteSource {
     if (this.busy || this.finished || this.queued >= AHEAD) return;
     let got: number;
     try {
-      got = readOrThrow(this.file, this.fd, this.piece, 0, PIECE);
+      got = readOrThrow(this.file, this.fd, this.piece, 0, this.step);
     } catch (error) {
       this.failure = error as ConfigError;
       this.finish();
@@ -112,6 +117,8 @@ export class GzipSource extends ByteSource {
     this.gunzip.write(this.piece.subarray(0, got), () => {
       // Behind the last data event of this piece, which may still wait in the stream's own buffer.
       setImmediate(() => {
+        this.step = Math.max(LEAST, Math.min(MOST, Math.floor((AHEAD * got) / Math.max(1, this.came))));
+        this.came = 0;
         this.busy = false;
         this.pump();
       });

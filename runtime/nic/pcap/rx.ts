@@ -16,6 +16,7 @@ export async function openCaptureRx(file: string, context: PortContext): Promise
 
 class CaptureRx implements RxPort {
   private ended = false;
+  private failure: unknown;
 
   constructor(
     private readonly reader: RecordReader,
@@ -28,16 +29,24 @@ class CaptureRx implements RxPort {
 
   receive(slots: Uint32Array, count: number): number {
     const { reader } = this;
+    if (this.failure !== undefined) throw this.failure;
     if (this.ended) return 0;
-    for (let i = 0; i < count; i++) {
-      const found = reader.next();
-      if (found !== RECORD) {
-        this.ended = found === END;
-        return i;
+    let filled = 0;
+    try {
+      for (; filled < count; filled++) {
+        const found = reader.next();
+        if (found !== RECORD) {
+          this.ended = found === END;
+          return filled;
+        }
+        this.store(slots[filled]!);
       }
-      this.store(slots[i]!);
+    } catch (error) {
+      // The frames before the damage are delivered first.
+      if (filled === 0) throw error;
+      this.failure = error;
     }
-    return count;
+    return filled;
   }
 
   ready(): Promise<void> {
@@ -46,6 +55,7 @@ class CaptureRx implements RxPort {
 
   async close(): Promise<void> {
     this.ended = true;
+    this.failure = undefined;
     this.reader.source.close();
   }
 
