@@ -8,6 +8,7 @@
  *
  * Multi-byte metadata is in native byte order; packet bytes are in network byte order.
  */
+import { ConfigError } from "../errors.js";
 import { attachRegion, mapRegion, type RegionHandle, unmapRegion } from "./memory.js";
 
 /** Bytes per slot: the AF_XDP chunk. */
@@ -47,16 +48,35 @@ export const RX_ERROR = {
 
 export interface ArenaHandle {
   readonly slots: number;
+  /** Slot 0 is its first byte; metadata follows the slots. */
   readonly region: RegionHandle;
-  /** Byte offset of slot 0 in the region; metadata follows the slots. */
+  /** True where Arena.create mapped the region, so that free() unmaps it; false where a device owns it. */
   readonly owned: boolean;
 }
 
 const META_LINE = 64;
+/** Byte offsets into the arena are computed with `slot << SLOT_SHIFT`, which must stay below 2^31. */
+export const MAX_SLOTS = 2 ** 31 / SLOT_SIZE;
+/** Bytes per slot of each metadata array, and how many such arrays {@link Arena} has; its constructor asserts it. */
+const META_ARRAYS = [
+  [1, 7],
+  [2, 11],
+  [4, 3],
+  [8, 2],
+  [4 * PARAM_WORDS, 1],
+] as const;
 
-/** Bytes of region that `slots` slots and their metadata take. */
+/**
+ * Bytes of region that `slots` slots and their metadata take.
+ * @throws ConfigError where `slots` is not a whole number of 1 to {@link MAX_SLOTS}
+ */
 export function arenaBytes(slots: number): number {
-  return slots * SLOT_SIZE + new MetaLayout(slots * SLOT_SIZE, slots).end;
+  if (!Number.isInteger(slots) || slots < 1 || slots > MAX_SLOTS) {
+    throw new ConfigError("arena", `found ${slots} slots, expected a whole number of 1 to ${MAX_SLOTS}`);
+  }
+  const layout = new MetaLayout(slots * SLOT_SIZE, slots);
+  for (const [bytes, arrays] of META_ARRAYS) for (let i = 0; i < arrays; i++) layout.take(bytes);
+  return layout.end;
 }
 
 /** Hands out consecutive cache-line-aligned arrays; the order of calls in {@link Arena} is the layout. */
@@ -177,6 +197,8 @@ export class Arena {
     this.arrival = f64();
     this.rxNs = f64();
     this.params = u32(PARAM_WORDS);
+    if (layout.end !== arenaBytes(slots))
+      throw new Error("META_ARRAYS does not tell how many metadata arrays there are");
   }
 
   /** Maps a new arena. */
