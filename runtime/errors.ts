@@ -41,7 +41,7 @@ export interface PlainError {
 
 /** Rebuilds an error that crossed a worker boundary, so that it ends in the same exit code and prints the same words. */
 export function reviveError(plain: PlainError): Error {
-  const error = plain.name === "ConfigError" ? new ConfigError("", "") : new RunError("", "");
-  error.message = plain.message;
-  return error;
+  const [where, ...rest] = plain.message.split(": ");
+  const text = rest.join(": ");
+  return plain.name === "ConfigError" ? new ConfigError(where!, text) : new RunError(where!, text);
 }
