@@ -70,7 +70,8 @@ function randomExtensions(r: Random, fragmented: boolean): Extension[] {
   if (r.chance(0.2)) out.push(options6(60, r.int(0, 2)));
   if (r.chance(0.2)) out.push(routing6(r.int(0, 1), address6(r)));
   if (fragmented) out.push(fragment6(r.chance(0.5) ? 0 : r.int(1, 8000), r.chance(0.7)));
-  else if (r.chance(0.2)) out.push(fragment6(0, false));
+  // Whole, or an atomic fragment header within a fragment, which stays one.
+  if (r.chance(0.15)) out.push(fragment6(0, false));
   if (r.chance(0.2)) out.push(ah6(r.int(0, 5) * 4));
   if (r.chance(0.2)) out.push(options6(r.pick([60, 135]), r.int(0, 2)));
   return out;
