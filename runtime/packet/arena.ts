@@ -8,6 +8,7 @@
  *
  * Multi-byte metadata is in native byte order; packet bytes are in network byte order.
  */
+import { ConfigError } from "../errors.js";
 import { attachRegion, mapRegion, type RegionHandle, unmapRegion } from "./memory.js";
 
 /** Bytes per slot: the AF_XDP chunk. */
@@ -47,8 +48,9 @@ export const RX_ERROR = {
 
 export interface ArenaHandle {
   readonly slots: number;
+  /** Slot 0 is its first byte; metadata follows the slots. */
   readonly region: RegionHandle;
-  /** Byte offset of slot 0 in the region; metadata follows the slots. */
+  /** True where Arena.create mapped the region, so that free() unmaps it; false where a device owns it. */
   readonly owned: boolean;
 }
 
@@ -59,9 +61,17 @@ const META_STAGGER = 3 * META_LINE;
 /** Metadata bytes per slot: 11 u16, 8 u8, 3 u32, 2 f64, and the params. */
 const META_BYTES = 11 * 2 + 8 + 3 * 4 + 2 * 8 + PARAM_WORDS * 4;
 const META_ARRAYS = 25;
+/** Byte offsets into the arena are computed with `slot << SLOT_SHIFT`, which must stay below 2^31. */
+export const MAX_SLOTS = 2 ** 31 / SLOT_SIZE;
 
-/** Bytes of region that `slots` slots and their metadata take. */
+/**
+ * Bytes of region that `slots` slots and their metadata take.
+ * @throws ConfigError where `slots` is not a whole number of 1 to {@link MAX_SLOTS}
+ */
 export function arenaBytes(slots: number): number {
+  if (!Number.isInteger(slots) || slots < 1 || slots > MAX_SLOTS) {
+    throw new ConfigError("arena", `found ${slots} slots, expected a whole number of 1 to ${MAX_SLOTS}`);
+  }
   return slots * (SLOT_SIZE + META_BYTES) + META_ARRAYS * (META_LINE + META_STAGGER);
 }
 
@@ -190,6 +200,7 @@ export class Arena {
     this.arrival = f64();
     this.rxNs = f64();
     this.params = u32(PARAM_WORDS);
+    if (layout.end > arenaBytes(slots)) throw new Error("META_BYTES and META_ARRAYS leave out some metadata arrays");
   }
 
   /** Maps a new arena. */

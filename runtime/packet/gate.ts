@@ -2,7 +2,7 @@
  * The gate: validates a frame's lengths at every layer and the IPv4 header checksum, once, and writes down where things are.
  * Nothing behind it checks again. What an NF decapsulates passes it again.
  *
- * Sources: IEEE 802.3, 802.1Q; RFC 791, 8200, 9293, 768, 792, 4443, 9260 (SCTP), 1858 (fragments).
+ * Sources: IEEE 802.3, 802.1Q; RFC 791, 8200, 9293, 768, 792, 4443, 9260 (SCTP), 4302 (AH).
  */
 import { type Arena, FLAG, NO_PORT, RX_ERROR, SLOT_SHIFT } from "./arena.js";
 import { sum16 } from "./checksum.js";
@@ -25,6 +25,9 @@ const NOT_DF_NATIVE = 0xffff ^ (IPV4.FLAG_DF >> 8);
 /** ICMP and ICMPv6 messages all have 8 bytes at least; SCTP has a common header of 12. */
 const ICMP_BYTES = 8;
 const SCTP_BYTES = 12;
+/** RFC 8200 section 4.5, and what of an AH stands before its ICV (RFC 4302 section 2). */
+const FRAGMENT_BYTES = 8;
+const AH_BYTES = 12;
 const MAX_IP_BYTES = 65535;
 
 export class Gate {
@@ -179,7 +182,8 @@ export class Gate {
     if (header > IPV4.MIN_BYTES && !optionsFit(u8, at + IPV4.MIN_BYTES, at + header)) return BAD_LENGTH;
     const end = l3 + ((u8[at + IPV4.TOTAL_LENGTH]! << 8) | u8[at + IPV4.TOTAL_LENGTH + 1]!);
     const fragment = (u8[at + IPV4.FRAGMENT]! << 8) | u8[at + IPV4.FRAGMENT + 1]!;
-    return this.layer4(slot, flags | FLAG.IPV4, vlanId, l3, l3 + header, end, u8[at + IPV4.PROTOCOL]!, fragment);
+    const proto = u8[at + IPV4.PROTOCOL]!;
+    return this.layer4(slot, flags | FLAG.IPV4, vlanId, l3, l3 + header, end, proto, fragment, this.verifyL4 === 1);
   }
 
   private ipv6(slot: number, l2flags: number, vlanId: number, l3: number): number {
@@ -195,14 +199,16 @@ export class Gate {
     let next = u8[base + l3 + IPV6.NEXT_HEADER]!;
     let at = l3 + IPV6.BYTES;
     let fragment = 0;
+    let verify = this.verifyL4 === 1;
     for (;;) {
       if (next === IPPROTO.FRAGMENT) {
-        if (at + 8 > end) return BAD_LENGTH;
+        if (at + FRAGMENT_BYTES > end) return BAD_LENGTH;
         const field = (u8[base + at + 2]! << 8) | u8[base + at + 3]!;
-        // To IPv4's form: offset in units of 8 bytes, MF bit. An atomic fragment (RFC 6946) has neither and is whole.
-        fragment = (field >> 3) | (field & 1 ? IPV4.FLAG_MF : 0);
+        // To IPv4's form: offset in units of 8 bytes, MF bit. An atomic fragment (RFC 6946) has neither and is whole, unless it
+        // stands within a first fragment: what one header says, a second cannot take back.
+        fragment |= (field >> 3) | (field & 1 ? IPV4.FLAG_MF : 0);
         next = u8[base + at]!;
-        at += 8;
+        at += FRAGMENT_BYTES;
         if ((fragment & IPV4.OFFSET_MASK) !== 0) break;
       } else if (
         next === IPPROTO.HOPOPTS ||
@@ -214,19 +220,22 @@ export class Gate {
         if (at + 8 > end) return BAD_LENGTH;
         // AH counts 4-byte units minus 2 (RFC 4302 section 2.2), the others 8-byte units minus 1.
         const bytes = next === IPPROTO.AH ? (u8[base + at + 1]! + 2) * 4 : (u8[base + at + 1]! + 1) * 8;
-        if (at + bytes > end) return BAD_LENGTH;
+        if (at + bytes > end || (next === IPPROTO.AH && bytes < AH_BYTES)) return BAD_LENGTH;
+        // RFC 8200 section 8.1: while segments are left, the checksum covers a destination that is not the header's.
+        if (next === IPPROTO.ROUTING && u8[base + at + 3] !== 0) verify = false;
         next = u8[base + at]!;
         at += bytes;
       } else {
         break;
       }
     }
-    return this.layer4(slot, l2flags | FLAG.IPV6, vlanId, l3, at, end, next, fragment);
+    return this.layer4(slot, l2flags | FLAG.IPV6, vlanId, l3, at, end, next, fragment, verify);
   }
 
   /**
    * Validates the L4 header and writes all metadata of an IP packet.
    * @param fragment as in the IPv4 header: MF bit and offset in units of 8 bytes; 0x4000 (DF) is ignored
+   * @param verify check the L4 checksum too
    */
   private layer4(
     slot: number,
@@ -237,6 +246,7 @@ export class Gate {
     end: number,
     proto: number,
     fragment: number,
+    verify: boolean,
   ): number {
     const { arena } = this;
     const { u8 } = arena;
@@ -248,8 +258,10 @@ export class Gate {
     let dport = 0;
     if ((fragment & (IPV4.FLAG_MF | IPV4.OFFSET_MASK)) !== 0) {
       const offset = fragment & IPV4.OFFSET_MASK;
-      // RFC 1858, and the "ping of death": no fragment reaches behind the longest datagram.
-      if (offset * 8 + (end - l4) > MAX_IP_BYTES) return BAD_LENGTH;
+      // The "ping of death": put together, the datagram must still fit its 16-bit length. IPv4's total length counts its header
+      // (RFC 791 section 3.1), IPv6's payload length the extension headers before the fragment header (RFC 8200 section 4.5).
+      const uncounted = flags & FLAG.IPV4 ? 0 : IPV6.BYTES + FRAGMENT_BYTES;
+      if (offset * 8 + (end - l3) - uncounted > MAX_IP_BYTES) return BAD_LENGTH;
       flags |= offset === 0 ? FLAG.FRAGMENT : FLAG.FRAGMENT | FLAG.LATER_FRAGMENT;
     } else if (proto === IPPROTO.UDP) {
       if (l4 + UDP.BYTES > end) return BAD_LENGTH;
@@ -281,11 +293,7 @@ export class Gate {
       sport = (u8[at]! << 8) | u8[at + 1]!;
       dport = (u8[at + 2]! << 8) | u8[at + 3]!;
     }
-    if (
-      this.verifyL4 === 1 &&
-      (flags & FLAG.L4) !== 0 &&
-      !this.l4ChecksumGood(slot, flags, proto, l3, l4, payloadEnd)
-    ) {
+    if (verify && (flags & FLAG.L4) !== 0 && !this.l4ChecksumGood(slot, flags, proto, l3, l4, payloadEnd)) {
       return BAD_CHECKSUM;
     }
     arena.flags[slot] = flags;
