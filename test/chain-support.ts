@@ -35,7 +35,11 @@ export interface Finished {
 
 /** Runs the program to its end; a hang ends after a minute with code null. */
 export function wingbeat(args: readonly string[], cwd: string): Finished {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { cwd, encoding: "utf8", timeout: 60_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    cwd,
+    encoding: "utf8",
+    timeout: 60_000,
+  });
   return { code: status, stdout, stderr };
 }
 
@@ -47,7 +51,12 @@ export function run(cwd: string, chain: string, ...args: string[]): RunResult {
 }
 
 /** Runs the program and interrupts it after it has said something or `ms` have passed. */
-export function interrupted(args: readonly string[], cwd: string, ms: number, signal: NodeJS.Signals): Promise<Finished> {
+export function interrupted(
+  args: readonly string[],
+  cwd: string,
+  ms: number,
+  signal: NodeJS.Signals,
+): Promise<Finished> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [MAIN, ...args], { cwd });
     let stdout = "";
@@ -66,7 +75,12 @@ export function interrupted(args: readonly string[], cwd: string, ms: number, si
   });
 }
 
-const KEYS = { cipher: "aes-128-cbc", cipher_key: "00112233445566778899aabbccddeeff", auth: "sha1-hmac", auth_key: "0".repeat(40) };
+const KEYS = {
+  cipher: "aes-128-cbc",
+  cipher_key: "00112233445566778899aabbccddeeff",
+  auth: "sha1-hmac",
+  auth_key: "0".repeat(40),
+};
 
 /** SAs of a tunnel from 192.0.2.1 to 192.0.2.2, by direction. */
 export function sa(direction: "in" | "out", more: object = {}): object {
@@ -129,7 +143,7 @@ export function gateway(count = 6000): Record<string, string | object> {
     "in.json": { sas: [sa("in")] },
     "routes.txt": "10.0.0.0/8 10.0.0.1 lan\n198.18.0.0/15 192.0.2.254 out\n",
     "local.rules": [
-      'alert tcp any any -> any any (msg:"a"; content:"cmd.exe"; nocase; sid:1;)',
+      'alert ip any any -> any any (msg:"a"; content:"cmd.exe"; nocase; sid:1;)',
       'alert tcp any any -> any 80 (msg:"b"; content:"UNION"; content:"SELECT"; distance:1; sid:2;)',
       'drop udp any any -> any any (msg:"c"; content:"EICAR-STANDARD"; sid:3;)',
     ].join("\n"),

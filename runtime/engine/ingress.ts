@@ -33,6 +33,8 @@ export class Ingress {
   private readonly startNs: number;
   private sentUnits = 0;
   private readonly ahead: readonly Lookahead[];
+  /** The port that had nothing when it was asked last. */
+  private blocked: RxPort | undefined;
 
   constructor(
     private readonly plan: Plan,
@@ -93,6 +95,7 @@ export class Ingress {
     const taken = this.pool.take(slots, want);
     if (taken === 0) return 0;
     const count = rx.receive(slots, taken);
+    this.blocked = count === 0 ? rx : undefined;
     if (count < taken) this.pool.put(slots, count, taken - count);
     const { portIn } = this.arena;
     for (let i = 0; i < count; i++) portIn[slots[i]!] = port;
@@ -131,6 +134,7 @@ export class Ingress {
     const taken = this.pool.take(port.slots, port.slots.length);
     port.head = 0;
     port.count = taken === 0 ? 0 : port.rx.receive(port.slots, taken);
+    this.blocked = taken > 0 && port.count === 0 ? port.rx : undefined;
     if (port.count < taken) this.pool.put(port.slots, port.count, taken - port.count);
     return port.count > 0;
   }
@@ -155,10 +159,14 @@ export class Ingress {
     if (rate !== undefined) this.sentUnits += rate.unit === "pps" ? count : bytes * 8;
   }
 
-  /** Resolves when a port that had nothing may have something; at once where only pacing or slots were in the way. */
+  /**
+   * Resolves when the port that had nothing may have something; at once where pacing or slots were in the way. Waiting for any port
+   * would not do: one that always has something would keep the event loop from the one that reads asynchronously.
+   */
   async ready(): Promise<void> {
-    const waiting = this.ports.filter((p) => !p.rx.done).map((p) => p.rx.ready());
-    if (waiting.length > 0) await Promise.race(waiting);
+    const { blocked } = this;
+    this.blocked = undefined;
+    if (blocked !== undefined && !blocked.done) await blocked.ready();
   }
 
   async close(): Promise<void> {

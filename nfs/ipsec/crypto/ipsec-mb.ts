@@ -6,6 +6,7 @@
  */
 import koffi from "koffi";
 import { RunError } from "../../../runtime/errors.js";
+import { findLibrary } from "../../../runtime/native/library-path.js";
 import { type Arena, PARAM_WORDS, SLOT_SIZE } from "../../../runtime/packet/arena.js";
 import { mapRegion, type Region, unmapRegion } from "../../../runtime/packet/memory.js";
 import { ESP, KEYS, OP, PARAM } from "../layout.js";
@@ -88,7 +89,7 @@ const hashBurstType = koffi.proto("uint32_t imb_hash_burst(void *mgr, void *jobs
 export function loadIpsecMb(): Library | string {
   let library: ReturnType<typeof koffi.load>;
   try {
-    library = koffi.load("libIPSec_MB.so.1");
+    library = koffi.load(findLibrary(["libIPSec_MB.so.1"]) ?? "libIPSec_MB.so.1");
   } catch {
     return "libIPSec_MB.so.1 is not installed";
   }

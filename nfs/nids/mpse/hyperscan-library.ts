@@ -5,6 +5,7 @@
  */
 import koffi from "koffi";
 import { RunError } from "../../../runtime/errors.js";
+import { findLibrary } from "../../../runtime/native/library-path.js";
 import { mapRegion, unmapRegion } from "../../../runtime/packet/memory.js";
 import type { Pattern } from "./mpse.js";
 
@@ -56,7 +57,8 @@ export function loadHyperscan(): HyperscanLibrary | string {
 
 function probe(): HyperscanLibrary | string {
   try {
-    const hs = koffi.load(LIBRARY);
+    // By path where the set-up put it into the cache folder; by name where the loader knows better than we do.
+    const hs = koffi.load(findLibrary([LIBRARY]) ?? LIBRARY);
     if ((hs.func("int hs_valid_platform()")() as number) !== HS_SUCCESS) {
       return `${LIBRARY} does not run on this processor (hs_valid_platform; Hyperscan needs SSSE3)`;
     }
