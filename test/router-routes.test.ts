@@ -314,7 +314,7 @@ if (existsSync(bgp)) {
       const first = Math.floor(route.address / 256) * 256;
       for (let address = first; address < first + 256; address++) check(address, reference.match(address));
     }
-    for (let i = 0; i < 1000; i++) {
+    for (let i = 0; i < 150; i++) {
       const address = i % 2 === 0 ? plain[next(plain.length)]!.address : next(2 ** 32);
       check(address, linearMatch(plain, address));
     }

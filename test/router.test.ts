@@ -88,7 +88,8 @@ function randomTable(next: Random, count: number): Table {
   // Every next hop is used once at least, or the loader rightly warns of neighbours nobody uses.
   let lines = "# random table\n\n";
   while (routes.length < count) {
-    const length = routes.length === 0 && next(2) === 0 ? 0 : 1 + next(32);
+    // Short prefixes are rare, or no address would be left without a route.
+    const length = routes.length === 0 && next(3) === 0 ? 0 : next(150) === 0 ? 1 + next(7) : 8 + next(25);
     const size = 2 ** (32 - length);
     const near = (bases[next(bases.length)]! ^ (next(2 ** 16) * (next(2) === 0 ? 1 : 2 ** 8))) >>> 0;
     const address = Math.floor(near / size) * size;
