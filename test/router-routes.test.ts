@@ -202,7 +202,7 @@ test("files that are no route files", async () => {
 
 test("one transmitting port needs no port column; none at all is refused", async () => {
   const routes = routeFile("10.0.0.0/8 192.0.2.1\n");
-  assert.is((await load({ routes }, [], { txPorts: [2] })).rewrites[8 + 6], 2);
+  assert.is((await load({ routes }, [], { txPorts: [2] })).rewrites[4 + 3], 2);
   assert.match((await refusal(load({ routes }, [], { txPorts: [] }))).message, "needs a port that transmits");
 });
 

@@ -115,6 +115,17 @@ static void add(uint32_t address, uint32_t length, uint32_t hop) {
   for (uint32_t i = 0; i < 1u << (32 - length); i++) lpm->tbl8[group->next_hop * 256 + (address & 0xff) + i] = entry;
 }
 
+/* --no-huge gives small pages; transparent huge ones, as the other side asks for, save a tenth of the lookup's time. */
+static void move_to_huge_pages(void) {
+  const size_t huge = 2u << 20, size = (sizeof *lpm + huge - 1) / huge * huge;
+  uint8_t *memory = mmap(NULL, size + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) fail("mmap", "rte_lpm");
+  memory = (uint8_t *)(((uintptr_t)memory + huge - 1) / huge * huge);
+  madvise(memory, size, MADV_HUGEPAGE);
+  memcpy(memory, lpm, sizeof *lpm);
+  lpm = (struct rte_lpm *)memory;
+}
+
 static void load_routes(const char *path) {
   FILE *file = fopen(path, "r");
   if (!file) fail("cannot read routes", path);
@@ -132,6 +143,7 @@ static void load_routes(const char *path) {
     /* The prefixes written last are the longest, so nothing may hide them yet. */
     if (line++ % 1000 == 0 && (rte_lpm_lookup(lpm, address, &found) != 0 || found != hop)) fail("lookup disagrees", path);
   }
+  move_to_huge_pages();
   if (!feof(file) || line == 0) fail("bad line in routes", path);
   fclose(file);
 }
