@@ -1,6 +1,6 @@
 /**
  * The router on a CPU core: passes over the whole batch, so that the cache misses of one pass overlap instead of each packet
- * waiting for its own. prepare touches packet headers, transform the big table, finish the headers (now in the cache) again.
+ * waiting for its own. gather and prepare touch packet headers, the transform the big table, finish the headers again.
  */
 import { type Arena, FLAG, SLOT_SHIFT } from "../../runtime/packet/arena.js";
 import { type Batch, MAX_BATCH } from "../../runtime/packet/batch.js";
@@ -8,101 +8,141 @@ import { IPV4 } from "../../runtime/packet/protocols.js";
 import { type Fib, GROUP_BIT, NO_ROUTE } from "./fib.js";
 import { REWRITE_PORT, REWRITE_SHIFT } from "./nexthops.js";
 
-export const FORWARD = 0;
-export const NO_ROUTE_OUTCOME = 1;
-export const TTL_EXPIRED = 2;
-export const NOT_IPV4 = 3;
-
-/** u16 words from the start of an IPv4 header. */
+// Copies, because V8 loads an imported or exported binding anew, with checks, wherever it is used, while it folds a module's
+// own constant into the code: a fifth of the time per packet.
+const SHIFT = SLOT_SHIFT;
+const TTL = IPV4.TTL;
+const DST = IPV4.DST;
 const TTL_WORD = IPV4.TTL >> 1;
 const CHECKSUM_WORD = IPV4.CHECKSUM >> 1;
-const DST_WORD = IPV4.DST >> 1;
+const IS_IPV4 = FLAG.IPV4;
+const GROUP = GROUP_BIT;
+const NONE = NO_ROUTE;
+const HOP_SHIFT = REWRITE_SHIFT;
+const PORT_WORD = REWRITE_PORT;
+
+/** Outcome codes: indices into the list in index.ts. */
+const FORWARD = 0;
+const NO_ROUTE_FOUND = 1;
+const TTL_EXPIRED = 2;
+const NOT_IPV4 = 3;
 
 export class CpuRouter {
-  /** Batch positions of packets that are still to be routed. */
-  private readonly live = new Uint16Array(MAX_BATCH);
-  /** Their destinations, host byte order. */
+  /** By position in the batch: where the IPv4 header begins in the arena, destination (host byte order), next hop. */
+  private readonly headers = new Uint32Array(MAX_BATCH);
   private readonly destinations = new Uint32Array(MAX_BATCH);
-  /** Their next hops. */
   private readonly hops = new Uint16Array(MAX_BATCH);
 
   /** @param rewrites as nexthops.ts builds it */
   constructor(
     private readonly arena: Arena,
     private readonly fib: Fib,
-    private readonly rewrites: Uint16Array,
+    private readonly rewrites: Uint32Array,
   ) {}
 
   process(batch: Batch): void {
-    const count = this.prepare(batch);
-    lookupAll(this.fib.tbl24, this.fib.tbl8, this.destinations, this.hops, count);
-    this.finish(batch, count);
+    this.gather(batch.slots, batch.count);
+    this.prepare(batch);
+    lookupAll(this.fib.tbl24, this.fib.tbl8, this.destinations, this.hops, batch.count);
+    this.finish(batch);
   }
 
-  /** Writes the outcome of packets that need no lookup; gathers the destinations of the others and returns how many. */
-  private prepare(batch: Batch): number {
-    const { slots, outcomes, count } = batch;
-    const { flags, l3, u16 } = this.arena;
-    const { live, destinations } = this;
-    let n = 0;
-    for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
-      if ((flags[slot]! & FLAG.IPV4) === 0) {
-        outcomes[i] = NOT_IPV4;
-        continue;
-      }
-      const word = ((slot << SLOT_SHIFT) + l3[slot]!) >> 1;
-      // TTL is the low byte of its word in a little-endian load. RFC 1812 section 5.3.1: 1 expires here, 0 should not have come.
-      if ((u16[word + TTL_WORD]! & 0xff) <= 1) {
-        outcomes[i] = TTL_EXPIRED;
-        continue;
-      }
-      const high = u16[word + DST_WORD]!;
-      const low = u16[word + DST_WORD + 1]!;
-      destinations[n] = ((high & 0xff) << 24) | ((high & 0xff00) << 8) | ((low & 0xff) << 8) | (low >> 8);
-      live[n++] = i;
+  /**
+   * Reads the destinations without a look at anything else; of a frame that is not IPv4, bytes of its slot that mean nothing.
+   * Four at a time, so that the misses of four headers overlap; the headers are in the cache afterwards.
+   */
+  private gather(slots: Uint32Array, count: number): void {
+    const { l3, view } = this.arena;
+    const { headers, destinations } = this;
+    let i = 0;
+    for (; i + 3 < count; i += 4) {
+      const slotA = slots[i]!;
+      const slotB = slots[i + 1]!;
+      const slotC = slots[i + 2]!;
+      const slotD = slots[i + 3]!;
+      const a = (slotA << SHIFT) + l3[slotA]!;
+      const b = (slotB << SHIFT) + l3[slotB]!;
+      const c = (slotC << SHIFT) + l3[slotC]!;
+      const d = (slotD << SHIFT) + l3[slotD]!;
+      const toA = view.getUint32(a + DST);
+      const toB = view.getUint32(b + DST);
+      const toC = view.getUint32(c + DST);
+      const toD = view.getUint32(d + DST);
+      headers[i] = a;
+      headers[i + 1] = b;
+      headers[i + 2] = c;
+      headers[i + 3] = d;
+      destinations[i] = toA;
+      destinations[i + 1] = toB;
+      destinations[i + 2] = toC;
+      destinations[i + 3] = toD;
     }
-    return n;
+    for (; i < count; i++) {
+      const at = (slots[i]! << SHIFT) + l3[slots[i]!]!;
+      headers[i] = at;
+      destinations[i] = view.getUint32(at + DST);
+    }
+  }
+
+  /** Judges what needs no lookup. A packet that is out is looked up all the same: a branch per packet would cost more. */
+  private prepare(batch: Batch): void {
+    const { slots, outcomes, count } = batch;
+    const { flags, u8 } = this.arena;
+    const { headers } = this;
+    for (let i = 0; i < count; i++) {
+      if ((flags[slots[i]!]! & IS_IPV4) === 0) outcomes[i] = NOT_IPV4;
+      // RFC 1812 section 5.3.1: 1 expires here, 0 should not have come.
+      else if (u8[headers[i]! + TTL]! <= 1) outcomes[i] = TTL_EXPIRED;
+      else outcomes[i] = FORWARD;
+    }
   }
 
   /** Rewrites what has a next hop and writes the remaining outcomes. */
-  private finish(batch: Batch, count: number): void {
-    const { slots, outcomes } = batch;
-    const { off, l3, portOut, u16 } = this.arena;
-    const { live, hops, rewrites } = this;
-    for (let n = 0; n < count; n++) {
-      const i = live[n]!;
-      const hop = hops[n]!;
-      if (hop === NO_ROUTE) {
-        outcomes[i] = NO_ROUTE_OUTCOME;
+  private finish(batch: Batch): void {
+    const { slots, outcomes, count } = batch;
+    const { off, portOut, u16, u32 } = this.arena;
+    const { headers, hops, rewrites } = this;
+    for (let i = 0; i < count; i++) {
+      if (outcomes[i] !== FORWARD) continue;
+      const hop = hops[i]!;
+      if (hop === NONE) {
+        outcomes[i] = NO_ROUTE_FOUND;
         continue;
       }
       const slot = slots[i]!;
-      const from = hop << REWRITE_SHIFT;
-      const to = ((slot << SLOT_SHIFT) + off[slot]!) >> 1;
-      u16[to] = rewrites[from]!;
-      u16[to + 1] = rewrites[from + 1]!;
-      u16[to + 2] = rewrites[from + 2]!;
-      u16[to + 3] = rewrites[from + 3]!;
-      u16[to + 4] = rewrites[from + 4]!;
-      u16[to + 5] = rewrites[from + 5]!;
-      portOut[slot] = rewrites[from + REWRITE_PORT]!;
+      const from = hop << HOP_SHIFT;
+      const start = (slot << SHIFT) + off[slot]!;
+      if ((start & 3) === 0) {
+        const to = start >> 2;
+        u32[to] = rewrites[from]!;
+        u32[to + 1] = rewrites[from + 1]!;
+        u32[to + 2] = rewrites[from + 2]!;
+      } else {
+        this.writeMacs(start, from);
+      }
+      portOut[slot] = rewrites[from + PORT_WORD]!;
 
+      // TTL is the low byte of its word in a little-endian load, and is not 0 here, so the subtraction stays within it.
       // RFC 1624 equation 3: HC' = ~(~HC + ~m + m'), m the word of TTL and protocol. In little-endian words m' = m - 1, so
       // ~m + m' = 0xfffe. The sum is never 0, so HC' is never 0xffff, as in a header summed anew (which is never all zero).
-      const word = ((slot << SLOT_SHIFT) + l3[slot]!) >> 1;
+      const word = headers[i]! >> 1;
       u16[word + TTL_WORD] = u16[word + TTL_WORD]! - 1;
       const sum = (u16[word + CHECKSUM_WORD]! ^ 0xffff) + 0xfffe;
       u16[word + CHECKSUM_WORD] = ~(sum + (sum >>> 16));
-      outcomes[i] = FORWARD;
     }
+  }
+
+  /** For frames that do not begin at a multiple of 4, as some that were decapsulated. */
+  private writeMacs(start: number, from: number): void {
+    const { view } = this.arena;
+    for (let word = 0; word < 3; word++) view.setUint32(start + 4 * word, this.rewrites[from + word]!, true);
   }
 }
 
 /**
- * The transform: next hops of destinations[0, count), a pure function of addresses and read-only tables. Two loops, because the
- * loads of the first are independent of each other and a processor keeps many of them in flight; the rare second access waits
- * for none of them.
+ * The transform: next hops of destinations[0, count), a pure function of addresses and read-only tables. The loads of the first
+ * loop are independent of each other, four in one turn of it, so a processor keeps many misses in flight; the rare second
+ * access waits for none of them.
  */
 export function lookupAll(
   tbl24: Uint16Array,
@@ -111,9 +151,20 @@ export function lookupAll(
   hops: Uint16Array,
   count: number,
 ): void {
-  for (let n = 0; n < count; n++) hops[n] = tbl24[destinations[n]! >>> 8]!;
-  for (let n = 0; n < count; n++) {
-    const entry = hops[n]!;
-    if ((entry & GROUP_BIT) !== 0) hops[n] = tbl8[((entry & ~GROUP_BIT) << 8) | (destinations[n]! & 0xff)]!;
+  let i = 0;
+  for (; i + 3 < count; i += 4) {
+    const a = tbl24[destinations[i]! >>> 8]!;
+    const b = tbl24[destinations[i + 1]! >>> 8]!;
+    const c = tbl24[destinations[i + 2]! >>> 8]!;
+    const d = tbl24[destinations[i + 3]! >>> 8]!;
+    hops[i] = a;
+    hops[i + 1] = b;
+    hops[i + 2] = c;
+    hops[i + 3] = d;
+  }
+  for (; i < count; i++) hops[i] = tbl24[destinations[i]! >>> 8]!;
+  for (i = 0; i < count; i++) {
+    const entry = hops[i]!;
+    if ((entry & GROUP) !== 0) hops[i] = tbl8[((entry & ~GROUP) << 8) | (destinations[i]! & 0xff)]!;
   }
 }

@@ -8,6 +8,7 @@
  * Both tables lie in SharedArrayBuffers: every worker reads the same copy. They are never written after {@link buildFib}.
  */
 import { ConfigError } from "../../runtime/errors.js";
+import { adviseHugePages } from "../../runtime/packet/memory.js";
 import type { RouteTable } from "./table.js";
 
 /** Entry of an address that no prefix covers. */
@@ -34,7 +35,9 @@ export interface Fib {
  * @throws ConfigError where more than {@link MAX_GROUPS} /24s contain longer prefixes
  */
 export function buildFib(routes: RouteTable, where: string): Fib {
-  const tbl24 = new Uint16Array(new SharedArrayBuffer(2 ** 24 * 2));
+  const memory = new SharedArrayBuffer(2 ** 24 * 2);
+  adviseHugePages(memory);
+  const tbl24 = new Uint16Array(memory);
   const order = byLength(routes);
   let at = 0;
   for (; at < order.length; at++) {

@@ -78,7 +78,7 @@ export type RouterConfig = z.infer<typeof schema>;
 /** Everything a worker needs; the typed arrays are shared memory. */
 export interface LoadedRouter {
   readonly fib: Fib;
-  readonly rewrites: Uint16Array;
+  readonly rewrites: Uint32Array;
   readonly routes: { readonly loaded: number; readonly skipped_ipv6: number; readonly replaced: number };
   readonly nextHops: number;
   /** Ports that next hops are behind. */

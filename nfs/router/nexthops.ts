@@ -3,11 +3,11 @@
  */
 import { MAX_NEXT_HOPS } from "./fib.js";
 
-/** u16 words per next hop in the rewrite table: 3 of destination MAC, 3 of source MAC, the port, one unused. */
-export const REWRITE_WORDS = 8;
-export const REWRITE_SHIFT = 3;
+/** u32 words per next hop in the rewrite table: 12 bytes of destination and source MAC in the order of the frame, then the port. */
+const REWRITE_WORDS = 4;
+export const REWRITE_SHIFT = 2;
 /** Word that holds the egress port. */
-export const REWRITE_PORT = 6;
+export const REWRITE_PORT = 3;
 
 export class NextHops {
   /** IP address by next hop, host byte order; index 0 is not used. */
@@ -62,15 +62,15 @@ function hex(octet: number): string {
   return (octet & 0xff).toString(16).padStart(2, "0");
 }
 
-/** The rewrite table over shared memory: {@link REWRITE_WORDS} words for each next hop, the MACs in the byte order of the frame. */
-export function buildRewrites(hops: NextHops, macs: MacTable): Uint16Array {
-  const words = new Uint16Array(new SharedArrayBuffer((hops.count + 1) * REWRITE_WORDS * 2));
+/** The rewrite table over shared memory: {@link REWRITE_WORDS} words for each next hop; number 0 is not used. */
+export function buildRewrites(hops: NextHops, macs: MacTable): Uint32Array {
+  const words = new Uint32Array(new SharedArrayBuffer((hops.count + 1) * REWRITE_WORDS * 4));
   const bytes = new Uint8Array(words.buffer);
   for (let hop = 1; hop <= hops.count; hop++) {
     const port = hops.ports[hop]!;
     const at = hop * REWRITE_WORDS;
-    bytes.set(macBytes(macs.ofNeighbour(hops.addresses[hop]!)), at * 2);
-    bytes.set(macBytes(macs.ofPort(port)), at * 2 + 6);
+    bytes.set(macBytes(macs.ofNeighbour(hops.addresses[hop]!)), at * 4);
+    bytes.set(macBytes(macs.ofPort(port)), at * 4 + 6);
     words[at + REWRITE_PORT] = port;
   }
   return words;

@@ -46,8 +46,9 @@ export class MatchByLength {
 
 /** First address of the prefix of this length that contains the address. */
 function firstAddress(address: number, length: number): number {
-  const size = 2 ** (32 - length);
-  return Math.floor(address / size) * size;
+  const hostBits = 32 - length;
+  if (hostBits === 32) return 0; // a shift by 32 is one by 0 in JavaScript
+  return ((address >>> hostBits) << hostBits) >>> 0;
 }
 
 export type Routed =

@@ -25,6 +25,8 @@ const PROT_READ_WRITE = 0x3;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 const MAP_HUGETLB = 0x40000;
 const MADV_HUGEPAGE = 14;
+/** madvise wants whole pages. */
+const PAGE_MASK = 4095n;
 const HUGE_PAGE = 2 * 1024 * 1024;
 
 const libc = koffi.load("libc.so.6");
@@ -59,4 +61,15 @@ export function attachRegion(handle: RegionHandle): Region {
 /** Unmaps. No view of the region may be touched afterwards, in any thread. */
 export function unmapRegion(region: RegionHandle): void {
   munmap(BigInt(region.address), region.size);
+}
+
+/**
+ * Asks for transparent huge pages under a big table that is read at random; call it before the first write. A processor's TLB
+ * covers a few MiB of small pages only. Where the kernel has none to give, nothing changes.
+ */
+export function adviseHugePages(buffer: SharedArrayBuffer): void {
+  const start = koffi.address(new Uint8Array(buffer));
+  const first = (start + PAGE_MASK) & ~PAGE_MASK;
+  const bytes = Number(((start + BigInt(buffer.byteLength)) & ~PAGE_MASK) - first);
+  if (bytes >= HUGE_PAGE) madvise(first, bytes, MADV_HUGEPAGE);
 }
