@@ -7,7 +7,7 @@
  */
 import type { Arena } from "../../../runtime/packet/arena.js";
 import { LOWER, type Mpse, type Pattern, takeBits } from "./mpse.js";
-import { buildPairTables, hashOf, type PairTables } from "./pair-tables.js";
+import { buildPairTables, hashOf, type PairTables, windowHash } from "./pair-tables.js";
 
 const FOLD = 0x2020_2020;
 /** Bits of `pairs`: entries without and with wild bytes. */
@@ -49,7 +49,7 @@ export class PairFilter implements Mpse {
 
   scan(starts: Uint32Array, lengths: Uint32Array, count: number, hits: Uint32Array): number {
     const i32 = this.i32;
-    const pairs = this.tables.pairs;
+    const { pairs, windows, unknownBits } = this.tables;
     let n = 0;
     for (let i = 0; i < count; i++) {
       const start = starts[i]!;
@@ -65,8 +65,16 @@ export class PairFilter implements Mpse {
         const d = pairs[v >>> 16]!;
         w = i32[word + 2]!;
         const e = pairs[w & 0xffff]!;
-        if (((a & (b >>> 16)) | (b & (c >>> 16)) | (c & (d >>> 16)) | (d & (e >>> 16))) !== 0) {
-          if (this.confirm(word * 4, start, end, false)) {
+        const t = (a & (b >>> 16)) | (b & (c >>> 16)) | (c & (d >>> 16)) | (d & (e >>> 16));
+        if (t !== 0) {
+          const u = i32[word]! | FOLD;
+          const x = v | FOLD;
+          const likely =
+            windows[windowHash(u)]! |
+            windows[windowHash((u >>> 16) | (x << 16))]! |
+            windows[windowHash(x)]! |
+            windows[windowHash((x >>> 16) | ((w | FOLD) << 16))]!;
+          if ((likely !== 0 || (t & unknownBits) !== 0) && this.confirm(word * 4, start, end, false)) {
             hits[n++] = i;
             break;
           }
@@ -104,7 +112,7 @@ export class PairFilter implements Mpse {
    * every such pattern is marked in `found`, else the first one ends the search.
    */
   private confirm(at: number, start: number, end: number, all: boolean): boolean {
-    const { pairs, heads, next, hashShift, keys, masks, ids, wildFrom } = this.tables;
+    const { pairs, wildMasks } = this.tables;
     let any = false;
     for (let k = 0; k < 4; k++, at += 2) {
       const low = this.u16[at >>> 1]!;
@@ -112,22 +120,27 @@ export class PairFilter implements Mpse {
       const buckets = pairs[low]! & (pairs[high]! >>> 16);
       if (buckets === 0) continue;
       const window = low | (high << 16) | FOLD;
-      if ((buckets & FULL_BUCKETS) !== 0) {
-        for (let e = heads[hashOf(window, hashShift)]!; e >= 0; e = next[e]!) {
-          if (keys[e] !== window || !this.stands(e, at, start, end)) continue;
-          if (!all) return true;
-          any = true;
-          this.found[ids[e]! >>> 5]! |= 1 << (ids[e]! & 31);
-        }
-      }
+      if ((buckets & FULL_BUCKETS) !== 0 && this.lookUp(window, -1, at, start, end, all)) any = true;
       if ((buckets & WILD_BUCKET) !== 0) {
-        for (let e = wildFrom; e < keys.length; e++) {
-          if ((window & masks[e]!) !== keys[e] || !this.stands(e, at, start, end)) continue;
-          if (!all) return true;
-          any = true;
-          this.found[ids[e]! >>> 5]! |= 1 << (ids[e]! & 31);
+        for (let m = 0; m < wildMasks.length; m++) {
+          if (this.lookUp(window, wildMasks[m]!, at, start, end, all)) any = true;
         }
       }
+      if (any && !all) return true;
+    }
+    return any;
+  }
+
+  /** {@link confirm} for one window at `at` and the entries of one mask. */
+  private lookUp(window: number, mask: number, at: number, start: number, end: number, all: boolean): boolean {
+    const { heads, next, hashShift, keys, masks, ids } = this.tables;
+    const key = window & mask;
+    let any = false;
+    for (let e = heads[hashOf(key, hashShift)]!; e >= 0; e = next[e]!) {
+      if (keys[e] !== key || masks[e] !== mask || !this.stands(e, at, start, end)) continue;
+      if (!all) return true;
+      any = true;
+      this.found[ids[e]! >>> 5]! |= 1 << (ids[e]! & 31);
     }
     return any;
   }
