@@ -1,8 +1,8 @@
 /**
  * Multi-pattern search by an Aho-Corasick automaton, eight packets side by side.
  *
- * One packet is a chain of loads, each waiting for the one before; eight chains in one loop keep the processor busy (measured: three to
- * four times the rate of one). Time per byte hardly depends on how many patterns there are or what traffic looks like, which is why it
+ * One packet is a chain of loads, each waiting for the one before; eight chains in one loop keep the processor busy (measured: up to
+ * twice the rate of one). Time per byte hardly depends on how many patterns there are or what traffic looks like, which is why it
  * takes over from the pair filter for large rule sets. Automaton: ac-build.ts.
  */
 import type { Arena } from "../../../runtime/packet/arena.js";

@@ -15,11 +15,18 @@ import { LOWER, type Pattern } from "./mpse.js";
 const FULL_BUCKETS = 15;
 const WILD_BUCKET = 15;
 const FOLD = 0x2020_2020;
+/** Mask of a window whose last byte is wild. */
+const FIRST_THREE = 0x00ff_ffff;
 
 export interface PairTables {
   /** 65,536 words, indexed by a native-order aligned u16. 256 KiB: fits the L2 cache. */
   readonly pairs: Int32Array;
-  /** Entries without wild bytes: heads of chains by {@link hashOf} of the folded window, -1 where empty. */
+  /**
+   * 65,536 bytes by {@link windowHash}: 1 where an entry's window may begin with these three bytes. Asked before the chains are,
+   * because its one load costs little beside a call.
+   */
+  readonly windows: Uint8Array;
+  /** Heads of chains of entries by {@link hashOf} of the folded window with wild bytes zeroed; -1 where empty. */
   readonly heads: Int32Array;
   /** Next entry of the chain, -1 at its end. */
   readonly next: Int32Array;
@@ -33,8 +40,10 @@ export interface PairTables {
   readonly offsets: Int16Array;
   /** Per entry: the pattern. */
   readonly ids: Int32Array;
-  /** Entries [wildFrom, keys.length) have wild bytes. */
-  readonly wildFrom: number;
+  /** Bits of `pairs` that `windows` knows nothing of, because an entry's first three bytes are not all known: bucket 15, or none. */
+  readonly unknownBits: number;
+  /** The distinct masks of entries with wild bytes: at most six. A window is looked up once under each. */
+  readonly wildMasks: Int32Array;
 }
 
 /**
@@ -94,13 +103,17 @@ function entryOf(pattern: Pattern, id: number, offset: number): Entry {
   return { id, offset, key: key | (FOLD & ~mask), mask, values };
 }
 
-/** The window of `parity` that covers the most bytes of the pattern and, among those, looks least like ordinary text. */
+/**
+ * The window of `parity` that covers the most bytes of the pattern and, among those, looks least like ordinary text. One that begins
+ * before the pattern is for the shortest only: `windows` wants the first three bytes known.
+ */
 function bestOffset(pattern: Pattern, parity: 0 | 1, common: Uint16Array): number {
   const { bytes } = pattern;
-  let best = parity === 0 ? 0 : -1;
+  const first = parity === 0 ? 0 : bytes.length < 4 ? -1 : 1;
+  let best = first;
   let bestCovered = -1;
   let bestCost = 0;
-  for (let offset = parity === 0 ? 0 : -1; offset < bytes.length; offset += 2) {
+  for (let offset = first; offset < bytes.length; offset += 2) {
     const covered = Math.min(offset + 4, bytes.length) - Math.max(offset, 0);
     const count = (k: number) =>
       common[LOWER[bytes[offset + k] ?? 0x20]! | (LOWER[bytes[offset + k + 1] ?? 0x20]! << 8)]!;
@@ -127,6 +140,11 @@ export function hashOf(key: number, shift: number): number {
   return Math.imul(key, 0x9e37_79b1) >>> shift;
 }
 
+/** Index of a folded window in {@link PairTables.windows}: a hash of its first three bytes in memory order. */
+export function windowHash(window: number): number {
+  return Math.imul(window << 8, 0x9e37_79b1) >>> 16;
+}
+
 /** Builds the tables. Pairs are native-order words, so the processor must be little-endian, as all that Node 20 runs chains on are. */
 export function buildPairTables(patterns: readonly Pattern[]): PairTables {
   const common = commonPairs();
@@ -151,18 +169,21 @@ export function buildPairTables(patterns: readonly Pattern[]): PairTables {
   });
   for (const entry of wild) add(entry, WILD_BUCKET);
 
-  const hashBits = Math.max(8, Math.ceil(Math.log2(full.length + 1)) + 2);
+  const hashBits = Math.max(8, Math.ceil(Math.log2(entries.length + 1)) + 2);
   const hashShift = 32 - hashBits;
   const heads = new Int32Array(1 << hashBits).fill(-1);
   const all = [...full, ...wild];
   const next = new Int32Array(all.length).fill(-1);
-  full.forEach((entry, i) => {
-    const slot = hashOf(entry.key, hashShift);
+  const windows = new Uint8Array(65_536);
+  for (const entry of all) windows[windowHash(entry.key)] = 1;
+  all.forEach((entry, i) => {
+    const slot = hashOf(entry.key & entry.mask, hashShift);
     next[i] = heads[slot]!;
     heads[slot] = i;
   });
   return {
     pairs,
+    windows,
     heads,
     next,
     hashShift,
@@ -170,6 +191,7 @@ export function buildPairTables(patterns: readonly Pattern[]): PairTables {
     masks: Int32Array.from(all, (entry) => entry.mask),
     offsets: Int16Array.from(all, (entry) => entry.offset),
     ids: Int32Array.from(all, (entry) => entry.id),
-    wildFrom: full.length,
+    unknownBits: wild.some((entry) => entry.mask !== FIRST_THREE) ? 1 << WILD_BUCKET : 0,
+    wildMasks: Int32Array.from(new Set(wild.map((entry) => entry.mask))),
   };
 }
