@@ -5,34 +5,41 @@ import { createHash, randomFillSync } from "node:crypto";
 import { encryptCbc, expandKey, SCHEDULE_WORDS } from "./crypto/aes.js";
 
 export interface IvSource {
-  /** Writes the 16-byte IV at byte `at` of `view`, for a packet of SA `sa` with the 64-bit sequence number (high, low). */
-  write(view: DataView, at: number, sa: number, high: number, low: number): void;
+  /**
+   * Writes the IVs of `count` packets: 16 bytes at byte at[i] of `view`, for SA sa[i] and the sequence number (high[i], low[i]).
+   * @param count at most MAX_BATCH
+   */
+  write(view: DataView, count: number, at: Int32Array, sa: Uint32Array, high: Uint32Array, low: Uint32Array): void;
 }
 
 /** Bytes drawn at once: a system call for each IV would cost more than the packet's encryption. */
 const POOL_WORDS = 16384;
 const IV_WORDS = 4;
 
-/** Production: the operating system's CSPRNG. Every word is used once. */
+/** Production: the operating system's CSPRNG. No word is used twice. */
 export class RandomIvs implements IvSource {
   private readonly pool = new Int32Array(POOL_WORDS);
   private used = POOL_WORDS;
 
-  write(view: DataView, at: number): void {
-    if (this.used === POOL_WORDS) {
+  write(view: DataView, count: number, at: Int32Array): void {
+    if (this.used + count * IV_WORDS > POOL_WORDS) {
       randomFillSync(this.pool);
       this.used = 0;
     }
-    const { pool, used } = this;
-    this.used = used + IV_WORDS;
-    view.setInt32(at, pool[used]!);
-    view.setInt32(at + 4, pool[used + 1]!);
-    view.setInt32(at + 8, pool[used + 2]!);
-    view.setInt32(at + 12, pool[used + 3]!);
+    const { pool } = this;
+    let next = this.used;
+    for (let i = 0; i < count; i++, next += IV_WORDS) {
+      const p = at[i]!;
+      view.setInt32(p, pool[next]!);
+      view.setInt32(p + 4, pool[next + 1]!);
+      view.setInt32(p + 8, pool[next + 2]!);
+      view.setInt32(p + 12, pool[next + 3]!);
+    }
+    this.used = next;
   }
 }
 
-/** Words of the block that is encrypted, and of the zero block that stands in for CBC's IV, in bytes. */
+/** Behind the block that is encrypted: zeros, which make CBC of one block plain AES. */
 const ZERO_AT = 16;
 
 /**
@@ -47,14 +54,16 @@ export class SeededIvs implements IvSource {
     expandKey(seededIvKey(seed), this.keys, 0);
   }
 
-  write(view: DataView, at: number, sa: number, high: number, low: number): void {
+  write(view: DataView, count: number, at: Int32Array, sa: Uint32Array, high: Uint32Array, low: Uint32Array): void {
     const { block } = this;
-    block.setUint32(0, high);
-    block.setUint32(4, low);
-    block.setUint32(8, sa);
-    block.setUint32(12, 0);
-    encryptCbc(block, 0, 16, ZERO_AT, this.keys, 0);
-    for (let i = 0; i < 16; i += 4) view.setInt32(at + i, block.getInt32(i));
+    for (let i = 0; i < count; i++) {
+      block.setUint32(0, high[i]!);
+      block.setUint32(4, low[i]!);
+      block.setUint32(8, sa[i]!);
+      block.setUint32(12, 0);
+      encryptCbc(block, 0, ZERO_AT, ZERO_AT, this.keys, 0);
+      for (let k = 0; k < ZERO_AT; k += 4) view.setInt32(at[i]! + k, block.getInt32(k));
+    }
   }
 }
 

@@ -1,16 +1,42 @@
 /**
- * Outbound: everything about a packet that enters a tunnel except its encryption (RFC 4303 section 3.3, RFC 4301 section 5.1.2).
+ * Outbound: everything about packets that enter a tunnel except their encryption (RFC 4303 section 3.3, RFC 4301 section 5.1.2).
  *
  * The inner packet stays where it is. In front of it go outer IPv4 header, ESP header and IV, behind it padding and trailer, and the layer 2
  * header moves towards the start of the slot. All that can fail is decided before the first byte is written.
+ *
+ * The work is done in passes over the batch, each a loop without calls: the compiler then checks types once per pass and not once per
+ * access, and cache misses of different packets overlap.
  */
 import { type Arena, FLAG, PARAM_WORDS, SLOT_SHIFT, SLOT_SIZE } from "../../runtime/packet/arena.js";
-import { ETHERTYPE, IPPROTO, IPV4 } from "../../runtime/packet/protocols.js";
+import { MAX_BATCH } from "../../runtime/packet/batch.js";
+import { ETHERNET, ETHERTYPE, IPPROTO, IPV4 } from "../../runtime/packet/protocols.js";
 import type { IvSource } from "./iv.js";
 import { ESP, OP, PARAM, TUNNEL_BYTES } from "./layout.js";
 import { OUTCOME } from "./outcomes.js";
 import type { Sa } from "./sas.js";
 
+// Imported bindings are looked up at each use by V8 11; constants of this module are part of the compiled code.
+const SHIFT = SLOT_SHIFT;
+const SLOT_BYTES = SLOT_SIZE;
+const IPV4_FLAG = FLAG.IPV4;
+const VLAN_FLAG = FLAG.VLAN;
+const PARAMS = PARAM_WORDS;
+const SEAL = OP.SEAL;
+const PROTO_ESP = IPPROTO.ESP;
+const NEXT_IPV4 = IPPROTO.IPV4;
+const NEXT_IPV6 = IPPROTO.IPV6;
+const DF = IPV4.FLAG_DF;
+const TYPE_IPV4 = ETHERTYPE.IPV4;
+const ETHERNET_BYTES = ETHERNET.BYTES;
+const TUNNEL = TUNNEL_BYTES;
+const IPV4_BYTES = IPV4.MIN_BYTES;
+const BLOCK = ESP.BLOCK_BYTES;
+const TRAILER = ESP.TRAILER_BYTES;
+const ICV = ESP.ICV_BYTES;
+const IV_AT = ESP.IV;
+const { PROTECTED, BYPASS, TOO_BIG, SEQ_EXHAUSTED } = OUTCOME;
+const { OP: P_OP, SA: P_SA, ESP: P_ESP, CIPHER_BYTES: P_CIPHER_BYTES, ESN: P_ESN } = PARAM;
+const { SEQ_LOW: P_SEQ_LOW, SEQ_HIGH: P_SEQ_HIGH } = PARAM;
 const OUTER_TTL = 64;
 
 /** Words of an SA's record; one cache line, because with many SAs every packet touches another. */
@@ -35,8 +61,23 @@ export class Outbound {
   private readonly state: Uint32Array;
   private readonly counters: Float64Array;
 
+  /** Candidates of the batch for {@link protect}: slot, number of the outbound SA (or their count), place in the batch. */
+  readonly slots = new Uint32Array(MAX_BATCH);
+  readonly answers = new Int32Array(MAX_BATCH);
+  readonly places = new Uint32Array(MAX_BATCH);
+
+  /** What the passes hand on for each admitted packet. */
+  private readonly admitted = new Uint32Array(MAX_BATCH);
+  private readonly records = new Int32Array(MAX_BATCH);
+  private readonly low = new Uint32Array(MAX_BATCH);
+  private readonly high = new Uint32Array(MAX_BATCH);
+  private readonly index = new Uint32Array(MAX_BATCH);
+  private readonly cipherBytes = new Int32Array(MAX_BATCH);
+  /** Where the IV goes, as an index of bytes in the arena. */
+  private readonly ivAt = new Int32Array(MAX_BATCH);
+
   /**
-   * @param sas the outbound ones; their order is what {@link protect} counts by
+   * @param sas the outbound ones; their order is what `answers` count by
    * @param mtu longest outer packet in bytes
    */
   constructor(
@@ -56,106 +97,177 @@ export class Outbound {
   }
 
   /**
-   * Wraps the packet in `slot`, which is IP and passed the gate, for outbound SA number `i`; writes params and all metadata.
-   * @returns its outcome; after any but `protected` nothing has changed
+   * Wraps the first `count` candidates, IP packets that passed the gate: writes their outcomes, and params and metadata of those protected.
+   * After any other outcome nothing has changed.
+   * @returns how many are protected
    */
-  protect(slot: number, i: number): number {
-    const { arena, state } = this;
-    const { view, u8, params } = arena;
-    const l3 = arena.l3[slot]!;
-    const l3end = arena.l3end[slot]!;
-    const start = arena.off[slot]!;
-    const innerBytes = l3end - l3;
-    const cipherBytes = (innerBytes + ESP.TRAILER_BYTES + ESP.BLOCK_BYTES - 1) & -ESP.BLOCK_BYTES;
-    const outerBytes = TUNNEL_BYTES + cipherBytes + ESP.ICV_BYTES;
-    const end = l3 + cipherBytes + ESP.ICV_BYTES;
-    if (outerBytes > this.mtu || start < TUNNEL_BYTES || end > SLOT_SIZE) return OUTCOME.TOO_BIG;
-    const record = i << RECORD_SHIFT;
-    if (state[record + EXHAUSTED] !== 0) return OUTCOME.SEQ_EXHAUSTED;
-
-    const low = state[record + SEQ_LOW]!;
-    const high = state[record + SEQ_HIGH]!;
-    const esn = state[record + ESN]!;
-    this.advance(record, low, high, esn);
-    const packets = (record >> 1) + PACKETS;
-    this.counters[packets] = this.counters[packets]! + 1;
-    this.counters[packets + 1] = this.counters[packets + 1]! + innerBytes;
-
-    // Trailer: pad bytes 1, 2, 3... (RFC 4303 section 2.4), written four at a time; what is too much the next two stores overwrite.
-    const base = slot << SLOT_SHIFT;
-    const pad = cipherBytes - ESP.TRAILER_BYTES - innerBytes;
-    for (let k = 0, word = 0x0102_0304; k < pad; k += 4, word += 0x0404_0404) view.setInt32(base + l3end + k, word);
-    const ipv4 = (arena.flags[slot]! & FLAG.IPV4) !== 0;
-    u8[base + l3end + pad] = pad;
-    u8[base + l3end + pad + 1] = ipv4 ? IPPROTO.IPV4 : IPPROTO.IPV6;
-
-    // DSCP and ECN are copied (RFC 6040 section 4.1), and DF (RFC 4301 section 8.1); IPv6 is never fragmented on its way, so DF is set for it.
-    const inner = base + l3;
-    const tos = ipv4 ? u8[inner + IPV4.TOS]! : ((u8[inner]! & 0xf) << 4) | (u8[inner + 1]! >> 4);
-    const df = ipv4 ? (u8[inner + IPV4.FRAGMENT]! << 8) & IPV4.FLAG_DF : IPV4.FLAG_DF;
-    const id = low & 0xffff;
-    let sum = state[record + HEADER_SUM]! + tos + outerBytes + id + df;
-    sum = (sum & 0xffff) + (sum >>> 16);
-    sum = ~((sum & 0xffff) + (sum >>> 16)) & 0xffff;
-
-    // Before the outer headers are written: they go where it stands now.
-    this.moveLayer2(base + start, base + l3);
-    const l3new = l3 - TUNNEL_BYTES;
-    const outer = base + l3new;
-    const esp = l3new + IPV4.MIN_BYTES;
-    view.setInt32(outer, 0x4500_0000 | (tos << 16) | outerBytes);
-    view.setInt32(outer + IPV4.ID, (id << 16) | df);
-    view.setInt32(outer + IPV4.TTL, (OUTER_TTL << 24) | (IPPROTO.ESP << 16) | sum);
-    view.setInt32(outer + IPV4.SRC, state[record + SRC]!);
-    view.setInt32(outer + IPV4.DST, state[record + DST]!);
-    view.setInt32(base + esp + ESP.SPI, state[record + SPI]!);
-    view.setInt32(base + esp + ESP.SEQ, low);
-    const index = state[record + INDEX]!;
-    this.ivs.write(view, base + esp + ESP.IV, index, high, low);
-
-    arena.off[slot] = start - TUNNEL_BYTES;
-    arena.len[slot] = end - start + TUNNEL_BYTES;
-    arena.l3[slot] = l3new;
-    arena.l3end[slot] = end;
-    arena.l4[slot] = esp;
-    arena.payload[slot] = esp;
-    arena.payloadEnd[slot] = end;
-    arena.proto[slot] = IPPROTO.ESP;
-    arena.flags[slot] = FLAG.IPV4 | (arena.flags[slot]! & FLAG.VLAN);
-    arena.sport[slot] = 0;
-    arena.dport[slot] = 0;
-
-    const p = slot * PARAM_WORDS;
-    params[p + PARAM.OP] = OP.SEAL;
-    params[p + PARAM.SA] = index;
-    params[p + PARAM.ESP] = esp;
-    params[p + PARAM.CIPHER_BYTES] = cipherBytes;
-    params[p + PARAM.SEQ_LOW] = low;
-    params[p + PARAM.SEQ_HIGH] = high;
-    params[p + PARAM.ESN] = esn;
-    return OUTCOME.PROTECTED;
+  protect(count: number, outcomes: Uint8Array): number {
+    const admitted = this.admit(count, outcomes);
+    if (admitted === 0) return 0;
+    this.moveLayer2(admitted);
+    this.writeHeaders(admitted);
+    this.ivs.write(this.arena.view, admitted, this.ivAt, this.index, this.high, this.low);
+    this.writeMetadata(admitted);
+    return admitted;
   }
 
-  private advance(record: number, low: number, high: number, esn: number): void {
-    const { state } = this;
-    if (low !== 0xffff_ffff) {
-      state[record + SEQ_LOW] = low + 1;
-    } else if (esn !== 0 && high !== 0xffff_ffff) {
-      state[record + SEQ_LOW] = 0;
-      state[record + SEQ_HIGH] = high + 1;
-    } else {
-      state[record + EXHAUSTED] = 1;
+  /** Pass 1: who may enter, and with which sequence number. */
+  private admit(count: number, outcomes: Uint8Array): number {
+    const { slots, answers, places, state, counters, mtu } = this;
+    const { admitted, records, low, high, index, cipherBytes, ivAt } = this;
+    const { off, l3, l3end } = this.arena;
+    const sas = this.sas.length;
+    let n = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]!;
+      const answer = answers[i]!;
+      const place = places[i]!;
+      if (answer === sas) {
+        outcomes[place] = BYPASS;
+        continue;
+      }
+      const from = l3[slot]!;
+      const inner = l3end[slot]! - from;
+      const cipher = (inner + TRAILER + BLOCK - 1) & -BLOCK;
+      const fits = off[slot]! >= TUNNEL && from + cipher + ICV <= SLOT_BYTES;
+      if (!fits || TUNNEL + cipher + ICV > mtu) {
+        outcomes[place] = TOO_BIG;
+        continue;
+      }
+      const record = answer << RECORD_SHIFT;
+      if (state[record + EXHAUSTED] !== 0) {
+        outcomes[place] = SEQ_EXHAUSTED;
+        continue;
+      }
+      outcomes[place] = PROTECTED;
+      const number = state[record + SEQ_LOW]!;
+      admitted[n] = slot;
+      records[n] = record;
+      low[n] = number;
+      high[n] = state[record + SEQ_HIGH]!;
+      index[n] = state[record + INDEX]!;
+      cipherBytes[n] = cipher;
+      ivAt[n] = (slot << SHIFT) + from - TUNNEL + IPV4_BYTES + IV_AT;
+      n++;
+
+      state[record + SEQ_LOW] = number + 1;
+      if (number === 0xffff_ffff) {
+        // The low half is 0 again. With extended numbers that carries, up to 2^64 - 1; without, the SA has come to its end.
+        const top = state[record + SEQ_HIGH]!;
+        if (state[record + ESN] === 0 || top === 0xffff_ffff) state[record + EXHAUSTED] = 1;
+        else state[record + SEQ_HIGH] = top + 1;
+      }
+      const counter = (record >> 1) + PACKETS;
+      counters[counter] = counters[counter]! + 1;
+      counters[counter + 1] = counters[counter + 1]! + inner;
+    }
+    return n;
+  }
+
+  /** Pass 2: addresses and VLAN tags go where they leave room for the headers, before those overwrite them. */
+  private moveLayer2(count: number): void {
+    const { admitted } = this;
+    const { off, l3, u16, view } = this.arena;
+    let tagged = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = admitted[i]!;
+      const start = off[slot]!;
+      const from = (slot << SHIFT) + start;
+      if (l3[slot]! - start === ETHERNET_BYTES) {
+        view.setInt32(from - TUNNEL, view.getInt32(from));
+        view.setInt32(from - TUNNEL + 4, view.getInt32(from + 4));
+        view.setInt32(from - TUNNEL + 8, view.getInt32(from + 8));
+        view.setInt16(from - TUNNEL + 12, TYPE_IPV4);
+      } else {
+        tagged++;
+      }
+    }
+    if (tagged === 0) return;
+    for (let i = 0; i < count; i++) {
+      const slot = admitted[i]!;
+      const from = (slot << SHIFT) + off[slot]!;
+      const to = (slot << SHIFT) + l3[slot]!;
+      if (to - from === ETHERNET_BYTES) continue;
+      // Ascending, because it moves downwards. Everything starts at even bytes: tags have 4, EtherType 2.
+      for (let k = from >> 1; k < (to - 2) >> 1; k++) u16[k - TUNNEL / 2] = u16[k]!;
+      view.setInt16(to - TUNNEL - 2, TYPE_IPV4);
     }
   }
 
-  /** Moves addresses and VLAN tags, [from, to - 2), in front of the outer header; ascending, because they move downwards. */
-  private moveLayer2(from: number, to: number): void {
-    const { u16, view } = this.arena;
-    const words = (to - from - 2) >> 1;
-    const source = from >> 1;
-    const target = (from - TUNNEL_BYTES) >> 1;
-    for (let k = 0; k < words; k++) u16[target + k] = u16[source + k]!;
-    view.setUint16(to - TUNNEL_BYTES - 2, ETHERTYPE.IPV4);
+  /** Pass 3: outer header, ESP header, padding and trailer. */
+  private writeHeaders(count: number): void {
+    const { admitted, records, low, cipherBytes, state } = this;
+    const { view, u8, l3, l3end, flags } = this.arena;
+    for (let i = 0; i < count; i++) {
+      const slot = admitted[i]!;
+      const record = records[i]!;
+      const base = slot << SHIFT;
+      const inner = base + l3[slot]!;
+      const end = base + l3end[slot]!;
+      const cipher = cipherBytes[i]!;
+      // Pad bytes are 1, 2, 3... (RFC 4303 section 2.4), written four at a time; up to three too many are overwritten by what follows.
+      const pad = cipher - TRAILER - (end - inner);
+      if (pad > 0) view.setInt32(end, 0x0102_0304);
+      if (pad > 4) view.setInt32(end + 4, 0x0506_0708);
+      if (pad > 8) view.setInt32(end + 8, 0x090a_0b0c);
+      if (pad > 12) view.setInt32(end + 12, 0x0d0e_0f10);
+      const ipv4 = (flags[slot]! & IPV4_FLAG) !== 0;
+      view.setInt16(end + pad, (pad << 8) | (ipv4 ? NEXT_IPV4 : NEXT_IPV6));
+
+      // DSCP and ECN are copied (RFC 6040 section 4.1), and DF (RFC 4301 section 8.1); IPv6 is never fragmented on its way, so DF is set for it.
+      const tos = ipv4 ? u8[inner + 1]! : ((u8[inner]! & 0xf) << 4) | (u8[inner + 1]! >> 4);
+      const df = ipv4 ? (u8[inner + 6]! << 8) & DF : DF;
+      const bytes = TUNNEL + cipher + ICV;
+      const number = low[i]!;
+      const id = number & 0xffff;
+      let sum = (state[record + HEADER_SUM]! + tos + bytes + id + df) | 0;
+      sum = (sum & 0xffff) + (sum >>> 16);
+      sum = ~((sum & 0xffff) + (sum >>> 16)) & 0xffff;
+
+      const outer = inner - TUNNEL;
+      view.setInt32(outer, 0x4500_0000 | (tos << 16) | bytes);
+      view.setInt32(outer + 4, (id << 16) | df);
+      view.setInt32(outer + 8, (OUTER_TTL << 24) | (PROTO_ESP << 16) | sum);
+      view.setInt32(outer + 12, state[record + SRC]! | 0);
+      view.setInt32(outer + 16, state[record + DST]! | 0);
+      view.setInt32(outer + 20, state[record + SPI]! | 0);
+      view.setInt32(outer + 24, number | 0);
+    }
+  }
+
+  /** Pass 4: what transform needs, and what the gate would write about the packet as it is now. */
+  private writeMetadata(count: number): void {
+    const { admitted, records, low, high, index, cipherBytes, state } = this;
+    const { arena } = this;
+    const { params, off, len, l3, l3end, l4, payload, payloadEnd, proto, flags, sport, dport } = arena;
+    for (let i = 0; i < count; i++) {
+      const slot = admitted[i]!;
+      const cipher = cipherBytes[i]!;
+      const start = off[slot]! - TUNNEL;
+      const inner = l3[slot]!;
+      const end = inner + cipher + ICV;
+      const esp = inner - TUNNEL + IPV4_BYTES;
+      off[slot] = start;
+      len[slot] = end - start;
+      l3[slot] = inner - TUNNEL;
+      l3end[slot] = end;
+      l4[slot] = esp;
+      payload[slot] = esp;
+      payloadEnd[slot] = end;
+      proto[slot] = PROTO_ESP;
+      flags[slot] = IPV4_FLAG | (flags[slot]! & VLAN_FLAG);
+      sport[slot] = 0;
+      dport[slot] = 0;
+
+      const p = slot * PARAMS;
+      params[p + P_OP] = SEAL;
+      params[p + P_SA] = index[i]!;
+      params[p + P_ESP] = esp;
+      params[p + P_CIPHER_BYTES] = cipher;
+      params[p + P_SEQ_LOW] = low[i]!;
+      params[p + P_SEQ_HIGH] = high[i]!;
+      params[p + P_ESN] = state[records[i]! + ESN]!;
+    }
   }
 
   /** Packets, inner bytes and next sequence number of SA number `i`. */

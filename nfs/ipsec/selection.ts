@@ -20,6 +20,20 @@ const V6_BITS = 12;
 const V6_WORDS = 16;
 const V6_ANSWER = 11;
 
+// Imported bindings are looked up at each use by V8 11; constants of this module are part of the compiled code.
+const SHIFT = SLOT_SHIFT;
+const IPV4_FLAG = FLAG.IPV4;
+const SRC_AT = IPV4.SRC;
+const DST_AT = IPV4.DST;
+const TOS_AT = IPV4.TOS;
+
+/** First word of the set a key belongs to. */
+function setOf(src: number, dst: number, ports: number, rest: number, tag: number): number {
+  let h = Math.imul(src, 0x9e3779b1) ^ Math.imul(dst, 0x85ebca77) ^ Math.imul(ports ^ (rest << 7) ^ tag, 0xc2b2ae3d);
+  h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
+  return (h >>> (32 - SETS_BITS)) * 2 * WAY_WORDS;
+}
+
 export class SaSelection {
   private readonly index: PrefixIndex;
   private readonly cache = new Int32Array((2 * WAY_WORDS) << SETS_BITS);
@@ -53,44 +67,70 @@ export class SaSelection {
       (ports || reads("proto") ? 0xff : 0);
   }
 
-  /** Index of the first matching selector for an IP packet that passed the gate, or their number where none matches. */
-  find(slot: number): number {
-    const { arena } = this;
-    const flags = arena.flags[slot]!;
-    const at = (slot << SLOT_SHIFT) + arena.l3[slot]!;
-    const ports = ((arena.sport[slot]! << 16) | arena.dport[slot]!) & this.portMask;
-    const vlan = arena.vlan[slot]! & this.vlanMask;
-    const rest = (flags << 24) | (arena.portIn[slot]! << 16) | arena.proto[slot]!;
-    if ((flags & FLAG.IPV4) === 0) return this.find6(slot, at, ports, rest, vlan);
-
-    const { cache } = this;
-    const src = arena.view.getInt32(at + IPV4.SRC) & this.srcMask;
-    const dst = arena.view.getInt32(at + IPV4.DST) & this.dstMask;
-    const other = (rest | (arena.u8[at + IPV4.TOS]! << 8)) & this.restMask;
-    let h =
-      Math.imul(src, 0x9e3779b1) ^ Math.imul(dst, 0x85ebca77) ^ Math.imul(ports ^ (other << 7) ^ vlan, 0xc2b2ae3d);
-    h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
-    const first = (h >>> (32 - SETS_BITS)) * 2 * WAY_WORDS;
-    for (let e = first; e < first + 2 * WAY_WORDS; e += WAY_WORDS) {
-      if (
-        cache[e + 1] === dst &&
-        cache[e] === src &&
-        cache[e + 2] === ports &&
-        cache[e + 3] === other &&
-        cache[e + 4] === vlan &&
-        cache[e + ANSWER] !== 0
-      ) {
-        return cache[e + ANSWER]! - 1;
+  /**
+   * For slots[0, count), IP packets that passed the gate: writes the index of the first matching selector, or their number where none
+   * matches. First a loop without calls over the cache, then what it did not answer.
+   */
+  find(slots: Uint32Array, count: number, answers: Int32Array): void {
+    const { cache, srcMask, dstMask, portMask, restMask, vlanMask } = this;
+    const { flags, l3, sport, dport, vlan, portIn, proto, view, u8 } = this.arena;
+    let misses = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]!;
+      const at = (slot << SHIFT) + l3[slot]!;
+      const src = view.getInt32(at + SRC_AT) & srcMask;
+      const dst = view.getInt32(at + DST_AT) & dstMask;
+      const ports = ((sport[slot]! << 16) | dport[slot]!) & portMask;
+      const f = flags[slot]!;
+      const rest = ((f << 24) | (portIn[slot]! << 16) | (u8[at + TOS_AT]! << 8) | proto[slot]!) & restMask;
+      const tag = vlan[slot]! & vlanMask;
+      const e = setOf(src, dst, ports, rest, tag);
+      // The entry of a packet is checked whole: both ways of the set, all fields.
+      const way0 =
+        (cache[e]! ^ src) |
+        (cache[e + 1]! ^ dst) |
+        (cache[e + 2]! ^ ports) |
+        (cache[e + 3]! ^ rest) |
+        (cache[e + 4]! ^ tag);
+      let answer = way0 === 0 ? cache[e + ANSWER]! : 0;
+      if (answer === 0) {
+        const g = e + WAY_WORDS;
+        const way1 =
+          (cache[g]! ^ src) |
+          (cache[g + 1]! ^ dst) |
+          (cache[g + 2]! ^ ports) |
+          (cache[g + 3]! ^ rest) |
+          (cache[g + 4]! ^ tag);
+        if (way1 === 0) answer = cache[g + ANSWER]!;
       }
+      if ((f & IPV4_FLAG) === 0) answer = 0;
+      answers[i] = answer - 1;
+      if (answer === 0) misses++;
     }
+    if (misses === 0) return;
+    for (let i = 0; i < count; i++) if (answers[i]! < 0) answers[i] = this.miss(slots[i]!);
+  }
+
+  private miss(slot: number): number {
+    const { arena, cache } = this;
+    const f = arena.flags[slot]!;
+    const at = (slot << SHIFT) + arena.l3[slot]!;
+    const ports = ((arena.sport[slot]! << 16) | arena.dport[slot]!) & this.portMask;
+    const tag = arena.vlan[slot]! & this.vlanMask;
+    const known = (f << 24) | (arena.portIn[slot]! << 16) | arena.proto[slot]!;
+    if ((f & IPV4_FLAG) === 0) return this.find6(slot, at, ports, known, tag);
+    const src = arena.view.getInt32(at + SRC_AT) & this.srcMask;
+    const dst = arena.view.getInt32(at + DST_AT) & this.dstMask;
+    const rest = (known | (arena.u8[at + TOS_AT]! << 8)) & this.restMask;
     const answer = this.index.find(slot);
+    const first = setOf(src, dst, ports, rest, tag);
     // The newest comes first, the one before it second: the least recently filled goes.
     cache.copyWithin(first + WAY_WORDS, first, first + WAY_WORDS);
     cache[first] = src;
     cache[first + 1] = dst;
     cache[first + 2] = ports;
-    cache[first + 3] = other;
-    cache[first + 4] = vlan;
+    cache[first + 3] = rest;
+    cache[first + 4] = tag;
     cache[first + ANSWER] = answer + 1;
     return answer;
   }

@@ -6,7 +6,8 @@
  */
 import koffi from "koffi";
 import { RunError } from "../../../runtime/errors.js";
-import { type Arena, PARAM_WORDS, SLOT_SIZE } from "../../../runtime/packet/arena.js";
+import { type Arena, PARAM_WORDS, SLOT_SHIFT, SLOT_SIZE } from "../../../runtime/packet/arena.js";
+import { MAX_BATCH } from "../../../runtime/packet/batch.js";
 import { mapRegion, type Region, unmapRegion } from "../../../runtime/packet/memory.js";
 import { ESP, KEYS, OP, PARAM } from "../layout.js";
 import { SCHEDULE_WORDS } from "./aes.js";
@@ -61,6 +62,15 @@ const SEAL_STRIDE = 256;
 const INNER_AT = 4 * SCHEDULE_WORDS;
 const OUTER_AT = INNER_AT + 4 * STATE_WORDS;
 const OPEN_STRIDE = 192;
+
+// Imported bindings and properties of objects are looked up at each use by V8 11; constants of this module are part of the compiled code.
+const SHIFT = SLOT_SHIFT;
+const PARAMS = PARAM_WORDS;
+const { SEAL, VERIFY } = OP;
+const { OP: P_OP, SA: P_SA, ESP: P_ESP, CIPHER_BYTES: P_CIPHER_BYTES, SEQ_HIGH: P_SEQ_HIGH } = PARAM;
+const { ESN: P_ESN, VERDICT: P_VERDICT } = PARAM;
+const { ENC_KEYS, SRC, DST, CIPHER_BYTES, HASH_BYTES, IV, TAG, INNER, OUTER, STATUS } = JOB;
+const { CIPHER: CIPHER_AT, IV: IV_AT } = ESP;
 
 type CipherBurst = (
   manager: unknown,
@@ -120,9 +130,15 @@ export class IpsecMbCrypto implements EspCrypto {
   private readonly sealJobsAt: bigint;
   private readonly checkJobsAt: bigint;
   private readonly openJobsAt: bigint;
-  /** Slots in the verification burst, and the first ICV word of each where the high sequence number lies over it. */
-  private readonly checked = new Uint32Array(MAX_BURST);
-  private readonly covered = new Uint32Array(MAX_BURST);
+  /** Halves of addresses: of slot 0, and of each SA's encryption keys. */
+  private readonly arenaLow: number;
+  private readonly arenaHigh: number;
+  private readonly keyLow: Int32Array;
+  private readonly keyHigh: Int32Array;
+  private readonly toSeal = new Uint32Array(MAX_BATCH);
+  private readonly toCheck = new Uint32Array(MAX_BATCH);
+  /** The first ICV word of each packet in the verification burst: the high sequence number may lie over it meanwhile. */
+  private readonly covered = new Int32Array(MAX_BURST);
 
   constructor(
     private readonly library: Library,
@@ -166,6 +182,11 @@ export class IpsecMbCrypto implements EspCrypto {
       bigint,
     ];
     this.writeKeys(keys, sas, seal, open);
+    this.arenaLow = arena.address | 0;
+    this.arenaHigh = Math.floor(arena.address / U32);
+    const keyAddresses = Array.from({ length: sas }, (_, sa) => this.sealKeys + sa * SEAL_STRIDE);
+    this.keyLow = Int32Array.from(keyAddresses, (at) => at | 0);
+    this.keyHigh = Int32Array.from(keyAddresses, (at) => Math.floor(at / U32));
     for (let k = 0; k < MAX_BURST; k++) {
       this.initialiseJob(this.sealJobs + k * JOB_WORDS, ENCRYPT);
       this.initialiseJob(this.checkJobs + k * JOB_WORDS, ENCRYPT);
@@ -210,102 +231,113 @@ export class IpsecMbCrypto implements EspCrypto {
 
   transform(slots: Uint32Array, count: number): void {
     const { params } = this.arena;
+    const { toSeal, toCheck } = this;
     let seals = 0;
     let checks = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      const op = params[slot * PARAM_WORDS + PARAM.OP]!;
-      if (op === OP.SEAL) {
-        this.addSeal(slot, seals++);
-        if (seals === MAX_BURST) {
-          this.seal(seals);
-          seals = 0;
-        }
-      } else if (op === OP.VERIFY) {
-        this.addCheck(slot, checks++);
-        if (checks === MAX_BURST) {
-          this.check(checks);
-          checks = 0;
-        }
+      const op = params[slot * PARAMS + P_OP]!;
+      if (op === SEAL) toSeal[seals++] = slot;
+      else if (op === VERIFY) toCheck[checks++] = slot;
+    }
+    for (let from = 0; from < seals; from += MAX_BURST) this.seal(from, Math.min(seals - from, MAX_BURST));
+    for (let from = 0; from < checks; from += MAX_BURST) this.check(from, Math.min(checks - from, MAX_BURST));
+  }
+
+  /** Builds the jobs of toSeal[from, from + n). Slots never lie across a 4 GiB boundary, so all addresses of a packet share their upper half. */
+  private buildSeals(from: number, n: number): void {
+    const { words, toSeal, sealJobs, arenaLow, arenaHigh, keyLow, keyHigh } = this;
+    const { params, view } = this.arena;
+    for (let k = 0; k < n; k++) {
+      const slot = toSeal[from + k]!;
+      const p = slot * PARAMS;
+      const job = sealJobs + k * JOB_WORDS;
+      const esp = (slot << SHIFT) + params[p + P_ESP]!;
+      const cipherBytes = params[p + P_CIPHER_BYTES]!;
+      const sa = params[p + P_SA]!;
+      const icv = CIPHER_AT + cipherBytes;
+      let covered = icv;
+      if (params[p + P_ESN] !== 0) {
+        // Goes where the ICV will be, which the library writes after it has read everything.
+        view.setInt32(esp + icv, params[p + P_SEQ_HIGH]! | 0);
+        covered += 4;
       }
+      const low = (arenaLow + esp) | 0;
+      const high = arenaHigh + (low >>> 0 < arenaLow >>> 0 ? 1 : 0);
+      const key = keyLow[sa]!;
+      const keyTop = keyHigh[sa]!;
+      words[job + ENC_KEYS] = key;
+      words[job + ENC_KEYS + 1] = keyTop;
+      words[job + SRC] = low;
+      words[job + SRC + 1] = high;
+      words[job + DST] = low + CIPHER_AT;
+      words[job + DST + 1] = high;
+      words[job + CIPHER_BYTES] = cipherBytes;
+      words[job + HASH_BYTES] = covered;
+      words[job + IV] = low + IV_AT;
+      words[job + IV + 1] = high;
+      words[job + TAG] = low + icv;
+      words[job + TAG + 1] = high;
+      words[job + INNER] = key + INNER_AT;
+      words[job + INNER + 1] = keyTop;
+      words[job + OUTER] = key + OUTER_AT;
+      words[job + OUTER + 1] = keyTop;
+      words[job + STATUS] = 0;
     }
-    if (seals > 0) this.seal(seals);
-    if (checks > 0) this.check(checks);
   }
 
-  private addSeal(slot: number, k: number): void {
-    const { words, arena } = this;
-    const { params } = arena;
-    const p = slot * PARAM_WORDS;
-    const job = this.sealJobs + k * JOB_WORDS;
-    const esp = slot * SLOT_SIZE + params[p + PARAM.ESP]!;
-    const cipherBytes = params[p + PARAM.CIPHER_BYTES]!;
-    const key = this.sealKeys + params[p + PARAM.SA]! * SEAL_STRIDE;
-    const src = arena.address + esp;
-    const icv = ESP.CIPHER + cipherBytes;
-    let covered = icv;
-    if (params[p + PARAM.ESN] !== 0) {
-      // Goes where the ICV will be, which the library writes after it has read everything.
-      arena.view.setUint32(esp + icv, params[p + PARAM.SEQ_HIGH]!);
-      covered += 4;
-    }
-    this.pointer(job + JOB.ENC_KEYS, key);
-    this.pointer(job + JOB.SRC, src);
-    this.pointer(job + JOB.DST, src + ESP.CIPHER);
-    words[job + JOB.CIPHER_BYTES] = cipherBytes;
-    words[job + JOB.HASH_BYTES] = covered;
-    this.pointer(job + JOB.IV, src + ESP.IV);
-    this.pointer(job + JOB.TAG, src + icv);
-    this.pointer(job + JOB.INNER, key + INNER_AT);
-    this.pointer(job + JOB.OUTER, key + OUTER_AT);
-    words[job + JOB.STATUS] = 0;
-  }
-
-  private seal(n: number): void {
-    const encrypted = this.cipherBurst(this.manager, this.sealJobsAt, n, CBC, ENCRYPT, KEY_BYTES);
-    completed(encrypted, n);
+  private seal(from: number, n: number): void {
+    this.buildSeals(from, n);
+    completed(this.cipherBurst(this.manager, this.sealJobsAt, n, CBC, ENCRYPT, KEY_BYTES), n);
     completed(this.hashBurst(this.manager, this.sealJobsAt, n, HMAC_SHA1), n);
   }
 
-  private addCheck(slot: number, k: number): void {
-    const { words, arena } = this;
-    const { params, view } = arena;
-    const p = slot * PARAM_WORDS;
-    const job = this.checkJobs + k * JOB_WORDS;
-    const esp = slot * SLOT_SIZE + params[p + PARAM.ESP]!;
-    const icv = ESP.CIPHER + params[p + PARAM.CIPHER_BYTES]!;
-    let covered = icv;
-    this.checked[k] = slot;
-    this.covered[k] = view.getUint32(esp + icv, true);
-    if (params[p + PARAM.ESN] !== 0) {
-      view.setUint32(esp + icv, params[p + PARAM.SEQ_HIGH]!);
-      covered += 4;
+  private buildChecks(from: number, n: number): void {
+    const { words, toCheck, covered, checkJobs, arenaLow, arenaHigh, keyLow, keyHigh } = this;
+    const { params, view } = this.arena;
+    for (let k = 0; k < n; k++) {
+      const slot = toCheck[from + k]!;
+      const p = slot * PARAMS;
+      const job = checkJobs + k * JOB_WORDS;
+      const esp = (slot << SHIFT) + params[p + P_ESP]!;
+      const sa = params[p + P_SA]!;
+      const icv = CIPHER_AT + params[p + P_CIPHER_BYTES]!;
+      let bytes = icv;
+      covered[k] = view.getInt32(esp + icv, true);
+      if (params[p + P_ESN] !== 0) {
+        view.setInt32(esp + icv, params[p + P_SEQ_HIGH]! | 0);
+        bytes += 4;
+      }
+      const low = (arenaLow + esp) | 0;
+      words[job + SRC] = low;
+      words[job + SRC + 1] = arenaHigh + (low >>> 0 < arenaLow >>> 0 ? 1 : 0);
+      words[job + HASH_BYTES] = bytes;
+      words[job + INNER] = keyLow[sa]! + INNER_AT;
+      words[job + INNER + 1] = keyHigh[sa]!;
+      words[job + OUTER] = keyLow[sa]! + OUTER_AT;
+      words[job + OUTER + 1] = keyHigh[sa]!;
+      words[job + STATUS] = 0;
     }
-    const key = this.sealKeys + params[p + PARAM.SA]! * SEAL_STRIDE;
-    this.pointer(job + JOB.SRC, arena.address + esp);
-    words[job + JOB.HASH_BYTES] = covered;
-    this.pointer(job + JOB.INNER, key + INNER_AT);
-    this.pointer(job + JOB.OUTER, key + OUTER_AT);
-    words[job + JOB.STATUS] = 0;
   }
 
   /** Computes the tags and compares them, all three words whatever the first says. */
-  private check(n: number): void {
+  private check(from: number, n: number): void {
+    this.buildChecks(from, n);
     completed(this.hashBurst(this.manager, this.checkJobsAt, n, HMAC_SHA1), n);
-    const { words, arena, checked, covered } = this;
-    const { params, view } = arena;
+    const { words, toCheck, covered } = this;
+    const { params, view } = this.arena;
     const tags = (this.tags - this.region.address) / 4;
     for (let k = 0; k < n; k++) {
-      const slot = checked[k]!;
-      const p = slot * PARAM_WORDS;
-      const icv = slot * SLOT_SIZE + params[p + PARAM.ESP]! + ESP.CIPHER + params[p + PARAM.CIPHER_BYTES]!;
+      const slot = toCheck[from + k]!;
+      const p = slot * PARAMS;
+      const icv = (slot << SHIFT) + params[p + P_ESP]! + CIPHER_AT + params[p + P_CIPHER_BYTES]!;
       const tag = tags + (k * TAG_STRIDE) / 4;
-      if (params[p + PARAM.ESN] !== 0) view.setUint32(icv, covered[k]!, true);
+      if (params[p + P_ESN] !== 0) view.setInt32(icv, covered[k]!, true);
       const differs =
         (words[tag]! ^ covered[k]!) |
-        (words[tag + 1]! ^ view.getUint32(icv + 4, true)) |
-        (words[tag + 2]! ^ view.getUint32(icv + 8, true));
-      params[p + PARAM.VERDICT] = differs === 0 ? 1 : 0;
+        (words[tag + 1]! ^ view.getInt32(icv + 4, true)) |
+        (words[tag + 2]! ^ view.getInt32(icv + 8, true));
+      params[p + P_VERDICT] = differs === 0 ? 1 : 0;
     }
   }
 
