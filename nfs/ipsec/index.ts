@@ -124,19 +124,20 @@ export class Ipsec implements Nf {
     const { slots, outcomes, count } = batch;
     const { flags, params } = this.context.arena;
     const { outbound } = this;
-    for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
-      params[slot * PARAMS + OP_WORD] = OP_NONE;
-      outcomes[i] = (flags[slot]! & IP_FLAGS) !== 0 ? CANDIDATE : BYPASS;
-    }
     const pending = this.inCount > 0 ? this.prepareInbound(batch) : 0;
-
+    const inbound = this.inCount > 0;
     const { slots: candidates, places } = outbound;
     let n = 0;
     for (let i = 0; i < count; i++) {
-      if (outcomes[i] !== CANDIDATE) continue;
-      candidates[n] = slots[i]!;
-      places[n++] = i;
+      const slot = slots[i]!;
+      if (inbound && outcomes[i] !== CANDIDATE) continue;
+      if ((flags[slot]! & IP_FLAGS) !== 0) {
+        candidates[n] = slot;
+        places[n++] = i;
+      } else {
+        params[slot * PARAMS + OP_WORD] = OP_NONE;
+        outcomes[i] = BYPASS;
+      }
     }
     if (n === 0) return pending;
     this.selection.find(candidates, n, outbound.answers);
@@ -146,14 +147,17 @@ export class Ipsec implements Nf {
   /** ESP packets that end here. ESP for others is payload like any other, and may enter a tunnel. */
   private prepareInbound(batch: Batch): number {
     const { slots, outcomes, count } = batch;
-    const { flags, proto } = this.context.arena;
+    const { flags, proto, params } = this.context.arena;
     let pending = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      if (proto[slot] !== PROTO_ESP || (flags[slot]! & IPV4_FLAG) === 0 || !this.inbound.isOurs(slot)) continue;
-      const outcome = this.inbound.prepare(slot);
+      let outcome = CANDIDATE;
+      if (proto[slot] === PROTO_ESP && (flags[slot]! & IPV4_FLAG) !== 0 && this.inbound.isOurs(slot)) {
+        params[slot * PARAMS + OP_WORD] = OP_NONE;
+        outcome = this.inbound.prepare(slot);
+        if (outcome === PENDING) pending++;
+      }
       outcomes[i] = outcome;
-      if (outcome === PENDING) pending++;
     }
     return pending;
   }

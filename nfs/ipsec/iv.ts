@@ -2,14 +2,18 @@
  * Initialization vectors (RFC 3602 section 3: unpredictable, never taken from a counter or a previous ciphertext).
  */
 import { createHash, randomFillSync } from "node:crypto";
+import { MAX_BATCH } from "../../runtime/packet/batch.js";
 import { encryptCbc, expandKey, SCHEDULE_WORDS } from "./crypto/aes.js";
 
 export interface IvSource {
+  /** Where {@link draw} leaves IVs, four words each. */
+  readonly words: Int32Array;
   /**
-   * Writes the IVs of `count` packets: 16 bytes at byte at[i] of `view`, for SA sa[i] and the sequence number (high[i], low[i]).
+   * IVs for `count` packets, for SA sa[i] and the sequence number (high[i], low[i]).
    * @param count at most MAX_BATCH
+   * @returns index of the first one's first word
    */
-  write(view: DataView, count: number, at: Int32Array, sa: Uint32Array, high: Uint32Array, low: Uint32Array): void;
+  draw(count: number, sa: Uint32Array, high: Uint32Array, low: Uint32Array): number;
 }
 
 /** Bytes drawn at once: a system call for each IV would cost more than the packet's encryption. */
@@ -18,24 +22,17 @@ const IV_WORDS = 4;
 
 /** Production: the operating system's CSPRNG. No word is used twice. */
 export class RandomIvs implements IvSource {
-  private readonly pool = new Int32Array(POOL_WORDS);
+  readonly words = new Int32Array(POOL_WORDS);
   private used = POOL_WORDS;
 
-  write(view: DataView, count: number, at: Int32Array): void {
+  draw(count: number): number {
     if (this.used + count * IV_WORDS > POOL_WORDS) {
-      randomFillSync(this.pool);
+      randomFillSync(this.words);
       this.used = 0;
     }
-    const { pool } = this;
-    let next = this.used;
-    for (let i = 0; i < count; i++, next += IV_WORDS) {
-      const p = at[i]!;
-      view.setInt32(p, pool[next]!);
-      view.setInt32(p + 4, pool[next + 1]!);
-      view.setInt32(p + 8, pool[next + 2]!);
-      view.setInt32(p + 12, pool[next + 3]!);
-    }
-    this.used = next;
+    const first = this.used;
+    this.used = first + count * IV_WORDS;
+    return first;
   }
 }
 
@@ -47,6 +44,7 @@ const ZERO_AT = 16;
  * that order, batch size, cores and placement do not change bytes.
  */
 export class SeededIvs implements IvSource {
+  readonly words = new Int32Array(MAX_BATCH * IV_WORDS);
   private readonly keys = new Uint32Array(SCHEDULE_WORDS);
   private readonly block = new DataView(new ArrayBuffer(32));
 
@@ -54,7 +52,7 @@ export class SeededIvs implements IvSource {
     expandKey(seededIvKey(seed), this.keys, 0);
   }
 
-  write(view: DataView, count: number, at: Int32Array, sa: Uint32Array, high: Uint32Array, low: Uint32Array): void {
+  draw(count: number, sa: Uint32Array, high: Uint32Array, low: Uint32Array): number {
     const { block } = this;
     for (let i = 0; i < count; i++) {
       block.setUint32(0, high[i]!);
@@ -62,8 +60,9 @@ export class SeededIvs implements IvSource {
       block.setUint32(8, sa[i]!);
       block.setUint32(12, 0);
       encryptCbc(block, 0, ZERO_AT, ZERO_AT, this.keys, 0);
-      for (let k = 0; k < ZERO_AT; k += 4) view.setInt32(at[i]! + k, block.getInt32(k));
+      for (let k = 0; k < IV_WORDS; k++) this.words[i * IV_WORDS + k] = block.getInt32(4 * k);
     }
+    return 0;
   }
 }
 

@@ -4,8 +4,8 @@
  * The inner packet stays where it is. In front of it go outer IPv4 header, ESP header and IV, behind it padding and trailer, and the layer 2
  * header moves towards the start of the slot. All that can fail is decided before the first byte is written.
  *
- * The work is done in passes over the batch, each a loop without calls: the compiler then checks types once per pass and not once per
- * access, and cache misses of different packets overlap.
+ * The work is done in two passes over the batch, each a loop without calls over few arrays: the compiler then checks types once per pass
+ * and not once per access, and cache misses of different packets overlap.
  */
 import { type Arena, FLAG, PARAM_WORDS, SLOT_SHIFT, SLOT_SIZE } from "../../runtime/packet/arena.js";
 import { MAX_BATCH } from "../../runtime/packet/batch.js";
@@ -21,7 +21,7 @@ const SLOT_BYTES = SLOT_SIZE;
 const IPV4_FLAG = FLAG.IPV4;
 const VLAN_FLAG = FLAG.VLAN;
 const PARAMS = PARAM_WORDS;
-const SEAL = OP.SEAL;
+const { NONE, SEAL } = OP;
 const PROTO_ESP = IPPROTO.ESP;
 const NEXT_IPV4 = IPPROTO.IPV4;
 const NEXT_IPV6 = IPPROTO.IPV6;
@@ -33,7 +33,6 @@ const IPV4_BYTES = IPV4.MIN_BYTES;
 const BLOCK = ESP.BLOCK_BYTES;
 const TRAILER = ESP.TRAILER_BYTES;
 const ICV = ESP.ICV_BYTES;
-const IV_AT = ESP.IV;
 const { PROTECTED, BYPASS, TOO_BIG, SEQ_EXHAUSTED } = OUTCOME;
 const { OP: P_OP, SA: P_SA, ESP: P_ESP, CIPHER_BYTES: P_CIPHER_BYTES, ESN: P_ESN } = PARAM;
 const { SEQ_LOW: P_SEQ_LOW, SEQ_HIGH: P_SEQ_HIGH } = PARAM;
@@ -66,15 +65,20 @@ export class Outbound {
   readonly answers = new Int32Array(MAX_BATCH);
   readonly places = new Uint32Array(MAX_BATCH);
 
-  /** What the passes hand on for each admitted packet. */
-  private readonly admitted = new Uint32Array(MAX_BATCH);
+  /** What the first pass hands to the second for each admitted packet. Places are indices of bytes in the arena. */
+  private readonly frameAt = new Int32Array(MAX_BATCH);
+  private readonly innerAt = new Int32Array(MAX_BATCH);
+  private readonly endAt = new Int32Array(MAX_BATCH);
   private readonly records = new Int32Array(MAX_BATCH);
   private readonly low = new Uint32Array(MAX_BATCH);
   private readonly high = new Uint32Array(MAX_BATCH);
   private readonly index = new Uint32Array(MAX_BATCH);
   private readonly cipherBytes = new Int32Array(MAX_BATCH);
-  /** Where the IV goes, as an index of bytes in the arena. */
-  private readonly ivAt = new Int32Array(MAX_BATCH);
+
+  /** All metadata of one width through one array each; where each of them begins is in {@link metadata}. */
+  private readonly m16: Uint16Array;
+  private readonly m8: Uint8Array;
+  private readonly metadata: Int32Array;
 
   /**
    * @param sas the outbound ones; their order is what `answers` count by
@@ -86,6 +90,11 @@ export class Outbound {
     private readonly mtu: number,
     private readonly ivs: IvSource,
   ) {
+    this.m16 = new Uint16Array(arena.buffer);
+    this.m8 = new Uint8Array(arena.buffer);
+    const { off, len, l3, l3end, l4, payload, payloadEnd, sport, dport, proto, flags } = arena;
+    const wide = [off, len, l3, l3end, l4, payload, payloadEnd, sport, dport].map((array) => array.byteOffset / 2);
+    this.metadata = Int32Array.from([...wide, proto.byteOffset, flags.byteOffset]);
     this.state = new Uint32Array(sas.length << RECORD_SHIFT);
     this.counters = new Float64Array(this.state.buffer);
     sas.forEach((sa, i) => {
@@ -103,90 +112,108 @@ export class Outbound {
    */
   protect(count: number, outcomes: Uint8Array): number {
     const admitted = this.admit(count, outcomes);
-    if (admitted === 0) return 0;
-    this.moveLayer2(admitted);
-    this.writeHeaders(admitted);
-    this.ivs.write(this.arena.view, admitted, this.ivAt, this.index, this.high, this.low);
-    this.writeMetadata(admitted);
+    if (admitted > 0) {
+      this.moveTags(admitted);
+      this.writeHeaders(admitted);
+    }
     return admitted;
   }
 
-  /** Pass 1: who may enter, and with which sequence number. */
+  /** First pass: who may enter, and with which number; params, and metadata as the gate would write them of the packet to be. */
   private admit(count: number, outcomes: Uint8Array): number {
-    const { slots, answers, places, state, counters, mtu } = this;
-    const { admitted, records, low, high, index, cipherBytes, ivAt } = this;
-    const { off, l3, l3end } = this.arena;
+    const { slots, answers, places, state, counters, mtu, m16, m8, metadata } = this;
+    const { frameAt, innerAt, endAt, records, low, high, index, cipherBytes } = this;
+    const { params } = this.arena;
+    const OFF = metadata[0]!;
+    const LEN = metadata[1]!;
+    const L3 = metadata[2]!;
+    const L3END = metadata[3]!;
+    const L4 = metadata[4]!;
+    const PAYLOAD = metadata[5]!;
+    const PAYLOAD_END = metadata[6]!;
+    const SPORT = metadata[7]!;
+    const DPORT = metadata[8]!;
+    const PROTO = metadata[9]!;
+    const FLAGS = metadata[10]!;
     const sas = this.sas.length;
     let n = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      const answer = answers[i]!;
       const place = places[i]!;
-      if (answer === sas) {
+      const record = answers[i]! << RECORD_SHIFT;
+      const p = slot * PARAMS;
+      params[p + P_OP] = NONE;
+      if (answers[i] === sas) {
         outcomes[place] = BYPASS;
         continue;
       }
-      const from = l3[slot]!;
-      const inner = l3end[slot]! - from;
-      const cipher = (inner + TRAILER + BLOCK - 1) & -BLOCK;
-      const fits = off[slot]! >= TUNNEL && from + cipher + ICV <= SLOT_BYTES;
-      if (!fits || TUNNEL + cipher + ICV > mtu) {
+      const start = m16[OFF + slot]!;
+      const inner = m16[L3 + slot]!;
+      const bytes = m16[L3END + slot]! - inner;
+      const cipher = (bytes + TRAILER + BLOCK - 1) & -BLOCK;
+      const end = inner + cipher + ICV;
+      if (start < TUNNEL || end > SLOT_BYTES || TUNNEL + cipher + ICV > mtu) {
         outcomes[place] = TOO_BIG;
         continue;
       }
-      const record = answer << RECORD_SHIFT;
       if (state[record + EXHAUSTED] !== 0) {
         outcomes[place] = SEQ_EXHAUSTED;
         continue;
       }
       outcomes[place] = PROTECTED;
       const number = state[record + SEQ_LOW]!;
-      admitted[n] = slot;
+      const top = state[record + SEQ_HIGH]!;
+      const base = slot << SHIFT;
+      frameAt[n] = base + start;
+      innerAt[n] = base + inner;
+      endAt[n] = base + inner + bytes;
       records[n] = record;
       low[n] = number;
-      high[n] = state[record + SEQ_HIGH]!;
+      high[n] = top;
       index[n] = state[record + INDEX]!;
       cipherBytes[n] = cipher;
-      ivAt[n] = (slot << SHIFT) + from - TUNNEL + IPV4_BYTES + IV_AT;
       n++;
 
       state[record + SEQ_LOW] = number + 1;
       if (number === 0xffff_ffff) {
         // The low half is 0 again. With extended numbers that carries, up to 2^64 - 1; without, the SA has come to its end.
-        const top = state[record + SEQ_HIGH]!;
         if (state[record + ESN] === 0 || top === 0xffff_ffff) state[record + EXHAUSTED] = 1;
         else state[record + SEQ_HIGH] = top + 1;
       }
       const counter = (record >> 1) + PACKETS;
       counters[counter] = counters[counter]! + 1;
-      counters[counter + 1] = counters[counter + 1]! + inner;
+      counters[counter + 1] = counters[counter + 1]! + bytes;
+
+      const esp = inner - TUNNEL + IPV4_BYTES;
+      params[p + P_OP] = SEAL;
+      params[p + P_SA] = state[record + INDEX]!;
+      params[p + P_ESP] = esp;
+      params[p + P_CIPHER_BYTES] = cipher;
+      params[p + P_SEQ_LOW] = number;
+      params[p + P_SEQ_HIGH] = top;
+      params[p + P_ESN] = state[record + ESN]!;
+      m16[OFF + slot] = start - TUNNEL;
+      m16[LEN + slot] = end - start + TUNNEL;
+      m16[L3 + slot] = inner - TUNNEL;
+      m16[L3END + slot] = end;
+      m16[L4 + slot] = esp;
+      m16[PAYLOAD + slot] = esp;
+      m16[PAYLOAD_END + slot] = end;
+      m16[SPORT + slot] = 0;
+      m16[DPORT + slot] = 0;
+      m8[PROTO + slot] = PROTO_ESP;
+      m8[FLAGS + slot] = IPV4_FLAG | (m8[FLAGS + slot]! & VLAN_FLAG);
     }
     return n;
   }
 
-  /** Pass 2: addresses and VLAN tags go where they leave room for the headers, before those overwrite them. */
-  private moveLayer2(count: number): void {
-    const { admitted } = this;
-    const { off, l3, u16, view } = this.arena;
-    let tagged = 0;
+  /** Layer 2 headers with VLAN tags move here; plain ones, the common case, in {@link writeHeaders}. Before headers overwrite them. */
+  private moveTags(count: number): void {
+    const { frameAt, innerAt } = this;
+    const { u16, view } = this.arena;
     for (let i = 0; i < count; i++) {
-      const slot = admitted[i]!;
-      const start = off[slot]!;
-      const from = (slot << SHIFT) + start;
-      if (l3[slot]! - start === ETHERNET_BYTES) {
-        view.setInt32(from - TUNNEL, view.getInt32(from));
-        view.setInt32(from - TUNNEL + 4, view.getInt32(from + 4));
-        view.setInt32(from - TUNNEL + 8, view.getInt32(from + 8));
-        view.setInt16(from - TUNNEL + 12, TYPE_IPV4);
-      } else {
-        tagged++;
-      }
-    }
-    if (tagged === 0) return;
-    for (let i = 0; i < count; i++) {
-      const slot = admitted[i]!;
-      const from = (slot << SHIFT) + off[slot]!;
-      const to = (slot << SHIFT) + l3[slot]!;
+      const from = frameAt[i]!;
+      const to = innerAt[i]!;
       if (to - from === ETHERNET_BYTES) continue;
       // Ascending, because it moves downwards. Everything starts at even bytes: tags have 4, EtherType 2.
       for (let k = from >> 1; k < (to - 2) >> 1; k++) u16[k - TUNNEL / 2] = u16[k]!;
@@ -194,31 +221,31 @@ export class Outbound {
     }
   }
 
-  /** Pass 3: outer header, ESP header, padding and trailer. */
+  /** Second pass: the bytes. Layer 2 header, outer header, ESP header, IV, padding and trailer. */
   private writeHeaders(count: number): void {
-    const { admitted, records, low, cipherBytes, state } = this;
-    const { view, u8, l3, l3end, flags } = this.arena;
+    const { frameAt, innerAt, endAt, records, low, cipherBytes, state } = this;
+    const { view } = this.arena;
+    const first = this.ivs.draw(count, this.index, this.high, low);
+    const ivs = this.ivs.words;
     for (let i = 0; i < count; i++) {
-      const slot = admitted[i]!;
       const record = records[i]!;
-      const base = slot << SHIFT;
-      const inner = base + l3[slot]!;
-      const end = base + l3end[slot]!;
+      const from = frameAt[i]!;
+      const inner = innerAt[i]!;
+      const end = endAt[i]!;
       const cipher = cipherBytes[i]!;
-      // Pad bytes are 1, 2, 3... (RFC 4303 section 2.4), written four at a time; up to three too many are overwritten by what follows.
-      const pad = cipher - TRAILER - (end - inner);
-      if (pad > 0) view.setInt32(end, 0x0102_0304);
-      if (pad > 4) view.setInt32(end + 4, 0x0506_0708);
-      if (pad > 8) view.setInt32(end + 8, 0x090a_0b0c);
-      if (pad > 12) view.setInt32(end + 12, 0x0d0e_0f10);
-      const ipv4 = (flags[slot]! & IPV4_FLAG) !== 0;
-      view.setInt16(end + pad, (pad << 8) | (ipv4 ? NEXT_IPV4 : NEXT_IPV6));
-
+      if (inner - from === ETHERNET_BYTES) {
+        view.setInt32(from - TUNNEL, view.getInt32(from));
+        view.setInt32(from - TUNNEL + 4, view.getInt32(from + 4));
+        view.setInt32(from - TUNNEL + 8, view.getInt32(from + 8));
+        view.setInt16(from - TUNNEL + 12, TYPE_IPV4);
+      }
       // DSCP and ECN are copied (RFC 6040 section 4.1), and DF (RFC 4301 section 8.1); IPv6 is never fragmented on its way, so DF is set for it.
-      const tos = ipv4 ? u8[inner + 1]! : ((u8[inner]! & 0xf) << 4) | (u8[inner + 1]! >> 4);
-      const df = ipv4 ? (u8[inner + 6]! << 8) & DF : DF;
+      const word = view.getInt32(inner);
+      const ipv4 = word >>> 28 === 4;
+      const tos = (ipv4 ? word >>> 16 : word >>> 20) & 0xff;
+      const df = ipv4 ? view.getUint16(inner + 6) & DF : DF;
       const bytes = TUNNEL + cipher + ICV;
-      const number = low[i]!;
+      const number = low[i]! | 0;
       const id = number & 0xffff;
       let sum = (state[record + HEADER_SUM]! + tos + bytes + id + df) | 0;
       sum = (sum & 0xffff) + (sum >>> 16);
@@ -231,42 +258,20 @@ export class Outbound {
       view.setInt32(outer + 12, state[record + SRC]! | 0);
       view.setInt32(outer + 16, state[record + DST]! | 0);
       view.setInt32(outer + 20, state[record + SPI]! | 0);
-      view.setInt32(outer + 24, number | 0);
-    }
-  }
+      view.setInt32(outer + 24, number);
+      const iv = first + 4 * i;
+      view.setInt32(outer + 28, ivs[iv]!);
+      view.setInt32(outer + 32, ivs[iv + 1]!);
+      view.setInt32(outer + 36, ivs[iv + 2]!);
+      view.setInt32(outer + 40, ivs[iv + 3]!);
 
-  /** Pass 4: what transform needs, and what the gate would write about the packet as it is now. */
-  private writeMetadata(count: number): void {
-    const { admitted, records, low, high, index, cipherBytes, state } = this;
-    const { arena } = this;
-    const { params, off, len, l3, l3end, l4, payload, payloadEnd, proto, flags, sport, dport } = arena;
-    for (let i = 0; i < count; i++) {
-      const slot = admitted[i]!;
-      const cipher = cipherBytes[i]!;
-      const start = off[slot]! - TUNNEL;
-      const inner = l3[slot]!;
-      const end = inner + cipher + ICV;
-      const esp = inner - TUNNEL + IPV4_BYTES;
-      off[slot] = start;
-      len[slot] = end - start;
-      l3[slot] = inner - TUNNEL;
-      l3end[slot] = end;
-      l4[slot] = esp;
-      payload[slot] = esp;
-      payloadEnd[slot] = end;
-      proto[slot] = PROTO_ESP;
-      flags[slot] = IPV4_FLAG | (flags[slot]! & VLAN_FLAG);
-      sport[slot] = 0;
-      dport[slot] = 0;
-
-      const p = slot * PARAMS;
-      params[p + P_OP] = SEAL;
-      params[p + P_SA] = index[i]!;
-      params[p + P_ESP] = esp;
-      params[p + P_CIPHER_BYTES] = cipher;
-      params[p + P_SEQ_LOW] = low[i]!;
-      params[p + P_SEQ_HIGH] = high[i]!;
-      params[p + P_ESN] = state[records[i]! + ESN]!;
+      // Pad bytes are 1, 2, 3... (RFC 4303 section 2.4), written four at a time; up to three too many are overwritten by what follows.
+      const pad = cipher - TRAILER - (end - inner);
+      if (pad > 0) view.setInt32(end, 0x0102_0304);
+      if (pad > 4) view.setInt32(end + 4, 0x0506_0708);
+      if (pad > 8) view.setInt32(end + 8, 0x090a_0b0c);
+      if (pad > 12) view.setInt32(end + 12, 0x0d0e_0f10);
+      view.setInt16(end + pad, (pad << 8) | (ipv4 ? NEXT_IPV4 : NEXT_IPV6));
     }
   }
 

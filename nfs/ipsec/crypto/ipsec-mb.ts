@@ -39,7 +39,6 @@ const JOB = {
   TAG_BYTES: 24,
   INNER: 26,
   OUTER: 28,
-  STATUS: 32,
   MODE: 33,
   DIRECTION: 34,
   HASH: 35,
@@ -69,7 +68,7 @@ const PARAMS = PARAM_WORDS;
 const { SEAL, VERIFY } = OP;
 const { OP: P_OP, SA: P_SA, ESP: P_ESP, CIPHER_BYTES: P_CIPHER_BYTES, SEQ_HIGH: P_SEQ_HIGH } = PARAM;
 const { ESN: P_ESN, VERDICT: P_VERDICT } = PARAM;
-const { ENC_KEYS, SRC, DST, CIPHER_BYTES, HASH_BYTES, IV, TAG, INNER, OUTER, STATUS } = JOB;
+const { ENC_KEYS, DEC_KEYS, SRC, DST, CIPHER_BYTES, HASH_BYTES, IV, TAG, INNER, OUTER } = JOB;
 const { CIPHER: CIPHER_AT, IV: IV_AT } = ESP;
 
 type CipherBurst = (
@@ -130,11 +129,10 @@ export class IpsecMbCrypto implements EspCrypto {
   private readonly sealJobsAt: bigint;
   private readonly checkJobsAt: bigint;
   private readonly openJobsAt: bigint;
-  /** Halves of addresses: of slot 0, and of each SA's encryption keys. */
+  /** Lower halves of addresses: of slot 0, and of the first SA's encryption keys. */
   private readonly arenaLow: number;
-  private readonly arenaHigh: number;
-  private readonly keyLow: Int32Array;
-  private readonly keyHigh: Int32Array;
+  private readonly keysLow: number;
+  private readonly acrossBoundary: boolean;
   private readonly toSeal = new Uint32Array(MAX_BATCH);
   private readonly toCheck = new Uint32Array(MAX_BATCH);
   /** The first ICV word of each packet in the verification burst: the high sequence number may lie over it meanwhile. */
@@ -183,16 +181,21 @@ export class IpsecMbCrypto implements EspCrypto {
     ];
     this.writeKeys(keys, sas, seal, open);
     this.arenaLow = arena.address | 0;
-    this.arenaHigh = Math.floor(arena.address / U32);
-    const keyAddresses = Array.from({ length: sas }, (_, sa) => this.sealKeys + sa * SEAL_STRIDE);
-    this.keyLow = Int32Array.from(keyAddresses, (at) => at | 0);
-    this.keyHigh = Int32Array.from(keyAddresses, (at) => Math.floor(at / U32));
+    this.keysLow = this.sealKeys | 0;
     for (let k = 0; k < MAX_BURST; k++) {
       this.initialiseJob(this.sealJobs + k * JOB_WORDS, ENCRYPT);
       this.initialiseJob(this.checkJobs + k * JOB_WORDS, ENCRYPT);
       this.initialiseJob(this.openJobs + k * JOB_WORDS, DECRYPT);
-      this.pointer(this.checkJobs + k * JOB_WORDS + JOB.TAG, this.tags + k * TAG_STRIDE);
+      this.words[this.checkJobs + k * JOB_WORDS + TAG] = this.tags + k * TAG_STRIDE;
+      this.words[this.checkJobs + k * JOB_WORDS + TAG + 1] = this.upper(this.tags + k * TAG_STRIDE);
     }
+    const crosses = (from: number, size: number) => this.upper(from) !== this.upper(from + size - 1);
+    this.acrossBoundary = crosses(arena.address, arena.u8.length) || crosses(address, bytes);
+  }
+
+  /** Upper half of an address, which is below 2^53. */
+  private upper(address: number): number {
+    return Math.floor(address / U32);
   }
 
   /** AES round keys as bytes in FIPS 197 order; HMAC states as native words. */
@@ -221,12 +224,33 @@ export class IpsecMbCrypto implements EspCrypto {
     words[job + JOB.DIRECTION] = direction;
     words[job + JOB.HASH] = HMAC_SHA1;
     words[job + JOB.ORDER] = CIPHER_THEN_HASH;
+    this.writeUpperHalves(job, this.arena.address, 0);
   }
 
-  /** Writes an address below 2^53 as the two halves of a pointer. */
-  private pointer(word: number, address: number): void {
-    this.words[word] = address;
-    this.words[word + 1] = address / U32;
+  /** Upper halves of the addresses in a job: a slot or an SA's record of keys never lies across a 4 GiB boundary. */
+  private writeUpperHalves(job: number, slotAddress: number, sa: number): void {
+    const { words } = this;
+    const packet = this.upper(slotAddress);
+    const sealKey = this.upper(this.sealKeys + sa * SEAL_STRIDE);
+    words[job + SRC + 1] = packet;
+    words[job + DST + 1] = packet;
+    words[job + IV + 1] = packet;
+    words[job + ENC_KEYS + 1] = sealKey;
+    words[job + INNER + 1] = sealKey;
+    words[job + OUTER + 1] = sealKey;
+    words[job + DEC_KEYS + 1] = this.upper(this.openKeys + sa * OPEN_STRIDE);
+    // The tags of verification jobs do not go into the packet; their addresses never change.
+    if (job < this.checkJobs) words[job + TAG + 1] = packet;
+  }
+
+  /** What {@link initialiseJob} wrote for all packets holds for each only where neither arena nor keys cross a 4 GiB boundary. */
+  private correctUpperHalves(jobs: number, slots: Uint32Array, from: number, n: number): void {
+    const { arena } = this;
+    for (let k = 0; k < n; k++) {
+      const slot = slots[from + k]!;
+      const sa = arena.params[slot * PARAMS + P_SA]!;
+      this.writeUpperHalves(jobs + k * JOB_WORDS, arena.address + slot * SLOT_SIZE, sa);
+    }
   }
 
   transform(slots: Uint32Array, count: number): void {
@@ -244,9 +268,9 @@ export class IpsecMbCrypto implements EspCrypto {
     for (let from = 0; from < checks; from += MAX_BURST) this.check(from, Math.min(checks - from, MAX_BURST));
   }
 
-  /** Builds the jobs of toSeal[from, from + n). Slots never lie across a 4 GiB boundary, so all addresses of a packet share their upper half. */
+  /** Jobs for toSeal[from, from + n). */
   private buildSeals(from: number, n: number): void {
-    const { words, toSeal, sealJobs, arenaLow, arenaHigh, keyLow, keyHigh } = this;
+    const { words, toSeal, sealJobs, arenaLow, keysLow } = this;
     const { params, view } = this.arena;
     for (let k = 0; k < n; k++) {
       const slot = toSeal[from + k]!;
@@ -263,27 +287,18 @@ export class IpsecMbCrypto implements EspCrypto {
         covered += 4;
       }
       const low = (arenaLow + esp) | 0;
-      const high = arenaHigh + (low >>> 0 < arenaLow >>> 0 ? 1 : 0);
-      const key = keyLow[sa]!;
-      const keyTop = keyHigh[sa]!;
+      const key = (keysLow + sa * SEAL_STRIDE) | 0;
       words[job + ENC_KEYS] = key;
-      words[job + ENC_KEYS + 1] = keyTop;
       words[job + SRC] = low;
-      words[job + SRC + 1] = high;
       words[job + DST] = low + CIPHER_AT;
-      words[job + DST + 1] = high;
       words[job + CIPHER_BYTES] = cipherBytes;
       words[job + HASH_BYTES] = covered;
       words[job + IV] = low + IV_AT;
-      words[job + IV + 1] = high;
       words[job + TAG] = low + icv;
-      words[job + TAG + 1] = high;
       words[job + INNER] = key + INNER_AT;
-      words[job + INNER + 1] = keyTop;
       words[job + OUTER] = key + OUTER_AT;
-      words[job + OUTER + 1] = keyTop;
-      words[job + STATUS] = 0;
     }
+    if (this.acrossBoundary) this.correctUpperHalves(sealJobs, toSeal, from, n);
   }
 
   private seal(from: number, n: number): void {
@@ -293,14 +308,14 @@ export class IpsecMbCrypto implements EspCrypto {
   }
 
   private buildChecks(from: number, n: number): void {
-    const { words, toCheck, covered, checkJobs, arenaLow, arenaHigh, keyLow, keyHigh } = this;
+    const { words, toCheck, covered, checkJobs, arenaLow, keysLow } = this;
     const { params, view } = this.arena;
     for (let k = 0; k < n; k++) {
       const slot = toCheck[from + k]!;
       const p = slot * PARAMS;
       const job = checkJobs + k * JOB_WORDS;
       const esp = (slot << SHIFT) + params[p + P_ESP]!;
-      const sa = params[p + P_SA]!;
+      const key = (keysLow + params[p + P_SA]! * SEAL_STRIDE) | 0;
       const icv = CIPHER_AT + params[p + P_CIPHER_BYTES]!;
       let bytes = icv;
       covered[k] = view.getInt32(esp + icv, true);
@@ -308,16 +323,12 @@ export class IpsecMbCrypto implements EspCrypto {
         view.setInt32(esp + icv, params[p + P_SEQ_HIGH]! | 0);
         bytes += 4;
       }
-      const low = (arenaLow + esp) | 0;
-      words[job + SRC] = low;
-      words[job + SRC + 1] = arenaHigh + (low >>> 0 < arenaLow >>> 0 ? 1 : 0);
+      words[job + SRC] = arenaLow + esp;
       words[job + HASH_BYTES] = bytes;
-      words[job + INNER] = keyLow[sa]! + INNER_AT;
-      words[job + INNER + 1] = keyHigh[sa]!;
-      words[job + OUTER] = keyLow[sa]! + OUTER_AT;
-      words[job + OUTER + 1] = keyHigh[sa]!;
-      words[job + STATUS] = 0;
+      words[job + INNER] = key + INNER_AT;
+      words[job + OUTER] = key + OUTER_AT;
     }
+    if (this.acrossBoundary) this.correctUpperHalves(checkJobs, toCheck, from, n);
   }
 
   /** Computes the tags and compares them, all three words whatever the first says. */
@@ -342,9 +353,10 @@ export class IpsecMbCrypto implements EspCrypto {
   }
 
   decrypt(slots: Uint32Array, count: number): void {
+    const keysLow = this.openKeys | 0;
     for (let from = 0; from < count; from += MAX_BURST) {
       const n = Math.min(count - from, MAX_BURST);
-      for (let k = 0; k < n; k++) this.addCipher(this.openJobs + k * JOB_WORDS, slots[from + k]!, JOB.DEC_KEYS);
+      this.buildCiphers(this.openJobs, slots, from, n, DEC_KEYS, keysLow, OPEN_STRIDE);
       completed(this.cipherBurst(this.manager, this.openJobsAt, n, CBC, DECRYPT, KEY_BYTES), n);
     }
   }
@@ -352,23 +364,35 @@ export class IpsecMbCrypto implements EspCrypto {
   encrypt(slots: Uint32Array, count: number): void {
     for (let from = 0; from < count; from += MAX_BURST) {
       const n = Math.min(count - from, MAX_BURST);
-      for (let k = 0; k < n; k++) this.addCipher(this.sealJobs + k * JOB_WORDS, slots[from + k]!, JOB.ENC_KEYS);
+      this.buildCiphers(this.sealJobs, slots, from, n, ENC_KEYS, this.keysLow, SEAL_STRIDE);
       completed(this.cipherBurst(this.manager, this.sealJobsAt, n, CBC, ENCRYPT, KEY_BYTES), n);
     }
   }
 
-  private addCipher(job: number, slot: number, keyField: number): void {
-    const { words, arena } = this;
-    const p = slot * PARAM_WORDS;
-    const src = arena.address + slot * SLOT_SIZE + arena.params[p + PARAM.ESP]!;
-    const sa = arena.params[p + PARAM.SA]!;
-    const key = keyField === JOB.DEC_KEYS ? this.openKeys + sa * OPEN_STRIDE : this.sealKeys + sa * SEAL_STRIDE;
-    this.pointer(job + keyField, key);
-    this.pointer(job + JOB.SRC, src);
-    this.pointer(job + JOB.DST, src + ESP.CIPHER);
-    words[job + JOB.CIPHER_BYTES] = arena.params[p + PARAM.CIPHER_BYTES]!;
-    this.pointer(job + JOB.IV, src + ESP.IV);
-    words[job + JOB.STATUS] = 0;
+  /** Jobs of the cipher alone, with the key table that begins at `keysLow`. */
+  private buildCiphers(
+    jobs: number,
+    slots: Uint32Array,
+    from: number,
+    n: number,
+    keyField: number,
+    keysLow: number,
+    stride: number,
+  ): void {
+    const { words, arenaLow } = this;
+    const { params } = this.arena;
+    for (let k = 0; k < n; k++) {
+      const slot = slots[from + k]!;
+      const p = slot * PARAMS;
+      const job = jobs + k * JOB_WORDS;
+      const src = (arenaLow + (slot << SHIFT) + params[p + P_ESP]!) | 0;
+      words[job + keyField] = keysLow + params[p + P_SA]! * stride;
+      words[job + SRC] = src;
+      words[job + DST] = src + CIPHER_AT;
+      words[job + CIPHER_BYTES] = params[p + P_CIPHER_BYTES]!;
+      words[job + IV] = src + IV_AT;
+    }
+    if (this.acrossBoundary) this.correctUpperHalves(jobs, slots, from, n);
   }
 
   close(): void {
