@@ -6,14 +6,14 @@ import { MAX_BATCH } from "../../runtime/packet/batch.js";
 import { encryptCbc, expandKey, SCHEDULE_WORDS } from "./crypto/aes.js";
 
 export interface IvSource {
-  /** Where {@link draw} leaves IVs, four words each. */
+  /** Where {@link draw} leaves IVs: sixteen bytes each, four native words. */
   readonly words: Int32Array;
   /**
    * IVs for `count` packets, for SA sa[i] and the sequence number (high[i], low[i]).
    * @param count at most MAX_BATCH
    * @returns index of the first one's first word
    */
-  draw(count: number, sa: Uint32Array, high: Uint32Array, low: Uint32Array): number;
+  draw(count: number, sa: Int32Array, high: Int32Array, low: Int32Array): number;
 }
 
 /** Bytes drawn at once: a system call for each IV would cost more than the packet's encryption. */
@@ -52,15 +52,15 @@ export class SeededIvs implements IvSource {
     expandKey(seededIvKey(seed), this.keys, 0);
   }
 
-  draw(count: number, sa: Uint32Array, high: Uint32Array, low: Uint32Array): number {
+  draw(count: number, sa: Int32Array, high: Int32Array, low: Int32Array): number {
     const { block } = this;
     for (let i = 0; i < count; i++) {
-      block.setUint32(0, high[i]!);
-      block.setUint32(4, low[i]!);
-      block.setUint32(8, sa[i]!);
+      block.setInt32(0, high[i]!);
+      block.setInt32(4, low[i]!);
+      block.setInt32(8, sa[i]!);
       block.setUint32(12, 0);
       encryptCbc(block, 0, ZERO_AT, ZERO_AT, this.keys, 0);
-      for (let k = 0; k < IV_WORDS; k++) this.words[i * IV_WORDS + k] = block.getInt32(4 * k);
+      for (let k = 0; k < IV_WORDS; k++) this.words[i * IV_WORDS + k] = block.getInt32(4 * k, true);
     }
     return 0;
   }

@@ -38,26 +38,28 @@ const { OP: P_OP, SA: P_SA, ESP: P_ESP, CIPHER_BYTES: P_CIPHER_BYTES, ESN: P_ESN
 const { SEQ_LOW: P_SEQ_LOW, SEQ_HIGH: P_SEQ_HIGH } = PARAM;
 const OUTER_TTL = 64;
 
-/** Words of an SA's record; one cache line, because with many SAs every packet touches another. */
+/** Words of an SA's record; one cache line, because with many SAs every packet touches another. Values are signed. */
 const RECORD_SHIFT = 4;
 const SEQ_LOW = 0;
 const SEQ_HIGH = 1;
 /** 1 once the last sequence number is used: it must not cycle (RFC 4303 section 3.3.3). */
 const EXHAUSTED = 2;
-const SPI = 3;
-const SRC = 4;
-const DST = 5;
-const ESN = 6;
+const ESN = 3;
 /** Position in the file. */
-const INDEX = 7;
-/** One's complement sum of the outer header's halves that never change, not folded. */
-const HEADER_SUM = 8;
-/** Counters as doubles: index of the record in f64 words plus these. */
-const PACKETS = 5;
-const BYTES = 6;
+const INDEX = 4;
+/** One's complement sum of the outer header's 16-bit fields that never change, as native loads give them, not folded. */
+const HEADER_SUM = 5;
+/** Ten bytes of the packet that never change, from the outer source address to the SPI, as native words: 2, 4, 4, and 2 of the SPI. */
+const SRC_HALF = 6;
+const SRC_DST = 7;
+const DST_SPI = 8;
+const SPI_HALF = 9;
+/** Inner bytes so far, as a double: index of the record in f64 words plus this. */
+const BYTES = 5;
 
 export class Outbound {
-  private readonly state: Uint32Array;
+  private readonly state: Int32Array;
+  private readonly words: Int32Array;
   private readonly counters: Float64Array;
 
   /** Candidates of the batch for {@link protect}: slot, number of the outbound SA (or their count), place in the batch. */
@@ -70,9 +72,9 @@ export class Outbound {
   private readonly innerAt = new Int32Array(MAX_BATCH);
   private readonly endAt = new Int32Array(MAX_BATCH);
   private readonly records = new Int32Array(MAX_BATCH);
-  private readonly low = new Uint32Array(MAX_BATCH);
-  private readonly high = new Uint32Array(MAX_BATCH);
-  private readonly index = new Uint32Array(MAX_BATCH);
+  private readonly low = new Int32Array(MAX_BATCH);
+  private readonly high = new Int32Array(MAX_BATCH);
+  private readonly index = new Int32Array(MAX_BATCH);
   private readonly cipherBytes = new Int32Array(MAX_BATCH);
 
   /** All metadata of one width through one array each; where each of them begins is in {@link metadata}. */
@@ -95,13 +97,21 @@ export class Outbound {
     const { off, len, l3, l3end, l4, payload, payloadEnd, sport, dport, proto, flags } = arena;
     const wide = [off, len, l3, l3end, l4, payload, payloadEnd, sport, dport].map((array) => array.byteOffset / 2);
     this.metadata = Int32Array.from([...wide, proto.byteOffset, flags.byteOffset]);
-    this.state = new Uint32Array(sas.length << RECORD_SHIFT);
+    this.words = new Int32Array(arena.buffer, 0, arena.u32.length);
+    this.state = new Int32Array(sas.length << RECORD_SHIFT);
     this.counters = new Float64Array(this.state.buffer);
     sas.forEach((sa, i) => {
-      const at = i << RECORD_SHIFT;
-      const halves = [sa.src >>> 16, sa.src & 0xffff, sa.dst >>> 16, sa.dst & 0xffff];
-      this.state.set([sa.seqLow, sa.seqHigh, 0, sa.spi, sa.src, sa.dst, sa.esn ? 1 : 0, sa.index], at);
-      this.state[at + HEADER_SUM] = halves.reduce((a, b) => a + b, 0x4500 + ((OUTER_TTL << 8) | IPPROTO.ESP));
+      const constant = new DataView(new ArrayBuffer(20));
+      constant.setUint16(0, 0x4500);
+      constant.setUint16(2, (OUTER_TTL << 8) | IPPROTO.ESP);
+      constant.setUint32(4 + 2, sa.src);
+      constant.setUint32(8 + 2, sa.dst);
+      constant.setUint32(12 + 2, sa.spi);
+      let sum = 0;
+      for (const at of [0, 2, 6, 8, 10, 12]) sum += constant.getUint16(at, true);
+      const [srcHalf, srcDst, dstSpi, spiHalf] = [4, 8, 12, 16].map((at) => constant.getInt32(at, true));
+      const fields = [sa.seqLow, sa.seqHigh, 0, sa.esn ? 1 : 0, sa.index, sum, srcHalf!, srcDst!, dstSpi!, spiHalf!];
+      this.state.set(fields, i << RECORD_SHIFT);
     });
   }
 
@@ -113,8 +123,7 @@ export class Outbound {
   protect(count: number, outcomes: Uint8Array): number {
     const admitted = this.admit(count, outcomes);
     if (admitted > 0) {
-      this.moveTags(admitted);
-      this.writeHeaders(admitted);
+      this.writePackets(admitted);
     }
     return admitted;
   }
@@ -174,15 +183,14 @@ export class Outbound {
       cipherBytes[n] = cipher;
       n++;
 
-      state[record + SEQ_LOW] = number + 1;
-      if (number === 0xffff_ffff) {
+      state[record + SEQ_LOW] = (number + 1) | 0;
+      if (number === -1) {
         // The low half is 0 again. With extended numbers that carries, up to 2^64 - 1; without, the SA has come to its end.
-        if (state[record + ESN] === 0 || top === 0xffff_ffff) state[record + EXHAUSTED] = 1;
-        else state[record + SEQ_HIGH] = top + 1;
+        if (state[record + ESN] === 0 || top === -1) state[record + EXHAUSTED] = 1;
+        else state[record + SEQ_HIGH] = (top + 1) | 0;
       }
-      const counter = (record >> 1) + PACKETS;
-      counters[counter] = counters[counter]! + 1;
-      counters[counter + 1] = counters[counter + 1]! + bytes;
+      const counter = (record >> 1) + BYTES;
+      counters[counter] = counters[counter]! + bytes;
 
       const esp = inner - TUNNEL + IPV4_BYTES;
       params[p + P_OP] = SEAL;
@@ -207,84 +215,136 @@ export class Outbound {
     return n;
   }
 
-  /** Layer 2 headers with VLAN tags move here; plain ones, the common case, in {@link writeHeaders}. Before headers overwrite them. */
-  private moveTags(count: number): void {
-    const { frameAt, innerAt } = this;
-    const { u16, view } = this.arena;
+  /**
+   * Second pass: the bytes. Layer 2 header, outer header, ESP header, IV, padding and trailer.
+   *
+   * Behind an untagged Ethernet header at a multiple of 4, IP headers begin 2 bytes behind one. So what is written is cut into aligned words
+   * that begin with the EtherType; packets that lie otherwise are written by {@link writePacket}.
+   */
+  private writePackets(count: number): void {
+    const { frameAt, innerAt, endAt, records, low, cipherBytes, state, words } = this;
+    const { u16 } = this.arena;
+    const first = this.ivs.draw(count, this.index, this.high, low);
+    const ivs = this.ivs.words;
+    let others = 0;
     for (let i = 0; i < count; i++) {
-      const from = frameAt[i]!;
-      const to = innerAt[i]!;
-      if (to - from === ETHERNET_BYTES) continue;
-      // Ascending, because it moves downwards. Everything starts at even bytes: tags have 4, EtherType 2.
-      for (let k = from >> 1; k < (to - 2) >> 1; k++) u16[k - TUNNEL / 2] = u16[k]!;
-      view.setInt16(to - TUNNEL - 2, TYPE_IPV4);
+      const inner = innerAt[i]!;
+      if ((inner & 3) !== 2 || inner - frameAt[i]! !== ETHERNET_BYTES) {
+        others++;
+        continue;
+      }
+      const record = records[i]!;
+      const end = endAt[i]!;
+      const cipher = cipherBytes[i]!;
+      const number = low[i]!;
+
+      // Addresses, before something is written over them.
+      const q = (inner - TUNNEL - 2) >> 2;
+      words[q - 3] = words[q + 8]!;
+      words[q - 2] = words[q + 9]!;
+      words[q - 1] = words[q + 10]!;
+      // First two bytes of the inner packet, in the upper half. DSCP and ECN are copied (RFC 6040 section 4.1), and DF (RFC 4301 section 8.1);
+      // IPv6 is never fragmented on its way, so DF is set for it.
+      const head = words[q + 11]!;
+      const ipv4 = ((head >> 20) & 0xf) === 4;
+      const tos = ipv4 ? head >>> 24 : ((head >> 12) & 0xf0) | (head >>> 28);
+      const df = ipv4 ? words[q + 13]! & 0x40 : 0x40;
+      const bytes = TUNNEL + cipher + ICV;
+      const length = ((bytes & 0xff) << 8) | (bytes >> 8);
+      const id = ((number & 0xff) << 8) | ((number >> 8) & 0xff);
+      let sum = (state[record + HEADER_SUM]! + (tos << 8) + length + id + df) | 0;
+      sum = (sum & 0xffff) + (sum >>> 16);
+      sum = ~(sum + (sum >>> 16)) & 0xffff;
+
+      const iv = first + 4 * i;
+      const v0 = ivs[iv]!;
+      const v1 = ivs[iv + 1]!;
+      const v2 = ivs[iv + 2]!;
+      const v3 = ivs[iv + 3]!;
+      words[q] = 0x0045_0008 | (tos << 24);
+      words[q + 1] = length | (id << 16);
+      words[q + 2] = df | (OUTER_TTL << 16) | (PROTO_ESP << 24);
+      words[q + 3] = sum | state[record + SRC_HALF]!;
+      words[q + 4] = state[record + SRC_DST]!;
+      words[q + 5] = state[record + DST_SPI]!;
+      words[q + 6] = state[record + SPI_HALF]! | ((number >>> 24) << 16) | (((number >> 16) & 0xff) << 24);
+      words[q + 7] = id | (v0 << 16);
+      words[q + 8] = (v0 >>> 16) | (v1 << 16);
+      words[q + 9] = (v1 >>> 16) | (v2 << 16);
+      words[q + 10] = (v2 >>> 16) | (v3 << 16);
+      words[q + 11] = (v3 >>> 16) | (head & 0xffff_0000);
+
+      // Pad bytes are 1, 2, 3... (RFC 4303 section 2.4): the word in which the packet ends, up to three whole ones, and the half before the
+      // ciphertext's end, which holds pad length and next header. What is too much in the first lies where the ICV goes.
+      const pad = cipher - TRAILER - (end - inner);
+      const e = end >> 2;
+      const last = (inner + cipher - TRAILER) >> 2;
+      const shift = (end & 3) << 3;
+      words[e] = (words[e]! & ~(-1 << shift)) | (0x0403_0201 << shift);
+      const next = (0x0403_0201 + Math.imul(4 - (end & 3), 0x0101_0101)) | 0;
+      if (e + 1 < last) words[e + 1] = next;
+      if (e + 2 < last) words[e + 2] = next + 0x0404_0404;
+      if (e + 3 < last) words[e + 3] = next + 0x0808_0808;
+      u16[last * 2] = pad | ((ipv4 ? NEXT_IPV4 : NEXT_IPV6) << 8);
+    }
+    if (others === 0) return;
+    for (let i = 0; i < count; i++) {
+      if ((innerAt[i]! & 3) !== 2 || innerAt[i]! - frameAt[i]! !== ETHERNET_BYTES) this.writePacket(i, first + 4 * i);
     }
   }
 
-  /** Second pass: the bytes. Layer 2 header, outer header, ESP header, IV, padding and trailer. */
-  private writeHeaders(count: number): void {
-    const { frameAt, innerAt, endAt, records, low, cipherBytes, state } = this;
-    const { view } = this.arena;
-    const first = this.ivs.draw(count, this.index, this.high, low);
-    const ivs = this.ivs.words;
-    for (let i = 0; i < count; i++) {
-      const record = records[i]!;
-      const from = frameAt[i]!;
-      const inner = innerAt[i]!;
-      const end = endAt[i]!;
-      const cipher = cipherBytes[i]!;
-      if (inner - from === ETHERNET_BYTES) {
-        view.setInt32(from - TUNNEL, view.getInt32(from));
-        view.setInt32(from - TUNNEL + 4, view.getInt32(from + 4));
-        view.setInt32(from - TUNNEL + 8, view.getInt32(from + 8));
-        view.setInt16(from - TUNNEL + 12, TYPE_IPV4);
-      }
-      // DSCP and ECN are copied (RFC 6040 section 4.1), and DF (RFC 4301 section 8.1); IPv6 is never fragmented on its way, so DF is set for it.
-      const word = view.getInt32(inner);
-      const ipv4 = word >>> 28 === 4;
-      const tos = (ipv4 ? word >>> 16 : word >>> 20) & 0xff;
-      const df = ipv4 ? view.getUint16(inner + 6) & DF : DF;
-      const bytes = TUNNEL + cipher + ICV;
-      const number = low[i]! | 0;
-      const id = number & 0xffff;
-      let sum = (state[record + HEADER_SUM]! + tos + bytes + id + df) | 0;
-      sum = (sum & 0xffff) + (sum >>> 16);
-      sum = ~((sum & 0xffff) + (sum >>> 16)) & 0xffff;
+  /** What {@link writePackets} does, for any length of the layer 2 header and any alignment. */
+  private writePacket(i: number, iv: number): void {
+    const { state } = this;
+    const { view, u8 } = this.arena;
+    const record = this.records[i]!;
+    const from = this.frameAt[i]!;
+    const inner = this.innerAt[i]!;
+    const end = this.endAt[i]!;
+    const cipher = this.cipherBytes[i]!;
+    const number = this.low[i]!;
+    // Ascending, because it moves downwards.
+    for (let k = from; k < inner - 2; k++) u8[k - TUNNEL] = u8[k]!;
 
-      const outer = inner - TUNNEL;
-      view.setInt32(outer, 0x4500_0000 | (tos << 16) | bytes);
-      view.setInt32(outer + 4, (id << 16) | df);
-      view.setInt32(outer + 8, (OUTER_TTL << 24) | (PROTO_ESP << 16) | sum);
-      view.setInt32(outer + 12, state[record + SRC]! | 0);
-      view.setInt32(outer + 16, state[record + DST]! | 0);
-      view.setInt32(outer + 20, state[record + SPI]! | 0);
-      view.setInt32(outer + 24, number);
-      const iv = first + 4 * i;
-      view.setInt32(outer + 28, ivs[iv]!);
-      view.setInt32(outer + 32, ivs[iv + 1]!);
-      view.setInt32(outer + 36, ivs[iv + 2]!);
-      view.setInt32(outer + 40, ivs[iv + 3]!);
+    const ipv4 = u8[inner]! >> 4 === 4;
+    const tos = ipv4 ? u8[inner + 1]! : (view.getUint16(inner) >> 4) & 0xff;
+    const df = ipv4 ? view.getUint16(inner + 6) & DF : DF;
+    const outer = inner - TUNNEL;
+    view.setUint16(outer - 2, TYPE_IPV4);
+    view.setUint16(outer, 0x4500 | tos);
+    view.setUint16(outer + 2, TUNNEL + cipher + ICV);
+    view.setUint16(outer + 4, number);
+    view.setUint16(outer + 6, df);
+    view.setUint16(outer + 8, (OUTER_TTL << 8) | PROTO_ESP);
+    // The record holds the addresses and the SPI in the byte order of the packet, two bytes into the first word.
+    view.setInt32(outer + 10, state[record + SRC_HALF]!, true);
+    view.setInt32(outer + 14, state[record + SRC_DST]!, true);
+    view.setInt32(outer + 18, state[record + DST_SPI]!, true);
+    view.setInt32(outer + 22, state[record + SPI_HALF]!, true);
+    let sum = 0;
+    for (let k = 0; k < IPV4_BYTES; k += 2) sum += view.getUint16(outer + k);
+    sum = (sum & 0xffff) + (sum >>> 16);
+    view.setUint16(outer + 10, ~(sum + (sum >>> 16)));
+    view.setInt32(outer + 24, number);
+    for (let k = 0; k < 4; k++) view.setInt32(outer + 28 + 4 * k, this.ivs.words[iv + k]!, true);
 
-      // Pad bytes are 1, 2, 3... (RFC 4303 section 2.4), written four at a time; up to three too many are overwritten by what follows.
-      const pad = cipher - TRAILER - (end - inner);
-      if (pad > 0) view.setInt32(end, 0x0102_0304);
-      if (pad > 4) view.setInt32(end + 4, 0x0506_0708);
-      if (pad > 8) view.setInt32(end + 8, 0x090a_0b0c);
-      if (pad > 12) view.setInt32(end + 12, 0x0d0e_0f10);
-      view.setInt16(end + pad, (pad << 8) | (ipv4 ? NEXT_IPV4 : NEXT_IPV6));
-    }
+    const pad = cipher - TRAILER - (end - inner);
+    for (let k = 0; k < pad; k++) u8[end + k] = k + 1;
+    u8[end + pad] = pad;
+    u8[end + pad + 1] = ipv4 ? NEXT_IPV4 : NEXT_IPV6;
   }
 
   /** Packets, inner bytes and next sequence number of SA number `i`. */
   statsOf(i: number): Record<string, unknown> {
+    const { state } = this;
     const record = i << RECORD_SHIFT;
-    return {
-      name: this.sas[i]!.name,
-      direction: "out",
-      packets: this.counters[(record >> 1) + PACKETS],
-      bytes: this.counters[(record >> 1) + BYTES],
-      next_seq: this.state[record + SEQ_HIGH]! * 0x1_0000_0000 + this.state[record + SEQ_LOW]!,
-      exhausted: this.state[record + EXHAUSTED] !== 0,
-    };
+    const { name, seqLow, seqHigh } = this.sas[i]!;
+    const exhausted = state[record + EXHAUSTED] !== 0;
+    const number = (high: number, low: number) => (high >>> 0) * 0x1_0000_0000 + (low >>> 0);
+    const next = exhausted
+      ? number(state[record + ESN] === 0 ? 0 : -1, -1) + 1
+      : number(state[record + SEQ_HIGH]!, state[record + SEQ_LOW]!);
+    const packets = next - number(seqHigh, seqLow);
+    return { name, direction: "out", packets, bytes: this.counters[(record >> 1) + BYTES], next_seq: next, exhausted };
   }
 }
