@@ -56,7 +56,7 @@ import type { EspCrypto } from "./crypto/esp-crypto.js";
 import { openCrypto } from "./crypto/open.js";
 import { Inbound, PENDING } from "./inbound.js";
 import { RandomIvs, SeededIvs } from "./iv.js";
-import { OP, PARAM } from "./layout.js";
+import { OP, PARAM, WORK } from "./layout.js";
 import { Outbound } from "./outbound.js";
 import { OUTCOME, OUTCOMES } from "./outcomes.js";
 import { loadSas, type SaTable } from "./sas.js";
@@ -79,6 +79,7 @@ const IPV4_FLAG = FLAG.IPV4;
 const IP_FLAGS = FLAG.IPV4 | FLAG.IPV6;
 const PROTO_ESP = IPPROTO.ESP;
 const { BYPASS } = OUTCOME;
+const { SHIFT: WORK_SHIFT, SLOT: WORK_SLOT, PLACE: WORK_PLACE } = WORK;
 /** Not inbound: an outbound SA may select it. No outcome has this code. */
 const CANDIDATE = 0xfe;
 
@@ -126,21 +127,21 @@ export class Ipsec implements Nf {
     const { outbound } = this;
     const pending = this.inCount > 0 ? this.prepareInbound(batch) : 0;
     const inbound = this.inCount > 0;
-    const { slots: candidates, places } = outbound;
+    const { work } = outbound;
     let n = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
       if (inbound && outcomes[i] !== CANDIDATE) continue;
       if ((flags[slot]! & IP_FLAGS) !== 0) {
-        candidates[n] = slot;
-        places[n++] = i;
+        work[(n << WORK_SHIFT) + WORK_SLOT] = slot;
+        work[(n++ << WORK_SHIFT) + WORK_PLACE] = i;
       } else {
         params[slot * PARAMS + OP_WORD] = OP_NONE;
         outcomes[i] = BYPASS;
       }
     }
     if (n === 0) return pending;
-    this.selection.find(candidates, n, outbound.answers);
+    this.selection.find(work, n);
     return pending + outbound.protect(n, outcomes);
   }
 

@@ -4,16 +4,18 @@
 import { createHash, randomFillSync } from "node:crypto";
 import { MAX_BATCH } from "../../runtime/packet/batch.js";
 import { encryptCbc, expandKey, SCHEDULE_WORDS } from "./crypto/aes.js";
+import { WORK } from "./layout.js";
 
 export interface IvSource {
   /** Where {@link draw} leaves IVs: sixteen bytes each, four native words. */
   readonly words: Int32Array;
   /**
-   * IVs for `count` packets, for SA sa[i] and the sequence number (high[i], low[i]).
+   * IVs for `count` packets.
    * @param count at most MAX_BATCH
+   * @param work their WORK records, of which INDEX, SEQ_HIGH and SEQ_LOW are read
    * @returns index of the first one's first word
    */
-  draw(count: number, sa: Int32Array, high: Int32Array, low: Int32Array): number;
+  draw(count: number, work: Int32Array): number;
 }
 
 /** Bytes drawn at once: a system call for each IV would cost more than the packet's encryption. */
@@ -52,12 +54,13 @@ export class SeededIvs implements IvSource {
     expandKey(seededIvKey(seed), this.keys, 0);
   }
 
-  draw(count: number, sa: Int32Array, high: Int32Array, low: Int32Array): number {
+  draw(count: number, work: Int32Array): number {
     const { block } = this;
     for (let i = 0; i < count; i++) {
-      block.setInt32(0, high[i]!);
-      block.setInt32(4, low[i]!);
-      block.setInt32(8, sa[i]!);
+      const at = i << WORK.SHIFT;
+      block.setInt32(0, work[at + WORK.SEQ_HIGH]!);
+      block.setInt32(4, work[at + WORK.SEQ_LOW]!);
+      block.setInt32(8, work[at + WORK.INDEX]!);
       block.setUint32(12, 0);
       encryptCbc(block, 0, ZERO_AT, ZERO_AT, this.keys, 0);
       for (let k = 0; k < IV_WORDS; k++) this.words[i * IV_WORDS + k] = block.getInt32(4 * k, true);

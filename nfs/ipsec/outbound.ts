@@ -11,7 +11,7 @@ import { type Arena, FLAG, PARAM_WORDS, SLOT_SHIFT, SLOT_SIZE } from "../../runt
 import { MAX_BATCH } from "../../runtime/packet/batch.js";
 import { ETHERNET, ETHERTYPE, IPPROTO, IPV4 } from "../../runtime/packet/protocols.js";
 import type { IvSource } from "./iv.js";
-import { ESP, OP, PARAM, TUNNEL_BYTES } from "./layout.js";
+import { ESP, OP, PARAM, TUNNEL_BYTES, WORK } from "./layout.js";
 import { OUTCOME } from "./outcomes.js";
 import type { Sa } from "./sas.js";
 
@@ -36,6 +36,9 @@ const ICV = ESP.ICV_BYTES;
 const { PROTECTED, BYPASS, TOO_BIG, SEQ_EXHAUSTED } = OUTCOME;
 const { OP: P_OP, SA: P_SA, ESP: P_ESP, CIPHER_BYTES: P_CIPHER_BYTES, ESN: P_ESN } = PARAM;
 const { SEQ_LOW: P_SEQ_LOW, SEQ_HIGH: P_SEQ_HIGH } = PARAM;
+const { SHIFT: WORK_SHIFT, SLOT: W_SLOT, ANSWER: W_ANSWER, PLACE: W_PLACE, FRAME: W_FRAME } = WORK;
+const { INNER: W_INNER, END: W_END, RECORD: W_RECORD, INDEX: W_INDEX, SEQ_LOW: W_SEQ_LOW } = WORK;
+const { SEQ_HIGH: W_SEQ_HIGH, CIPHER_BYTES: W_CIPHER_BYTES } = WORK;
 const OUTER_TTL = 64;
 
 /** Words of an SA's record; one cache line, because with many SAs every packet touches another. Values are signed. */
@@ -54,32 +57,20 @@ const SRC_HALF = 6;
 const SRC_DST = 7;
 const DST_SPI = 8;
 const SPI_HALF = 9;
-/** Inner bytes so far, as a double: index of the record in f64 words plus this. */
-const BYTES = 5;
+/** Inner bytes so far. */
+const BYTES_LOW = 10;
+const BYTES_HIGH = 11;
 
 export class Outbound {
   private readonly state: Int32Array;
-  private readonly words: Int32Array;
-  private readonly counters: Float64Array;
 
-  /** Candidates of the batch for {@link protect}: slot, number of the outbound SA (or their count), place in the batch. */
-  readonly slots = new Uint32Array(MAX_BATCH);
-  readonly answers = new Int32Array(MAX_BATCH);
-  readonly places = new Uint32Array(MAX_BATCH);
+  /** WORK records of the batch; {@link protect} expects SLOT, ANSWER and PLACE of its candidates in them. */
+  readonly work = new Int32Array(MAX_BATCH << WORK_SHIFT);
 
-  /** What the first pass hands to the second for each admitted packet. Places are indices of bytes in the arena. */
-  private readonly frameAt = new Int32Array(MAX_BATCH);
-  private readonly innerAt = new Int32Array(MAX_BATCH);
-  private readonly endAt = new Int32Array(MAX_BATCH);
-  private readonly records = new Int32Array(MAX_BATCH);
-  private readonly low = new Int32Array(MAX_BATCH);
-  private readonly high = new Int32Array(MAX_BATCH);
-  private readonly index = new Int32Array(MAX_BATCH);
-  private readonly cipherBytes = new Int32Array(MAX_BATCH);
-
-  /** All metadata of one width through one array each; where each of them begins is in {@link metadata}. */
-  private readonly m16: Uint16Array;
-  private readonly m8: Uint8Array;
+  /** The whole arena, packets and metadata, in each width; what each array of metadata begins with is in {@link metadata}. */
+  private readonly mem32: Int32Array;
+  private readonly mem16: Uint16Array;
+  private readonly mem8: Uint8Array;
   private readonly metadata: Int32Array;
 
   /**
@@ -92,14 +83,13 @@ export class Outbound {
     private readonly mtu: number,
     private readonly ivs: IvSource,
   ) {
-    this.m16 = new Uint16Array(arena.buffer);
-    this.m8 = new Uint8Array(arena.buffer);
-    const { off, len, l3, l3end, l4, payload, payloadEnd, sport, dport, proto, flags } = arena;
+    this.mem32 = new Int32Array(arena.buffer);
+    this.mem16 = new Uint16Array(arena.buffer);
+    this.mem8 = new Uint8Array(arena.buffer);
+    const { off, len, l3, l3end, l4, payload, payloadEnd, sport, dport, proto, flags, params } = arena;
     const wide = [off, len, l3, l3end, l4, payload, payloadEnd, sport, dport].map((array) => array.byteOffset / 2);
-    this.metadata = Int32Array.from([...wide, proto.byteOffset, flags.byteOffset]);
-    this.words = new Int32Array(arena.buffer, 0, arena.u32.length);
+    this.metadata = Int32Array.from([...wide, proto.byteOffset, flags.byteOffset, params.byteOffset / 4]);
     this.state = new Int32Array(sas.length << RECORD_SHIFT);
-    this.counters = new Float64Array(this.state.buffer);
     sas.forEach((sa, i) => {
       const constant = new DataView(new ArrayBuffer(20));
       constant.setUint16(0, 0x4500);
@@ -130,9 +120,7 @@ export class Outbound {
 
   /** First pass: who may enter, and with which number; params, and metadata as the gate would write them of the packet to be. */
   private admit(count: number, outcomes: Uint8Array): number {
-    const { slots, answers, places, state, counters, mtu, m16, m8, metadata } = this;
-    const { frameAt, innerAt, endAt, records, low, high, index, cipherBytes } = this;
-    const { params } = this.arena;
+    const { work, state, mtu, mem32, mem16, mem8, metadata } = this;
     const OFF = metadata[0]!;
     const LEN = metadata[1]!;
     const L3 = metadata[2]!;
@@ -144,27 +132,31 @@ export class Outbound {
     const DPORT = metadata[8]!;
     const PROTO = metadata[9]!;
     const FLAGS = metadata[10]!;
+    const PARAMS_AT = metadata[11]!;
     const sas = this.sas.length;
+    // Sums are cut to 32 bits with | 0 because the compiler then leaves the overflow check out.
     let n = 0;
     for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
-      const place = places[i]!;
-      const record = answers[i]! << RECORD_SHIFT;
-      const p = slot * PARAMS;
-      params[p + P_OP] = NONE;
-      if (answers[i] === sas) {
+      const from = i << WORK_SHIFT;
+      const slot = work[from + W_SLOT]!;
+      const answer = work[from + W_ANSWER]!;
+      const place = work[from + W_PLACE]!;
+      const p = (PARAMS_AT + slot * PARAMS) | 0;
+      mem32[p + P_OP] = NONE;
+      if (answer === sas) {
         outcomes[place] = BYPASS;
         continue;
       }
-      const start = m16[OFF + slot]!;
-      const inner = m16[L3 + slot]!;
-      const bytes = m16[L3END + slot]! - inner;
+      const start = mem16[(OFF + slot) | 0]!;
+      const inner = mem16[(L3 + slot) | 0]!;
+      const bytes = mem16[(L3END + slot) | 0]! - inner;
       const cipher = (bytes + TRAILER + BLOCK - 1) & -BLOCK;
       const end = inner + cipher + ICV;
       if (start < TUNNEL || end > SLOT_BYTES || TUNNEL + cipher + ICV > mtu) {
         outcomes[place] = TOO_BIG;
         continue;
       }
+      const record = answer << RECORD_SHIFT;
       if (state[record + EXHAUSTED] !== 0) {
         outcomes[place] = SEQ_EXHAUSTED;
         continue;
@@ -172,45 +164,49 @@ export class Outbound {
       outcomes[place] = PROTECTED;
       const number = state[record + SEQ_LOW]!;
       const top = state[record + SEQ_HIGH]!;
+      const index = state[record + INDEX]!;
+      const esn = state[record + ESN]!;
       const base = slot << SHIFT;
-      frameAt[n] = base + start;
-      innerAt[n] = base + inner;
-      endAt[n] = base + inner + bytes;
-      records[n] = record;
-      low[n] = number;
-      high[n] = top;
-      index[n] = state[record + INDEX]!;
-      cipherBytes[n] = cipher;
-      n++;
+      const to = n++ << WORK_SHIFT;
+      work[to + W_SLOT] = slot;
+      work[to + W_FRAME] = base + start;
+      work[to + W_INNER] = base + inner;
+      work[to + W_END] = base + inner + bytes;
+      work[to + W_RECORD] = record;
+      work[to + W_INDEX] = index;
+      work[to + W_SEQ_LOW] = number;
+      work[to + W_SEQ_HIGH] = top;
+      work[to + W_CIPHER_BYTES] = cipher;
 
       state[record + SEQ_LOW] = (number + 1) | 0;
       if (number === -1) {
         // The low half is 0 again. With extended numbers that carries, up to 2^64 - 1; without, the SA has come to its end.
-        if (state[record + ESN] === 0 || top === -1) state[record + EXHAUSTED] = 1;
+        if (esn === 0 || top === -1) state[record + EXHAUSTED] = 1;
         else state[record + SEQ_HIGH] = (top + 1) | 0;
       }
-      const counter = (record >> 1) + BYTES;
-      counters[counter] = counters[counter]! + bytes;
+      const counted = (state[record + BYTES_LOW]! + bytes) | 0;
+      state[record + BYTES_LOW] = counted;
+      if (counted >>> 0 < bytes) state[record + BYTES_HIGH] = (state[record + BYTES_HIGH]! + 1) | 0;
 
       const esp = inner - TUNNEL + IPV4_BYTES;
-      params[p + P_OP] = SEAL;
-      params[p + P_SA] = state[record + INDEX]!;
-      params[p + P_ESP] = esp;
-      params[p + P_CIPHER_BYTES] = cipher;
-      params[p + P_SEQ_LOW] = number;
-      params[p + P_SEQ_HIGH] = top;
-      params[p + P_ESN] = state[record + ESN]!;
-      m16[OFF + slot] = start - TUNNEL;
-      m16[LEN + slot] = end - start + TUNNEL;
-      m16[L3 + slot] = inner - TUNNEL;
-      m16[L3END + slot] = end;
-      m16[L4 + slot] = esp;
-      m16[PAYLOAD + slot] = esp;
-      m16[PAYLOAD_END + slot] = end;
-      m16[SPORT + slot] = 0;
-      m16[DPORT + slot] = 0;
-      m8[PROTO + slot] = PROTO_ESP;
-      m8[FLAGS + slot] = IPV4_FLAG | (m8[FLAGS + slot]! & VLAN_FLAG);
+      mem32[p + P_OP] = SEAL;
+      mem32[p + P_SA] = index;
+      mem32[p + P_ESP] = esp;
+      mem32[p + P_CIPHER_BYTES] = cipher;
+      mem32[p + P_SEQ_LOW] = number;
+      mem32[p + P_SEQ_HIGH] = top;
+      mem32[p + P_ESN] = esn;
+      mem16[(OFF + slot) | 0] = start - TUNNEL;
+      mem16[(LEN + slot) | 0] = end - start + TUNNEL;
+      mem16[(L3 + slot) | 0] = inner - TUNNEL;
+      mem16[(L3END + slot) | 0] = end;
+      mem16[(L4 + slot) | 0] = esp;
+      mem16[(PAYLOAD + slot) | 0] = esp;
+      mem16[(PAYLOAD_END + slot) | 0] = end;
+      mem16[(SPORT + slot) | 0] = 0;
+      mem16[(DPORT + slot) | 0] = 0;
+      mem8[(PROTO + slot) | 0] = PROTO_ESP;
+      mem8[(FLAGS + slot) | 0] = IPV4_FLAG | (mem8[(FLAGS + slot) | 0]! & VLAN_FLAG);
     }
     return n;
   }
@@ -222,33 +218,33 @@ export class Outbound {
    * that begin with the EtherType; packets that lie otherwise are written by {@link writePacket}.
    */
   private writePackets(count: number): void {
-    const { frameAt, innerAt, endAt, records, low, cipherBytes, state, words } = this;
-    const { u16 } = this.arena;
-    const first = this.ivs.draw(count, this.index, this.high, low);
+    const { work, state, mem32, mem16 } = this;
+    const first = this.ivs.draw(count, work);
     const ivs = this.ivs.words;
     let others = 0;
     for (let i = 0; i < count; i++) {
-      const inner = innerAt[i]!;
-      if ((inner & 3) !== 2 || inner - frameAt[i]! !== ETHERNET_BYTES) {
+      const at = i << WORK_SHIFT;
+      const inner = work[at + W_INNER]!;
+      if ((inner & 3) !== 2 || inner - work[at + W_FRAME]! !== ETHERNET_BYTES) {
         others++;
         continue;
       }
-      const record = records[i]!;
-      const end = endAt[i]!;
-      const cipher = cipherBytes[i]!;
-      const number = low[i]!;
+      const end = work[at + W_END]!;
+      const record = work[at + W_RECORD]!;
+      const number = work[at + W_SEQ_LOW]!;
+      const cipher = work[at + W_CIPHER_BYTES]!;
 
       // Addresses, before something is written over them.
       const q = (inner - TUNNEL - 2) >> 2;
-      words[q - 3] = words[q + 8]!;
-      words[q - 2] = words[q + 9]!;
-      words[q - 1] = words[q + 10]!;
+      mem32[q - 3] = mem32[q + 8]!;
+      mem32[q - 2] = mem32[q + 9]!;
+      mem32[q - 1] = mem32[q + 10]!;
       // First two bytes of the inner packet, in the upper half. DSCP and ECN are copied (RFC 6040 section 4.1), and DF (RFC 4301 section 8.1);
       // IPv6 is never fragmented on its way, so DF is set for it.
-      const head = words[q + 11]!;
+      const head = mem32[q + 11]!;
       const ipv4 = ((head >> 20) & 0xf) === 4;
       const tos = ipv4 ? head >>> 24 : ((head >> 12) & 0xf0) | (head >>> 28);
-      const df = ipv4 ? words[q + 13]! & 0x40 : 0x40;
+      const df = ipv4 ? mem32[q + 13]! & 0x40 : 0x40;
       const bytes = TUNNEL + cipher + ICV;
       const length = ((bytes & 0xff) << 8) | (bytes >> 8);
       const id = ((number & 0xff) << 8) | ((number >> 8) & 0xff);
@@ -261,18 +257,18 @@ export class Outbound {
       const v1 = ivs[iv + 1]!;
       const v2 = ivs[iv + 2]!;
       const v3 = ivs[iv + 3]!;
-      words[q] = 0x0045_0008 | (tos << 24);
-      words[q + 1] = length | (id << 16);
-      words[q + 2] = df | (OUTER_TTL << 16) | (PROTO_ESP << 24);
-      words[q + 3] = sum | state[record + SRC_HALF]!;
-      words[q + 4] = state[record + SRC_DST]!;
-      words[q + 5] = state[record + DST_SPI]!;
-      words[q + 6] = state[record + SPI_HALF]! | ((number >>> 24) << 16) | (((number >> 16) & 0xff) << 24);
-      words[q + 7] = id | (v0 << 16);
-      words[q + 8] = (v0 >>> 16) | (v1 << 16);
-      words[q + 9] = (v1 >>> 16) | (v2 << 16);
-      words[q + 10] = (v2 >>> 16) | (v3 << 16);
-      words[q + 11] = (v3 >>> 16) | (head & 0xffff_0000);
+      mem32[q] = 0x0045_0008 | (tos << 24);
+      mem32[q + 1] = length | (id << 16);
+      mem32[q + 2] = df | (OUTER_TTL << 16) | (PROTO_ESP << 24);
+      mem32[q + 3] = sum | state[record + SRC_HALF]!;
+      mem32[q + 4] = state[record + SRC_DST]!;
+      mem32[q + 5] = state[record + DST_SPI]!;
+      mem32[q + 6] = state[record + SPI_HALF]! | ((number >>> 24) << 16) | (((number >> 16) & 0xff) << 24);
+      mem32[q + 7] = id | (v0 << 16);
+      mem32[q + 8] = (v0 >>> 16) | (v1 << 16);
+      mem32[q + 9] = (v1 >>> 16) | (v2 << 16);
+      mem32[q + 10] = (v2 >>> 16) | (v3 << 16);
+      mem32[q + 11] = (v3 >>> 16) | (head & 0xffff_0000);
 
       // Pad bytes are 1, 2, 3... (RFC 4303 section 2.4): the word in which the packet ends, up to three whole ones, and the half before the
       // ciphertext's end, which holds pad length and next header. What is too much in the first lies where the ICV goes.
@@ -280,29 +276,31 @@ export class Outbound {
       const e = end >> 2;
       const last = (inner + cipher - TRAILER) >> 2;
       const shift = (end & 3) << 3;
-      words[e] = (words[e]! & ~(-1 << shift)) | (0x0403_0201 << shift);
+      mem32[e] = (mem32[e]! & ~(-1 << shift)) | (0x0403_0201 << shift);
       const next = (0x0403_0201 + Math.imul(4 - (end & 3), 0x0101_0101)) | 0;
-      if (e + 1 < last) words[e + 1] = next;
-      if (e + 2 < last) words[e + 2] = next + 0x0404_0404;
-      if (e + 3 < last) words[e + 3] = next + 0x0808_0808;
-      u16[last * 2] = pad | ((ipv4 ? NEXT_IPV4 : NEXT_IPV6) << 8);
+      if (e + 1 < last) mem32[e + 1] = next;
+      if (e + 2 < last) mem32[e + 2] = next + 0x0404_0404;
+      if (e + 3 < last) mem32[e + 3] = next + 0x0808_0808;
+      mem16[last * 2] = pad | ((ipv4 ? NEXT_IPV4 : NEXT_IPV6) << 8);
     }
     if (others === 0) return;
     for (let i = 0; i < count; i++) {
-      if ((innerAt[i]! & 3) !== 2 || innerAt[i]! - frameAt[i]! !== ETHERNET_BYTES) this.writePacket(i, first + 4 * i);
+      const at = i << WORK_SHIFT;
+      const inner = work[at + W_INNER]!;
+      if ((inner & 3) !== 2 || inner - work[at + W_FRAME]! !== ETHERNET_BYTES) this.writePacket(at, first + 4 * i);
     }
   }
 
   /** What {@link writePackets} does, for any length of the layer 2 header and any alignment. */
-  private writePacket(i: number, iv: number): void {
-    const { state } = this;
+  private writePacket(at: number, iv: number): void {
+    const { state, work } = this;
     const { view, u8 } = this.arena;
-    const record = this.records[i]!;
-    const from = this.frameAt[i]!;
-    const inner = this.innerAt[i]!;
-    const end = this.endAt[i]!;
-    const cipher = this.cipherBytes[i]!;
-    const number = this.low[i]!;
+    const record = work[at + W_RECORD]!;
+    const from = work[at + W_FRAME]!;
+    const inner = work[at + W_INNER]!;
+    const end = work[at + W_END]!;
+    const cipher = work[at + W_CIPHER_BYTES]!;
+    const number = work[at + W_SEQ_LOW]!;
     // Ascending, because it moves downwards.
     for (let k = from; k < inner - 2; k++) u8[k - TUNNEL] = u8[k]!;
 
@@ -345,6 +343,7 @@ export class Outbound {
       ? number(state[record + ESN] === 0 ? 0 : -1, -1) + 1
       : number(state[record + SEQ_HIGH]!, state[record + SEQ_LOW]!);
     const packets = next - number(seqHigh, seqLow);
-    return { name, direction: "out", packets, bytes: this.counters[(record >> 1) + BYTES], next_seq: next, exhausted };
+    const bytes = number(state[record + BYTES_HIGH]!, state[record + BYTES_LOW]!);
+    return { name, direction: "out", packets, bytes, next_seq: next, exhausted };
   }
 }

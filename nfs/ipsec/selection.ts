@@ -9,6 +9,7 @@
 import type { SelectorSpec } from "../../runtime/chain/selector.js";
 import { type Arena, FLAG, SLOT_SHIFT } from "../../runtime/packet/arena.js";
 import { IPV4, IPV6 } from "../../runtime/packet/protocols.js";
+import { WORK } from "./layout.js";
 import { PrefixIndex, prefixes4, prefixMask } from "./prefix-index.js";
 
 const SETS_BITS = 12;
@@ -26,6 +27,7 @@ const IPV4_FLAG = FLAG.IPV4;
 const SRC_AT = IPV4.SRC;
 const DST_AT = IPV4.DST;
 const TOS_AT = IPV4.TOS;
+const { SHIFT: WORK_SHIFT, SLOT: W_SLOT, ANSWER: W_ANSWER } = WORK;
 
 /** First word of the set a key belongs to. */
 function setOf(src: number, dst: number, ports: number, rest: number, tag: number): number {
@@ -70,24 +72,25 @@ export class SaSelection {
   }
 
   /**
-   * For slots[0, count), IP packets that passed the gate: writes the index of the first matching selector, or their number where none
-   * matches. First a loop without calls over the cache, then what it did not answer.
+   * For `count` WORK records of IP packets that passed the gate: writes into ANSWER the index of the first matching selector, or their
+   * number where none matches. First a loop without calls over the cache, then what it did not answer.
    */
-  find(slots: Uint32Array, count: number, answers: Int32Array): void {
-    const misses = this.addressesOnly
-      ? this.lookUpAddresses(slots, count, answers)
-      : this.lookUp(slots, count, answers);
+  find(work: Int32Array, count: number): void {
+    const misses = this.addressesOnly ? this.lookUpAddresses(work, count) : this.lookUp(work, count);
     if (misses === 0) return;
-    for (let i = 0; i < count; i++) if (answers[i]! < 0) answers[i] = this.miss(slots[i]!);
+    for (let i = 0; i < count; i++) {
+      const at = i << WORK_SHIFT;
+      if (work[at + W_ANSWER]! < 0) work[at + W_ANSWER] = this.miss(work[at + W_SLOT]!);
+    }
   }
 
   /** Answers from the cache, -1 where it has none; returns how many those are. */
-  private lookUp(slots: Uint32Array, count: number, answers: Int32Array): number {
+  private lookUp(work: Int32Array, count: number): number {
     const { cache, srcMask, dstMask, portMask, restMask, vlanMask } = this;
     const { flags, l3, sport, dport, vlan, portIn, proto, view, u8 } = this.arena;
     let misses = 0;
     for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
+      const slot = work[(i << WORK_SHIFT) + W_SLOT]!;
       const at = (slot << SHIFT) + l3[slot]!;
       const src = view.getInt32(at + SRC_AT) & srcMask;
       const dst = view.getInt32(at + DST_AT) & dstMask;
@@ -115,19 +118,19 @@ export class SaSelection {
         if (way1 === 0) answer = cache[g + ANSWER]!;
       }
       if ((f & IPV4_FLAG) === 0) answer = 0;
-      answers[i] = answer - 1;
+      work[(i << WORK_SHIFT) + W_ANSWER] = answer - 1;
       if (answer === 0) misses++;
     }
     return misses;
   }
 
   /** The same where no selector reads more than addresses, which is the usual case: three fields less to fetch for each packet. */
-  private lookUpAddresses(slots: Uint32Array, count: number, answers: Int32Array): number {
+  private lookUpAddresses(work: Int32Array, count: number): number {
     const { cache, srcMask, dstMask } = this;
     const { flags, l3, view } = this.arena;
     let misses = 0;
     for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
+      const slot = work[(i << WORK_SHIFT) + W_SLOT]!;
       const at = (slot << SHIFT) + l3[slot]!;
       const src = view.getInt32(at + SRC_AT) & srcMask;
       const dst = view.getInt32(at + DST_AT) & dstMask;
@@ -138,7 +141,7 @@ export class SaSelection {
         if (((cache[g]! ^ src) | (cache[g + 1]! ^ dst)) === 0) answer = cache[g + ANSWER]!;
       }
       if ((flags[slot]! & IPV4_FLAG) === 0) answer = 0;
-      answers[i] = answer - 1;
+      work[(i << WORK_SHIFT) + W_ANSWER] = answer - 1;
       if (answer === 0) misses++;
     }
     return misses;
