@@ -56,7 +56,7 @@ import type { EspCrypto } from "./crypto/esp-crypto.js";
 import { openCrypto } from "./crypto/open.js";
 import { Inbound, PENDING } from "./inbound.js";
 import { RandomIvs, SeededIvs } from "./iv.js";
-import { OP, PARAM } from "./layout.js";
+import { OP, PARAM, WORK } from "./layout.js";
 import { Outbound } from "./outbound.js";
 import { OUTCOME, OUTCOMES } from "./outcomes.js";
 import { loadSas, type SaTable } from "./sas.js";
@@ -70,6 +70,18 @@ export interface IpsecLoaded extends SaTable {
   /** Longest outer packet in bytes. */
   readonly mtu: number;
 }
+
+// Imported bindings are looked up at each use by V8 11; constants of this module are part of the compiled code.
+const PARAMS = PARAM_WORDS;
+const OP_WORD = PARAM.OP;
+const OP_NONE = OP.NONE;
+const IPV4_FLAG = FLAG.IPV4;
+const IP_FLAGS = FLAG.IPV4 | FLAG.IPV6;
+const PROTO_ESP = IPPROTO.ESP;
+const { BYPASS } = OUTCOME;
+const { SHIFT: WORK_SHIFT, SLOT: WORK_SLOT, PLACE: WORK_PLACE } = WORK;
+/** Not inbound: an outbound SA may select it. No outcome has this code. */
+const CANDIDATE = 0xfe;
 
 /** SAs whose counters the result lists one by one. */
 const MAX_LISTED = 32;
@@ -111,25 +123,44 @@ export class Ipsec implements Nf {
   /** In arrival order. Returns how many packets transform and finish have anything to do for. */
   prepare(batch: Batch): number {
     const { slots, outcomes, count } = batch;
-    const { flags, proto, params } = this.context.arena;
-    let work = 0;
+    const { flags, params } = this.context.arena;
+    const { outbound } = this;
+    const pending = this.inCount > 0 ? this.prepareInbound(batch) : 0;
+    const inbound = this.inCount > 0;
+    const { work } = outbound;
+    let n = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      const f = flags[slot]!;
-      params[slot * PARAM_WORDS + PARAM.OP] = OP.NONE;
-      let outcome: number = OUTCOME.BYPASS;
-      if ((f & (FLAG.IPV4 | FLAG.IPV6)) !== 0) {
-        if (proto[slot] === IPPROTO.ESP && this.inCount > 0 && (f & FLAG.IPV4) !== 0 && this.inbound.isOurs(slot)) {
-          outcome = this.inbound.prepare(slot);
-        } else {
-          const sa = this.selection.find(slot);
-          if (sa < this.outCount) outcome = this.outbound.protect(slot, sa);
-        }
+      if (inbound && outcomes[i] !== CANDIDATE) continue;
+      if ((flags[slot]! & IP_FLAGS) !== 0) {
+        work[(n << WORK_SHIFT) + WORK_SLOT] = slot;
+        work[(n++ << WORK_SHIFT) + WORK_PLACE] = i;
+      } else {
+        params[slot * PARAMS + OP_WORD] = OP_NONE;
+        outcomes[i] = BYPASS;
+      }
+    }
+    if (n === 0) return pending;
+    this.selection.find(work, n);
+    return pending + outbound.protect(n, outcomes);
+  }
+
+  /** ESP packets that end here. ESP for others is payload like any other, and may enter a tunnel. */
+  private prepareInbound(batch: Batch): number {
+    const { slots, outcomes, count } = batch;
+    const { flags, proto, params } = this.context.arena;
+    let pending = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]!;
+      let outcome = CANDIDATE;
+      if (proto[slot] === PROTO_ESP && (flags[slot]! & IPV4_FLAG) !== 0 && this.inbound.isOurs(slot)) {
+        params[slot * PARAMS + OP_WORD] = OP_NONE;
+        outcome = this.inbound.prepare(slot);
+        if (outcome === PENDING) pending++;
       }
       outcomes[i] = outcome;
-      if (outcome === OUTCOME.PROTECTED || outcome === PENDING) work++;
     }
-    return work;
+    return pending;
   }
 
   /** Pure: packet bytes, params and keys in; ciphertext, ICVs and verdicts out. What a GPU device replaces. */

@@ -2,37 +2,43 @@
  * Initialization vectors (RFC 3602 section 3: unpredictable, never taken from a counter or a previous ciphertext).
  */
 import { createHash, randomFillSync } from "node:crypto";
+import { MAX_BATCH } from "../../runtime/packet/batch.js";
 import { encryptCbc, expandKey, SCHEDULE_WORDS } from "./crypto/aes.js";
+import { WORK } from "./layout.js";
 
 export interface IvSource {
-  /** Writes the 16-byte IV at byte `at` of `view`, for a packet of SA `sa` with the 64-bit sequence number (high, low). */
-  write(view: DataView, at: number, sa: number, high: number, low: number): void;
+  /** Where {@link draw} leaves IVs: sixteen bytes each, four native words. */
+  readonly words: Int32Array;
+  /**
+   * IVs for `count` packets.
+   * @param count at most MAX_BATCH
+   * @param work their WORK records, of which INDEX, SEQ_HIGH and SEQ_LOW are read
+   * @returns index of the first one's first word
+   */
+  draw(count: number, work: Int32Array): number;
 }
 
 /** Bytes drawn at once: a system call for each IV would cost more than the packet's encryption. */
 const POOL_WORDS = 16384;
 const IV_WORDS = 4;
 
-/** Production: the operating system's CSPRNG. Every word is used once. */
+/** Production: the operating system's CSPRNG. No word is used twice. */
 export class RandomIvs implements IvSource {
-  private readonly pool = new Int32Array(POOL_WORDS);
+  readonly words = new Int32Array(POOL_WORDS);
   private used = POOL_WORDS;
 
-  write(view: DataView, at: number): void {
-    if (this.used === POOL_WORDS) {
-      randomFillSync(this.pool);
+  draw(count: number): number {
+    if (this.used + count * IV_WORDS > POOL_WORDS) {
+      randomFillSync(this.words);
       this.used = 0;
     }
-    const { pool, used } = this;
-    this.used = used + IV_WORDS;
-    view.setInt32(at, pool[used]!);
-    view.setInt32(at + 4, pool[used + 1]!);
-    view.setInt32(at + 8, pool[used + 2]!);
-    view.setInt32(at + 12, pool[used + 3]!);
+    const first = this.used;
+    this.used = first + count * IV_WORDS;
+    return first;
   }
 }
 
-/** Words of the block that is encrypted, and of the zero block that stands in for CBC's IV, in bytes. */
+/** Behind the block that is encrypted: zeros, which make CBC of one block plain AES. */
 const ZERO_AT = 16;
 
 /**
@@ -40,6 +46,7 @@ const ZERO_AT = 16;
  * that order, batch size, cores and placement do not change bytes.
  */
 export class SeededIvs implements IvSource {
+  readonly words = new Int32Array(MAX_BATCH * IV_WORDS);
   private readonly keys = new Uint32Array(SCHEDULE_WORDS);
   private readonly block = new DataView(new ArrayBuffer(32));
 
@@ -47,14 +54,18 @@ export class SeededIvs implements IvSource {
     expandKey(seededIvKey(seed), this.keys, 0);
   }
 
-  write(view: DataView, at: number, sa: number, high: number, low: number): void {
+  draw(count: number, work: Int32Array): number {
     const { block } = this;
-    block.setUint32(0, high);
-    block.setUint32(4, low);
-    block.setUint32(8, sa);
-    block.setUint32(12, 0);
-    encryptCbc(block, 0, 16, ZERO_AT, this.keys, 0);
-    for (let i = 0; i < 16; i += 4) view.setInt32(at + i, block.getInt32(i));
+    for (let i = 0; i < count; i++) {
+      const at = i << WORK.SHIFT;
+      block.setInt32(0, work[at + WORK.SEQ_HIGH]!);
+      block.setInt32(4, work[at + WORK.SEQ_LOW]!);
+      block.setInt32(8, work[at + WORK.INDEX]!);
+      block.setUint32(12, 0);
+      encryptCbc(block, 0, ZERO_AT, ZERO_AT, this.keys, 0);
+      for (let k = 0; k < IV_WORDS; k++) this.words[i * IV_WORDS + k] = block.getInt32(4 * k, true);
+    }
+    return 0;
   }
 }
 

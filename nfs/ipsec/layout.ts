@@ -60,3 +60,28 @@ export const KEYS = {
   OUTER: 2 * SCHEDULE_WORDS + STATE_WORDS,
   WORDS: 2 * SCHEDULE_WORDS + 2 * STATE_WORDS,
 } as const;
+
+/**
+ * Words of the record outbound keeps of each packet of a batch while it is at work. One array and not one for each field, because the
+ * compiler checks every array anew in every turn of a long loop.
+ */
+export const WORK = {
+  /** log2 of the words of a record. */
+  SHIFT: 4,
+  SLOT: 0,
+  /** Number of the outbound SA that selects the packet, or how many there are where none does. */
+  ANSWER: 1,
+  /** Place in the batch. */
+  PLACE: 2,
+  /** Indices of bytes in the arena: frame, inner packet, and its end. */
+  FRAME: 3,
+  INNER: 4,
+  END: 5,
+  /** First word of the SA's record. */
+  RECORD: 6,
+  /** Position of the SA in the file. */
+  INDEX: 7,
+  SEQ_LOW: 8,
+  SEQ_HIGH: 9,
+  CIPHER_BYTES: 10,
+} as const;

@@ -9,9 +9,10 @@
 import type { SelectorSpec } from "../../runtime/chain/selector.js";
 import { type Arena, FLAG, SLOT_SHIFT } from "../../runtime/packet/arena.js";
 import { IPV4, IPV6 } from "../../runtime/packet/protocols.js";
+import { WORK } from "./layout.js";
 import { PrefixIndex, prefixes4, prefixMask } from "./prefix-index.js";
 
-const SETS_BITS = 13;
+const SETS_BITS = 12;
 /** IPv4 entry: source, destination, ports, the rest, VLAN, answer + 1 (0: empty). Two of 8 words: a cache line. */
 const WAY_WORDS = 8;
 const ANSWER = 5;
@@ -19,6 +20,21 @@ const ANSWER = 5;
 const V6_BITS = 12;
 const V6_WORDS = 16;
 const V6_ANSWER = 11;
+
+// Imported bindings are looked up at each use by V8 11; constants of this module are part of the compiled code.
+const SHIFT = SLOT_SHIFT;
+const IPV4_FLAG = FLAG.IPV4;
+const SRC_AT = IPV4.SRC;
+const DST_AT = IPV4.DST;
+const TOS_AT = IPV4.TOS;
+const { SHIFT: WORK_SHIFT, SLOT: W_SLOT, ANSWER: W_ANSWER } = WORK;
+
+/** First word of the set a key belongs to. */
+function setOf(src: number, dst: number, ports: number, rest: number, tag: number): number {
+  let h = Math.imul(src, 0x9e3779b1) ^ Math.imul(dst, 0x85ebca77) ^ Math.imul(ports ^ (rest << 7) ^ tag, 0xc2b2ae3d);
+  h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
+  return (h >>> (32 - SETS_BITS)) * 2 * WAY_WORDS;
+}
 
 export class SaSelection {
   private readonly index: PrefixIndex;
@@ -31,6 +47,7 @@ export class SaSelection {
   private readonly portMask: number;
   private readonly restMask: number;
   private readonly vlanMask: number;
+  private readonly addressesOnly: boolean;
 
   constructor(
     specs: readonly SelectorSpec[],
@@ -51,46 +68,105 @@ export class SaSelection {
       (reads("port") ? 0xff << 16 : 0) |
       (reads("dscp") ? 0xfc << 8 : 0) |
       (ports || reads("proto") ? 0xff : 0);
+    this.addressesOnly = (this.portMask | this.restMask | this.vlanMask) === 0;
   }
 
-  /** Index of the first matching selector for an IP packet that passed the gate, or their number where none matches. */
-  find(slot: number): number {
-    const { arena } = this;
-    const flags = arena.flags[slot]!;
-    const at = (slot << SLOT_SHIFT) + arena.l3[slot]!;
-    const ports = ((arena.sport[slot]! << 16) | arena.dport[slot]!) & this.portMask;
-    const vlan = arena.vlan[slot]! & this.vlanMask;
-    const rest = (flags << 24) | (arena.portIn[slot]! << 16) | arena.proto[slot]!;
-    if ((flags & FLAG.IPV4) === 0) return this.find6(slot, at, ports, rest, vlan);
-
-    const { cache } = this;
-    const src = arena.view.getInt32(at + IPV4.SRC) & this.srcMask;
-    const dst = arena.view.getInt32(at + IPV4.DST) & this.dstMask;
-    const other = (rest | (arena.u8[at + IPV4.TOS]! << 8)) & this.restMask;
-    let h =
-      Math.imul(src, 0x9e3779b1) ^ Math.imul(dst, 0x85ebca77) ^ Math.imul(ports ^ (other << 7) ^ vlan, 0xc2b2ae3d);
-    h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
-    const first = (h >>> (32 - SETS_BITS)) * 2 * WAY_WORDS;
-    for (let e = first; e < first + 2 * WAY_WORDS; e += WAY_WORDS) {
-      if (
-        cache[e + 1] === dst &&
-        cache[e] === src &&
-        cache[e + 2] === ports &&
-        cache[e + 3] === other &&
-        cache[e + 4] === vlan &&
-        cache[e + ANSWER] !== 0
-      ) {
-        return cache[e + ANSWER]! - 1;
-      }
+  /**
+   * For `count` WORK records of IP packets that passed the gate: writes into ANSWER the index of the first matching selector, or their
+   * number where none matches. First a loop without calls over the cache, then what it did not answer.
+   */
+  find(work: Int32Array, count: number): void {
+    const misses = this.addressesOnly ? this.lookUpAddresses(work, count) : this.lookUp(work, count);
+    if (misses === 0) return;
+    for (let i = 0; i < count; i++) {
+      const at = i << WORK_SHIFT;
+      if (work[at + W_ANSWER]! < 0) work[at + W_ANSWER] = this.miss(work[at + W_SLOT]!);
     }
+  }
+
+  /** Answers from the cache, -1 where it has none; returns how many those are. */
+  private lookUp(work: Int32Array, count: number): number {
+    const { cache, srcMask, dstMask, portMask, restMask, vlanMask } = this;
+    const { flags, l3, sport, dport, vlan, portIn, proto, view, u8 } = this.arena;
+    let misses = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = work[(i << WORK_SHIFT) + W_SLOT]!;
+      const at = (slot << SHIFT) + l3[slot]!;
+      const src = view.getInt32(at + SRC_AT) & srcMask;
+      const dst = view.getInt32(at + DST_AT) & dstMask;
+      const ports = ((sport[slot]! << 16) | dport[slot]!) & portMask;
+      const f = flags[slot]!;
+      const rest = ((f << 24) | (portIn[slot]! << 16) | (u8[at + TOS_AT]! << 8) | proto[slot]!) & restMask;
+      const tag = vlan[slot]! & vlanMask;
+      const e = setOf(src, dst, ports, rest, tag);
+      // The entry of a packet is checked whole: both ways of the set, all fields.
+      const way0 =
+        (cache[e]! ^ src) |
+        (cache[e + 1]! ^ dst) |
+        (cache[e + 2]! ^ ports) |
+        (cache[e + 3]! ^ rest) |
+        (cache[e + 4]! ^ tag);
+      let answer = way0 === 0 ? cache[e + ANSWER]! : 0;
+      if (answer === 0) {
+        const g = e + WAY_WORDS;
+        const way1 =
+          (cache[g]! ^ src) |
+          (cache[g + 1]! ^ dst) |
+          (cache[g + 2]! ^ ports) |
+          (cache[g + 3]! ^ rest) |
+          (cache[g + 4]! ^ tag);
+        if (way1 === 0) answer = cache[g + ANSWER]!;
+      }
+      if ((f & IPV4_FLAG) === 0) answer = 0;
+      work[(i << WORK_SHIFT) + W_ANSWER] = answer - 1;
+      if (answer === 0) misses++;
+    }
+    return misses;
+  }
+
+  /** The same where no selector reads more than addresses, which is the usual case: three fields less to fetch for each packet. */
+  private lookUpAddresses(work: Int32Array, count: number): number {
+    const { cache, srcMask, dstMask } = this;
+    const { flags, l3, view } = this.arena;
+    let misses = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = work[(i << WORK_SHIFT) + W_SLOT]!;
+      const at = (slot << SHIFT) + l3[slot]!;
+      const src = view.getInt32(at + SRC_AT) & srcMask;
+      const dst = view.getInt32(at + DST_AT) & dstMask;
+      const e = setOf(src, dst, 0, 0, 0);
+      let answer = ((cache[e]! ^ src) | (cache[e + 1]! ^ dst)) === 0 ? cache[e + ANSWER]! : 0;
+      if (answer === 0) {
+        const g = e + WAY_WORDS;
+        if (((cache[g]! ^ src) | (cache[g + 1]! ^ dst)) === 0) answer = cache[g + ANSWER]!;
+      }
+      if ((flags[slot]! & IPV4_FLAG) === 0) answer = 0;
+      work[(i << WORK_SHIFT) + W_ANSWER] = answer - 1;
+      if (answer === 0) misses++;
+    }
+    return misses;
+  }
+
+  private miss(slot: number): number {
+    const { arena, cache } = this;
+    const f = arena.flags[slot]!;
+    const at = (slot << SHIFT) + arena.l3[slot]!;
+    const ports = ((arena.sport[slot]! << 16) | arena.dport[slot]!) & this.portMask;
+    const tag = arena.vlan[slot]! & this.vlanMask;
+    const known = (f << 24) | (arena.portIn[slot]! << 16) | arena.proto[slot]!;
+    if ((f & IPV4_FLAG) === 0) return this.find6(slot, at, ports, known, tag);
+    const src = arena.view.getInt32(at + SRC_AT) & this.srcMask;
+    const dst = arena.view.getInt32(at + DST_AT) & this.dstMask;
+    const rest = (known | (arena.u8[at + TOS_AT]! << 8)) & this.restMask;
     const answer = this.index.find(slot);
+    const first = setOf(src, dst, ports, rest, tag);
     // The newest comes first, the one before it second: the least recently filled goes.
     cache.copyWithin(first + WAY_WORDS, first, first + WAY_WORDS);
     cache[first] = src;
     cache[first + 1] = dst;
     cache[first + 2] = ports;
-    cache[first + 3] = other;
-    cache[first + 4] = vlan;
+    cache[first + 3] = rest;
+    cache[first + 4] = tag;
     cache[first + ANSWER] = answer + 1;
     return answer;
   }

@@ -7,7 +7,8 @@
 import koffi from "koffi";
 import { RunError } from "../../../runtime/errors.js";
 import { findLibrary } from "../../../runtime/native/library-path.js";
-import { type Arena, PARAM_WORDS, SLOT_SIZE } from "../../../runtime/packet/arena.js";
+import { type Arena, type Arena, PARAM_WORDS, PARAM_WORDS, SLOT_SHIFT, SLOT_SIZE, SLOT_SIZE } from "../../../runtime/packet/arena.js";
+import { MAX_BATCH } from "../../../runtime/packet/batch.js";
 import { mapRegion, type Region, unmapRegion } from "../../../runtime/packet/memory.js";
 import { ESP, KEYS, OP, PARAM } from "../layout.js";
 import { SCHEDULE_WORDS } from "./aes.js";
@@ -39,7 +40,6 @@ const JOB = {
   TAG_BYTES: 24,
   INNER: 26,
   OUTER: 28,
-  STATUS: 32,
   MODE: 33,
   DIRECTION: 34,
   HASH: 35,
@@ -62,6 +62,15 @@ const SEAL_STRIDE = 256;
 const INNER_AT = 4 * SCHEDULE_WORDS;
 const OUTER_AT = INNER_AT + 4 * STATE_WORDS;
 const OPEN_STRIDE = 192;
+
+// Imported bindings and properties of objects are looked up at each use by V8 11; constants of this module are part of the compiled code.
+const SHIFT = SLOT_SHIFT;
+const PARAMS = PARAM_WORDS;
+const { SEAL, VERIFY } = OP;
+const { OP: P_OP, SA: P_SA, ESP: P_ESP, CIPHER_BYTES: P_CIPHER_BYTES, SEQ_HIGH: P_SEQ_HIGH } = PARAM;
+const { ESN: P_ESN, VERDICT: P_VERDICT } = PARAM;
+const { ENC_KEYS, DEC_KEYS, SRC, DST, CIPHER_BYTES, HASH_BYTES, IV, TAG, INNER, OUTER } = JOB;
+const { CIPHER: CIPHER_AT, IV: IV_AT } = ESP;
 
 type CipherBurst = (
   manager: unknown,
@@ -121,9 +130,14 @@ export class IpsecMbCrypto implements EspCrypto {
   private readonly sealJobsAt: bigint;
   private readonly checkJobsAt: bigint;
   private readonly openJobsAt: bigint;
-  /** Slots in the verification burst, and the first ICV word of each where the high sequence number lies over it. */
-  private readonly checked = new Uint32Array(MAX_BURST);
-  private readonly covered = new Uint32Array(MAX_BURST);
+  /** Lower halves of addresses: of slot 0, and of the first SA's encryption keys. */
+  private readonly arenaLow: number;
+  private readonly keysLow: number;
+  private readonly acrossBoundary: boolean;
+  private readonly toSeal = new Uint32Array(MAX_BATCH);
+  private readonly toCheck = new Uint32Array(MAX_BATCH);
+  /** The first ICV word of each packet in the verification burst: the high sequence number may lie over it meanwhile. */
+  private readonly covered = new Int32Array(MAX_BURST);
 
   constructor(
     private readonly library: Library,
@@ -167,12 +181,22 @@ export class IpsecMbCrypto implements EspCrypto {
       bigint,
     ];
     this.writeKeys(keys, sas, seal, open);
+    this.arenaLow = arena.address | 0;
+    this.keysLow = this.sealKeys | 0;
     for (let k = 0; k < MAX_BURST; k++) {
       this.initialiseJob(this.sealJobs + k * JOB_WORDS, ENCRYPT);
       this.initialiseJob(this.checkJobs + k * JOB_WORDS, ENCRYPT);
       this.initialiseJob(this.openJobs + k * JOB_WORDS, DECRYPT);
-      this.pointer(this.checkJobs + k * JOB_WORDS + JOB.TAG, this.tags + k * TAG_STRIDE);
+      this.words[this.checkJobs + k * JOB_WORDS + TAG] = this.tags + k * TAG_STRIDE;
+      this.words[this.checkJobs + k * JOB_WORDS + TAG + 1] = this.upper(this.tags + k * TAG_STRIDE);
     }
+    const crosses = (from: number, size: number) => this.upper(from) !== this.upper(from + size - 1);
+    this.acrossBoundary = crosses(arena.address, arena.u8.length) || crosses(address, bytes);
+  }
+
+  /** Upper half of an address, which is below 2^53. */
+  private upper(address: number): number {
+    return Math.floor(address / U32);
   }
 
   /** AES round keys as bytes in FIPS 197 order; HMAC states as native words. */
@@ -201,119 +225,139 @@ export class IpsecMbCrypto implements EspCrypto {
     words[job + JOB.DIRECTION] = direction;
     words[job + JOB.HASH] = HMAC_SHA1;
     words[job + JOB.ORDER] = CIPHER_THEN_HASH;
+    this.writeUpperHalves(job, this.arena.address, 0);
   }
 
-  /** Writes an address below 2^53 as the two halves of a pointer. */
-  private pointer(word: number, address: number): void {
-    this.words[word] = address;
-    this.words[word + 1] = address / U32;
+  /** Upper halves of the addresses in a job: a slot or an SA's record of keys never lies across a 4 GiB boundary. */
+  private writeUpperHalves(job: number, slotAddress: number, sa: number): void {
+    const { words } = this;
+    const packet = this.upper(slotAddress);
+    const sealKey = this.upper(this.sealKeys + sa * SEAL_STRIDE);
+    words[job + SRC + 1] = packet;
+    words[job + DST + 1] = packet;
+    words[job + IV + 1] = packet;
+    words[job + ENC_KEYS + 1] = sealKey;
+    words[job + INNER + 1] = sealKey;
+    words[job + OUTER + 1] = sealKey;
+    words[job + DEC_KEYS + 1] = this.upper(this.openKeys + sa * OPEN_STRIDE);
+    // The tags of verification jobs do not go into the packet; their addresses never change.
+    if (job < this.checkJobs) words[job + TAG + 1] = packet;
+  }
+
+  /** What {@link initialiseJob} wrote for all packets holds for each only where neither arena nor keys cross a 4 GiB boundary. */
+  private correctUpperHalves(jobs: number, slots: Uint32Array, from: number, n: number): void {
+    const { arena } = this;
+    for (let k = 0; k < n; k++) {
+      const slot = slots[from + k]!;
+      const sa = arena.params[slot * PARAMS + P_SA]!;
+      this.writeUpperHalves(jobs + k * JOB_WORDS, arena.address + slot * SLOT_SIZE, sa);
+    }
   }
 
   transform(slots: Uint32Array, count: number): void {
     const { params } = this.arena;
+    const { toSeal, toCheck } = this;
     let seals = 0;
     let checks = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      const op = params[slot * PARAM_WORDS + PARAM.OP]!;
-      if (op === OP.SEAL) {
-        this.addSeal(slot, seals++);
-        if (seals === MAX_BURST) {
-          this.seal(seals);
-          seals = 0;
-        }
-      } else if (op === OP.VERIFY) {
-        this.addCheck(slot, checks++);
-        if (checks === MAX_BURST) {
-          this.check(checks);
-          checks = 0;
-        }
+      const op = params[slot * PARAMS + P_OP]!;
+      if (op === SEAL) toSeal[seals++] = slot;
+      else if (op === VERIFY) toCheck[checks++] = slot;
+    }
+    for (let from = 0; from < seals; from += MAX_BURST) this.seal(from, Math.min(seals - from, MAX_BURST));
+    for (let from = 0; from < checks; from += MAX_BURST) this.check(from, Math.min(checks - from, MAX_BURST));
+  }
+
+  /** Jobs for toSeal[from, from + n). */
+  private buildSeals(from: number, n: number): void {
+    const { words, toSeal, sealJobs, arenaLow, keysLow } = this;
+    const { params, view } = this.arena;
+    for (let k = 0; k < n; k++) {
+      const slot = toSeal[from + k]!;
+      const p = slot * PARAMS;
+      const job = sealJobs + k * JOB_WORDS;
+      const esp = (slot << SHIFT) + params[p + P_ESP]!;
+      const cipherBytes = params[p + P_CIPHER_BYTES]!;
+      const sa = params[p + P_SA]!;
+      const icv = CIPHER_AT + cipherBytes;
+      let covered = icv;
+      if (params[p + P_ESN] !== 0) {
+        // Goes where the ICV will be, which the library writes after it has read everything.
+        view.setInt32(esp + icv, params[p + P_SEQ_HIGH]! | 0);
+        covered += 4;
       }
+      const low = (arenaLow + esp) | 0;
+      const key = (keysLow + sa * SEAL_STRIDE) | 0;
+      words[job + ENC_KEYS] = key;
+      words[job + SRC] = low;
+      words[job + DST] = low + CIPHER_AT;
+      words[job + CIPHER_BYTES] = cipherBytes;
+      words[job + HASH_BYTES] = covered;
+      words[job + IV] = low + IV_AT;
+      words[job + TAG] = low + icv;
+      words[job + INNER] = key + INNER_AT;
+      words[job + OUTER] = key + OUTER_AT;
     }
-    if (seals > 0) this.seal(seals);
-    if (checks > 0) this.check(checks);
+    if (this.acrossBoundary) this.correctUpperHalves(sealJobs, toSeal, from, n);
   }
 
-  private addSeal(slot: number, k: number): void {
-    const { words, arena } = this;
-    const { params } = arena;
-    const p = slot * PARAM_WORDS;
-    const job = this.sealJobs + k * JOB_WORDS;
-    const esp = slot * SLOT_SIZE + params[p + PARAM.ESP]!;
-    const cipherBytes = params[p + PARAM.CIPHER_BYTES]!;
-    const key = this.sealKeys + params[p + PARAM.SA]! * SEAL_STRIDE;
-    const src = arena.address + esp;
-    const icv = ESP.CIPHER + cipherBytes;
-    let covered = icv;
-    if (params[p + PARAM.ESN] !== 0) {
-      // Goes where the ICV will be, which the library writes after it has read everything.
-      arena.view.setUint32(esp + icv, params[p + PARAM.SEQ_HIGH]!);
-      covered += 4;
-    }
-    this.pointer(job + JOB.ENC_KEYS, key);
-    this.pointer(job + JOB.SRC, src);
-    this.pointer(job + JOB.DST, src + ESP.CIPHER);
-    words[job + JOB.CIPHER_BYTES] = cipherBytes;
-    words[job + JOB.HASH_BYTES] = covered;
-    this.pointer(job + JOB.IV, src + ESP.IV);
-    this.pointer(job + JOB.TAG, src + icv);
-    this.pointer(job + JOB.INNER, key + INNER_AT);
-    this.pointer(job + JOB.OUTER, key + OUTER_AT);
-    words[job + JOB.STATUS] = 0;
-  }
-
-  private seal(n: number): void {
-    const encrypted = this.cipherBurst(this.manager, this.sealJobsAt, n, CBC, ENCRYPT, KEY_BYTES);
-    completed(encrypted, n);
+  private seal(from: number, n: number): void {
+    this.buildSeals(from, n);
+    completed(this.cipherBurst(this.manager, this.sealJobsAt, n, CBC, ENCRYPT, KEY_BYTES), n);
     completed(this.hashBurst(this.manager, this.sealJobsAt, n, HMAC_SHA1), n);
   }
 
-  private addCheck(slot: number, k: number): void {
-    const { words, arena } = this;
-    const { params, view } = arena;
-    const p = slot * PARAM_WORDS;
-    const job = this.checkJobs + k * JOB_WORDS;
-    const esp = slot * SLOT_SIZE + params[p + PARAM.ESP]!;
-    const icv = ESP.CIPHER + params[p + PARAM.CIPHER_BYTES]!;
-    let covered = icv;
-    this.checked[k] = slot;
-    this.covered[k] = view.getUint32(esp + icv, true);
-    if (params[p + PARAM.ESN] !== 0) {
-      view.setUint32(esp + icv, params[p + PARAM.SEQ_HIGH]!);
-      covered += 4;
+  private buildChecks(from: number, n: number): void {
+    const { words, toCheck, covered, checkJobs, arenaLow, keysLow } = this;
+    const { params, view } = this.arena;
+    for (let k = 0; k < n; k++) {
+      const slot = toCheck[from + k]!;
+      const p = slot * PARAMS;
+      const job = checkJobs + k * JOB_WORDS;
+      const esp = (slot << SHIFT) + params[p + P_ESP]!;
+      const key = (keysLow + params[p + P_SA]! * SEAL_STRIDE) | 0;
+      const icv = CIPHER_AT + params[p + P_CIPHER_BYTES]!;
+      let bytes = icv;
+      covered[k] = view.getInt32(esp + icv, true);
+      if (params[p + P_ESN] !== 0) {
+        view.setInt32(esp + icv, params[p + P_SEQ_HIGH]! | 0);
+        bytes += 4;
+      }
+      words[job + SRC] = arenaLow + esp;
+      words[job + HASH_BYTES] = bytes;
+      words[job + INNER] = key + INNER_AT;
+      words[job + OUTER] = key + OUTER_AT;
     }
-    const key = this.sealKeys + params[p + PARAM.SA]! * SEAL_STRIDE;
-    this.pointer(job + JOB.SRC, arena.address + esp);
-    words[job + JOB.HASH_BYTES] = covered;
-    this.pointer(job + JOB.INNER, key + INNER_AT);
-    this.pointer(job + JOB.OUTER, key + OUTER_AT);
-    words[job + JOB.STATUS] = 0;
+    if (this.acrossBoundary) this.correctUpperHalves(checkJobs, toCheck, from, n);
   }
 
   /** Computes the tags and compares them, all three words whatever the first says. */
-  private check(n: number): void {
+  private check(from: number, n: number): void {
+    this.buildChecks(from, n);
     completed(this.hashBurst(this.manager, this.checkJobsAt, n, HMAC_SHA1), n);
-    const { words, arena, checked, covered } = this;
-    const { params, view } = arena;
+    const { words, toCheck, covered } = this;
+    const { params, view } = this.arena;
     const tags = (this.tags - this.region.address) / 4;
     for (let k = 0; k < n; k++) {
-      const slot = checked[k]!;
-      const p = slot * PARAM_WORDS;
-      const icv = slot * SLOT_SIZE + params[p + PARAM.ESP]! + ESP.CIPHER + params[p + PARAM.CIPHER_BYTES]!;
+      const slot = toCheck[from + k]!;
+      const p = slot * PARAMS;
+      const icv = (slot << SHIFT) + params[p + P_ESP]! + CIPHER_AT + params[p + P_CIPHER_BYTES]!;
       const tag = tags + (k * TAG_STRIDE) / 4;
-      if (params[p + PARAM.ESN] !== 0) view.setUint32(icv, covered[k]!, true);
+      if (params[p + P_ESN] !== 0) view.setInt32(icv, covered[k]!, true);
       const differs =
         (words[tag]! ^ covered[k]!) |
-        (words[tag + 1]! ^ view.getUint32(icv + 4, true)) |
-        (words[tag + 2]! ^ view.getUint32(icv + 8, true));
-      params[p + PARAM.VERDICT] = differs === 0 ? 1 : 0;
+        (words[tag + 1]! ^ view.getInt32(icv + 4, true)) |
+        (words[tag + 2]! ^ view.getInt32(icv + 8, true));
+      params[p + P_VERDICT] = differs === 0 ? 1 : 0;
     }
   }
 
   decrypt(slots: Uint32Array, count: number): void {
+    const keysLow = this.openKeys | 0;
     for (let from = 0; from < count; from += MAX_BURST) {
       const n = Math.min(count - from, MAX_BURST);
-      for (let k = 0; k < n; k++) this.addCipher(this.openJobs + k * JOB_WORDS, slots[from + k]!, JOB.DEC_KEYS);
+      this.buildCiphers(this.openJobs, slots, from, n, DEC_KEYS, keysLow, OPEN_STRIDE);
       completed(this.cipherBurst(this.manager, this.openJobsAt, n, CBC, DECRYPT, KEY_BYTES), n);
     }
   }
@@ -321,23 +365,35 @@ export class IpsecMbCrypto implements EspCrypto {
   encrypt(slots: Uint32Array, count: number): void {
     for (let from = 0; from < count; from += MAX_BURST) {
       const n = Math.min(count - from, MAX_BURST);
-      for (let k = 0; k < n; k++) this.addCipher(this.sealJobs + k * JOB_WORDS, slots[from + k]!, JOB.ENC_KEYS);
+      this.buildCiphers(this.sealJobs, slots, from, n, ENC_KEYS, this.keysLow, SEAL_STRIDE);
       completed(this.cipherBurst(this.manager, this.sealJobsAt, n, CBC, ENCRYPT, KEY_BYTES), n);
     }
   }
 
-  private addCipher(job: number, slot: number, keyField: number): void {
-    const { words, arena } = this;
-    const p = slot * PARAM_WORDS;
-    const src = arena.address + slot * SLOT_SIZE + arena.params[p + PARAM.ESP]!;
-    const sa = arena.params[p + PARAM.SA]!;
-    const key = keyField === JOB.DEC_KEYS ? this.openKeys + sa * OPEN_STRIDE : this.sealKeys + sa * SEAL_STRIDE;
-    this.pointer(job + keyField, key);
-    this.pointer(job + JOB.SRC, src);
-    this.pointer(job + JOB.DST, src + ESP.CIPHER);
-    words[job + JOB.CIPHER_BYTES] = arena.params[p + PARAM.CIPHER_BYTES]!;
-    this.pointer(job + JOB.IV, src + ESP.IV);
-    words[job + JOB.STATUS] = 0;
+  /** Jobs of the cipher alone, with the key table that begins at `keysLow`. */
+  private buildCiphers(
+    jobs: number,
+    slots: Uint32Array,
+    from: number,
+    n: number,
+    keyField: number,
+    keysLow: number,
+    stride: number,
+  ): void {
+    const { words, arenaLow } = this;
+    const { params } = this.arena;
+    for (let k = 0; k < n; k++) {
+      const slot = slots[from + k]!;
+      const p = slot * PARAMS;
+      const job = jobs + k * JOB_WORDS;
+      const src = (arenaLow + (slot << SHIFT) + params[p + P_ESP]!) | 0;
+      words[job + keyField] = keysLow + params[p + P_SA]! * stride;
+      words[job + SRC] = src;
+      words[job + DST] = src + CIPHER_AT;
+      words[job + CIPHER_BYTES] = params[p + P_CIPHER_BYTES]!;
+      words[job + IV] = src + IV_AT;
+    }
+    if (this.acrossBoundary) this.correctUpperHalves(jobs, slots, from, n);
   }
 
   close(): void {
