@@ -7,7 +7,6 @@
 import koffi from "koffi";
 import { RunError } from "../../../runtime/errors.js";
 import { findLibrary } from "../../../runtime/native/library-path.js";
-import { type Arena, type Arena, PARAM_WORDS, PARAM_WORDS, SLOT_SHIFT, SLOT_SIZE, SLOT_SIZE } from "../../../runtime/packet/arena.js";
 import { MAX_BATCH } from "../../../runtime/packet/batch.js";
 import { mapRegion, type Region, unmapRegion } from "../../../runtime/packet/memory.js";
 import { ESP, KEYS, OP, PARAM } from "../layout.js";
