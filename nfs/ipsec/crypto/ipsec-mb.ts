@@ -7,6 +7,7 @@
 import koffi from "koffi";
 import { RunError } from "../../../runtime/errors.js";
 import { findLibrary } from "../../../runtime/native/library-path.js";
+import { type Arena, PARAM_WORDS, SLOT_SHIFT, SLOT_SIZE } from "../../../runtime/packet/arena.js";
 import { MAX_BATCH } from "../../../runtime/packet/batch.js";
 import { mapRegion, type Region, unmapRegion } from "../../../runtime/packet/memory.js";
 import { ESP, KEYS, OP, PARAM } from "../layout.js";
