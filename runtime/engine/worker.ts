@@ -183,7 +183,8 @@ function reportOf(nf: Nf, index: number): NfReport {
 
 function percentiles(latency: Histogram): ThreadReport["latency"] {
   if (latency.totalCount === 0) return { p50: 0, p99: 0, p999: 0, max: 0 };
-  const at = (p: number) => latency.getValueAtPercentile(p);
+  // A percentile is the upper end of its bucket, which may lie above the largest value seen.
+  const at = (p: number) => Math.min(latency.getValueAtPercentile(p), latency.maxValue);
   return { p50: at(50), p99: at(99), p999: at(99.9), max: latency.maxValue };
 }
 
