@@ -37,11 +37,16 @@ export function exitCodeOf(error: unknown): number {
 export interface PlainError {
   readonly name: string;
   readonly message: string;
+  readonly stack: string | undefined;
 }
 
 /** Rebuilds an error that crossed a worker boundary, so that it ends in the same exit code and prints the same words. */
-export function reviveError(plain: PlainError): Error {
-  const [where, ...rest] = plain.message.split(": ");
-  const text = rest.join(": ");
-  return plain.name === "ConfigError" ? new ConfigError(where!, text) : new RunError(where!, text);
+export function reviveError({ name, message, stack }: PlainError): Error {
+  if (name !== "ConfigError" && name !== "RunError") {
+    return new RunError("internal error", stack ?? message, "please report this with the command line that caused it");
+  }
+  const cut = message.indexOf(": ");
+  const where = message.slice(0, cut);
+  const text = message.slice(cut + 2);
+  return name === "ConfigError" ? new ConfigError(where, text) : new RunError(where, text);
 }

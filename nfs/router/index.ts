@@ -81,10 +81,12 @@ export interface LoadedRouter {
   readonly rewrites: Uint32Array;
   readonly routes: { readonly loaded: number; readonly skipped_ipv6: number; readonly replaced: number };
   readonly nextHops: number;
+  /** Ports that next hops are behind. */
+  readonly ports: readonly number[];
 }
 
 async function load(config: RouterConfig, context: LoadContext): Promise<LoadedRouter> {
-  if (context.txPorts.length === 0) {
+  if ((context.nameablePorts ?? context.txPorts).length === 0) {
     throw new ConfigError(
       context.where,
       "a router needs a port that transmits, and the chain has none",
@@ -93,15 +95,16 @@ async function load(config: RouterConfig, context: LoadContext): Promise<LoadedR
   }
   const ports = portMacs(config, context);
   const file = context.resolve(config.routes);
-  const { ports: names, txPorts } = context;
+  const { ports: names, txPorts, nameablePorts } = context;
   const warn = (line: string) => context.warn(`${context.name}: ${line}`);
-  const routes = await readRoutes(file, { ports: names, txPorts, nextHops: config.next_hops, warn });
+  const routes = await readRoutes(file, { ports: names, txPorts, nameablePorts, nextHops: config.next_hops, warn });
   const macs = new MacTable(neighbourMacs(config, routes.nextHops, warn), ports);
   return {
     fib: buildFib(routes.table, file),
     rewrites: buildRewrites(routes.nextHops, macs),
     routes: { loaded: routes.table.count, skipped_ipv6: routes.skippedIpv6, replaced: routes.replaced },
     nextHops: routes.nextHops.count,
+    ports: [...new Set(routes.nextHops.ports.slice(1))],
   };
 }
 
@@ -151,6 +154,7 @@ export const nf: NfModule<RouterConfig, LoadedRouter> = {
   ],
   schema,
   gpu: true,
+  egressPorts: (loaded) => loaded.ports,
   load,
   create,
 };

@@ -30,6 +30,8 @@ export interface RouteOptions {
   /** Names of all ports, and which of them transmit. */
   readonly ports: readonly string[];
   readonly txPorts: readonly number[];
+  /** Ports a route may name; absent: txPorts. */
+  readonly nameablePorts?: readonly number[] | undefined;
   /** How many synthetic next hops a plain prefix list is spread over; undefined: 16. */
   readonly nextHops: number | undefined;
   warn(line: string): void;
@@ -87,7 +89,7 @@ class RouteReader {
     private readonly options: RouteOptions,
   ) {
     this.synthetic = new Uint16Array(options.nextHops ?? DEFAULT_SYNTHETIC);
-    this.txByName = new Map(options.txPorts.map((port) => [options.ports[port]!, port]));
+    this.txByName = new Map((options.nameablePorts ?? options.txPorts).map((port) => [options.ports[port]!, port]));
   }
 
   push(chunk: Buffer): void {
@@ -260,7 +262,7 @@ class RouteReader {
   /** The port column; the cursor stands behind the next hop. */
   private port(stop: number): number {
     const { txPorts, ports } = this.options;
-    const good = () => `ports that transmit: ${txPorts.map((port) => ports[port]).join(", ")}`;
+    const good = () => `ports that transmit: ${[...this.txByName.keys()].join(", ")}`;
     if (this.cursor.atEnd(stop)) {
       if (txPorts.length > 1)
         this.fail("no port behind the next hop, and the chain has several", `add one of the ${good()}`);

@@ -36,8 +36,13 @@ export interface LoadContext {
   resolve(path: string): string;
   /** Names of all ports; the index is the port number in `portIn` and `portOut`. */
   readonly ports: readonly string[];
-  /** Indices of ports that transmit. */
+  /** Indices of ports known to transmit: what a default or a spread goes to. */
   readonly txPorts: readonly number[];
+  /**
+   * Indices of ports a configuration may send to by name: a file port that is not declared an input becomes an output by being
+   * named (see {@link NfModule.egressPorts}). Absent: txPorts.
+   */
+  readonly nameablePorts?: readonly number[];
   /** Largest IP packet in bytes each port takes (layer 3, as interfaces count it), by port index. */
   readonly mtu: readonly number[];
   /** One line on stderr: what was skipped, what falls back, with the remedy. */
@@ -79,6 +84,10 @@ export interface NfModule<Config = unknown, Loaded = unknown> {
   readonly schema: z.ZodType<Config>;
   /** True where a GPU device may take its transform over. */
   readonly gpu: boolean;
+  /** Outcomes this configuration can produce (ipsec without inbound SAs never opens); all of them where absent. */
+  possible?(loaded: Loaded): readonly string[];
+  /** Indices of ports this configuration sends packets to (a router's routes): a file port used so is an output. */
+  egressPorts?(loaded: Loaded): readonly number[];
   /** Files an NF writes (alerts), so that `check` and `run` can refuse two NFs on one file. */
   outputs?(config: Config): readonly string[];
   /**

@@ -27,14 +27,14 @@ interface Prefix {
   readonly length: number;
 }
 
+/** Plain notation only: "010.0.0.0" would be octal, "10.1" short for 10.0.0.1, and a zone is not on the wire. */
+function isAddress(text: string): boolean {
+  return ipaddr.IPv4.isValidFourPartDecimal(text) || (!text.includes("%") && ipaddr.IPv6.isValid(text));
+}
+
 function parsePrefix(text: string): Prefix | string {
   const [address, bits, extra] = text.split("/");
-  if (
-    extra !== undefined ||
-    address === undefined ||
-    !ipaddr.isValid(address) ||
-    (!address.includes(":") && address.split(".").length !== 4)
-  ) {
+  if (extra !== undefined || address === undefined || !isAddress(address)) {
     return `expected an IPv4 or IPv6 prefix such as 10.1.0.0/16`;
   }
   const bytes = ipaddr.parse(address).toByteArray();
@@ -77,7 +77,7 @@ const prefixSchema = checked(z.string(), parsePrefix);
 const oneOrMore = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1)]);
 const rangeSchema = (max: number) => checked(z.union([z.number(), z.string()]), (value) => parseRanges(value, max));
 const protoSchema = checked(z.union([z.number().int().min(0).max(255), z.string()]), (value) =>
-  typeof value === "number" || value in PROTOCOLS
+  typeof value === "number" || Object.hasOwn(PROTOCOLS, value)
     ? 0
     : `unknown protocol; known: ${Object.keys(PROTOCOLS).join(", ")}, or a number`,
 );

@@ -22,7 +22,17 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): s
   }
   const found = JSON.stringify(valueAt(value, issue.path));
   const text = found === undefined ? "nothing" : found.length > 80 ? `${found.slice(0, 77)}...` : found;
-  return `${key === "" ? "" : `${key}: `}${issue.message} (found ${text})`;
+  return `${key === "" ? "" : `${key}: `}${messageOf(issue)} (found ${text})`;
+}
+
+/** zod says only "Invalid input" where no alternative of a union fits: says instead what each of them expected. */
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue.message.replace(/^Invalid input: /, "");
+  const alternatives = issue.errors.flat().map((inner) => {
+    const key = keyPath(inner.path);
+    return `${key === "" ? "" : `${key}: `}${messageOf(inner)}`;
+  });
+  return [...new Set(alternatives)].join("; or ");
 }
 
 function keyPath(path: readonly PropertyKey[]): string {

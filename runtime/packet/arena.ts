@@ -8,6 +8,7 @@
  *
  * Multi-byte metadata is in native byte order; packet bytes are in network byte order.
  */
+import { ConfigError } from "../errors.js";
 import { attachRegion, mapRegion, type RegionHandle, unmapRegion } from "./memory.js";
 
 /** Bytes per slot: the AF_XDP chunk. */
@@ -47,19 +48,38 @@ export const RX_ERROR = {
 
 export interface ArenaHandle {
   readonly slots: number;
+  /** Slot 0 is its first byte; metadata follows the slots. */
   readonly region: RegionHandle;
-  /** Byte offset of slot 0 in the region; metadata follows the slots. */
+  /** True where Arena.create mapped the region, so that free() unmaps it; false where a device owns it. */
   readonly owned: boolean;
 }
 
 const META_LINE = 64;
+/** Three lines: the u16 metadata of a burst of 64 take two. */
+const META_STAGGER = 3 * META_LINE;
 
-/** Bytes of region that `slots` slots and their metadata take. */
+/** Metadata bytes per slot: 11 u16, 8 u8, 3 u32, 2 f64, and the params. */
+const META_BYTES = 11 * 2 + 8 + 3 * 4 + 2 * 8 + PARAM_WORDS * 4;
+const META_ARRAYS = 25;
+/** Byte offsets into the arena are computed with `slot << SLOT_SHIFT`, which must stay below 2^31. */
+export const MAX_SLOTS = 2 ** 31 / SLOT_SIZE;
+
+/**
+ * Bytes of region that `slots` slots and their metadata take.
+ * @throws ConfigError where `slots` is not a whole number of 1 to {@link MAX_SLOTS}
+ */
 export function arenaBytes(slots: number): number {
-  return slots * SLOT_SIZE + new MetaLayout(slots * SLOT_SIZE, slots).end;
+  if (!Number.isInteger(slots) || slots < 1 || slots > MAX_SLOTS) {
+    throw new ConfigError("arena", `found ${slots} slots, expected a whole number of 1 to ${MAX_SLOTS}`);
+  }
+  return slots * (SLOT_SIZE + META_BYTES) + META_ARRAYS * (META_LINE + META_STAGGER);
 }
 
-/** Hands out consecutive cache-line-aligned arrays; the order of calls in {@link Arena} is the layout. */
+/**
+ * Hands out consecutive cache-line-aligned arrays; the order of calls in {@link Arena} is the layout. Slot counts are powers of two,
+ * so without the stagger every array would start at the same offset of a 4 KiB page and the metadata of one packet would fight for
+ * one cache set (measured: gate and stamping 3x slower).
+ */
 class MetaLayout {
   end: number;
   constructor(
@@ -70,7 +90,7 @@ class MetaLayout {
   }
   take(bytesPerSlot: number): number {
     const at = this.end;
-    this.end = Math.ceil((at + bytesPerSlot * this.slots) / META_LINE) * META_LINE;
+    this.end = Math.ceil((at + bytesPerSlot * this.slots) / META_LINE) * META_LINE + META_STAGGER;
     return at;
   }
 }
@@ -124,6 +144,8 @@ export class Arena {
   readonly portOut: Uint8Array;
   /** Outcome code of the NF that had the packet last. */
   readonly outcome: Uint8Array;
+  /** NFs the packet has been through; kept only under a cyclic policy. */
+  readonly visits: Uint8Array;
   /** Bytes on the wire as the capture recorded them. */
   readonly wireLen: Uint32Array;
   /** Capture timestamp: seconds since the epoch, and nanoseconds. */
@@ -171,12 +193,14 @@ export class Arena {
     this.portIn = u8();
     this.portOut = u8();
     this.outcome = u8();
+    this.visits = u8();
     this.wireLen = u32();
     this.tsSec = u32();
     this.tsNsec = u32();
     this.arrival = f64();
     this.rxNs = f64();
     this.params = u32(PARAM_WORDS);
+    if (layout.end > arenaBytes(slots)) throw new Error("META_BYTES and META_ARRAYS leave out some metadata arrays");
   }
 
   /** Maps a new arena. */

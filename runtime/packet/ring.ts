@@ -26,19 +26,29 @@ abstract class RingEnd {
   protected readonly atomic: Int32Array;
   protected readonly mask: number;
   readonly capacity: number;
+  /** This end's own index, and what it last saw of the other's; both start where the ring stands, so an end can be replaced. */
+  protected tail: number;
+  protected head: number;
 
+  /**
+   * @param memory of {@link ringBytes} bytes at least, zeroed before the first of both ends is made
+   * @param slots the same for both ends
+   */
   constructor(memory: SharedArrayBuffer, slots: number) {
     this.capacity = capacityFor(slots);
     this.mask = this.capacity - 1;
+    if (memory.byteLength < ringBytes(slots)) {
+      // Stores behind a typed array are ignored: slots would vanish without a word.
+      throw new RangeError(`ring memory has ${memory.byteLength} bytes, ${slots} slots need ${ringBytes(slots)}`);
+    }
     this.words = new Uint32Array(memory);
     this.atomic = new Int32Array(memory);
+    this.tail = Atomics.load(this.atomic, TAIL) >>> 0;
+    this.head = Atomics.load(this.atomic, HEAD) >>> 0;
   }
 }
 
 export class RingProducer extends RingEnd {
-  private tail = 0;
-  private head = 0;
-
   /**
    * Appends items[start, start + count).
    * @throws RangeError if they do not fit: an ownership bug, since a ring holds as many entries as there are slots
@@ -60,8 +70,10 @@ export class RingProducer extends RingEnd {
 }
 
 export class RingConsumer extends RingEnd {
-  private tail = 0;
-  private head = 0;
+  /** True when an entry is waiting. */
+  get pending(): boolean {
+    return ((Atomics.load(this.atomic, TAIL) - this.head) | 0) !== 0;
+  }
 
   /** Moves up to `max` entries into `out` from index `at`; returns how many. */
   pop(out: Uint32Array, at: number, max: number): number {

@@ -1,0 +1,271 @@
+/** Reads a chain file with everything it names, and checks it whole before a thread starts. */
+import { readFileSync } from "node:fs";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { ConfigError } from "../errors.js";
+import { checkPortFiles, fileIdentity, type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
+import { analyse, type PolicyGraph } from "./graph.js";
+import { importNf } from "./modules.js";
+import type { NfModule } from "./nf.js";
+import { DEFAULT_TYPE, NON_IP_TYPE, PolicyResolver, type PolicyRow, readPolicy } from "./policy.js";
+import { type ChainFile, chainSchema } from "./schema.js";
+import type { SelectorSpec } from "./selector.js";
+import { validate } from "./validate.js";
+
+export interface LoadedPort {
+  readonly name: string;
+  readonly config: PortConfig;
+  readonly rx: boolean;
+  readonly tx: boolean;
+  /** Largest IP packet it sends, in bytes; undefined: whatever the slot holds. */
+  readonly mtu: number | undefined;
+}
+
+export interface LoadedNf {
+  readonly name: string;
+  readonly type: string;
+  readonly place: "cpu" | "gpu";
+  readonly module: NfModule;
+  /** What the module's load returned; posted to the workers. */
+  readonly loaded: unknown;
+  /** Files it writes. */
+  readonly outputs: readonly string[];
+}
+
+export interface LoadedChain {
+  readonly file: string;
+  readonly name: string;
+  readonly ports: readonly LoadedPort[];
+  readonly selectors: readonly SelectorSpec[];
+  /** The user's types, then `default`, then `non-ip`. */
+  readonly types: readonly string[];
+  readonly nfs: readonly LoadedNf[];
+  readonly rows: readonly PolicyRow[];
+  readonly policy: PolicyResolver;
+  readonly graph: PolicyGraph;
+}
+
+export interface LoadOptions {
+  /** Replaces the port named `in`. */
+  readonly in?: PortConfig | undefined;
+  /** Replaces the port named `out`. */
+  readonly out?: PortConfig | undefined;
+  /** Replaces the places of the NFs it names. */
+  readonly place?: ReadonlyMap<string, "cpu" | "gpu"> | undefined;
+  warn(line: string): void;
+}
+
+/** @throws ConfigError for the first thing that is wrong, with file and key or line */
+export async function loadChain(file: string, options: LoadOptions): Promise<LoadedChain> {
+  const chain = validate(chainSchema, readJson(file), file);
+  const base = dirname(resolve(file));
+  const resolvePath = (path: string) => (isAbsolute(path) ? path : join(base, path));
+  const configs = portConfigs(file, chain, options, resolvePath);
+  const portNames = [...configs.keys()];
+  checkSelectors(file, chain, portNames);
+  const places = checkPlaces(options.place, Object.keys(chain.nfs));
+
+  const modules = new Map<string, NfModule>();
+  for (const [name, nf] of Object.entries(chain.nfs))
+    modules.set(name, await importNf(nf.type, `${file}: nfs.${name}.type`));
+
+  const types = [...Object.keys(chain.types), DEFAULT_TYPE, NON_IP_TYPE];
+  const nfNames = [...modules].map(([name, module]) => ({ name, outcomes: module.outcomes }));
+  const policyFile = resolvePath(chain.policy);
+  // Directions of file ports depend on the policy, and the policy names ports: the names are checked against all of them first.
+  const anyPort = portNames.map((name) => ({ name, rx: true, tx: true }));
+  const draft = readPolicy(policyFile, { types, ports: anyPort, nfs: nfNames });
+  const egress = new Set(
+    draft.flatMap((r) => (r.target.kind === "egress" && r.target.port !== undefined ? [r.target.port] : [])),
+  );
+  const inputs = inputPorts(chain, draft);
+  const nameablePorts = portNames.map((_, i) => i).filter((i) => !inputs.has(portNames[i]!));
+  const sending = portNames
+    .map((_, i) => i)
+    .filter((i) => sends(portNames[i]!, configs.get(portNames[i]!)!, egress.has(i)));
+  // Where no port is known to send, the one file port that is no input is what the packets are for.
+  const knownTx = sending.length === 0 && nameablePorts.length === 1 ? nameablePorts : sending;
+  for (const port of knownTx) egress.add(port);
+
+  const nfs: LoadedNf[] = [];
+  for (const [name, nf] of Object.entries(chain.nfs)) {
+    const module = modules.get(name)!;
+    const where = `${file}: nfs.${name}.config`;
+    const config = validate(module.schema, nf.config, where);
+    const mtu = portNames.map((port) => configs.get(port)!.mtu ?? SLOT_MTU);
+    const loaded = await module.load(config, {
+      name,
+      where,
+      resolve: resolvePath,
+      ports: portNames,
+      txPorts: knownTx,
+      nameablePorts,
+      mtu,
+      warn: options.warn,
+    });
+    for (const port of module.egressPorts?.(loaded) ?? []) egress.add(port);
+    const outputs = (module.outputs?.(config) ?? []).map(resolvePath);
+    nfs.push({ name, type: nf.type, place: places.get(name) ?? nf.place, module, loaded, outputs });
+  }
+
+  const ports = portNames.map((name, i) => loadedPort(file, name, configs.get(name)!, egress.has(i)));
+  if (!ports.some((p) => p.rx)) {
+    throw new ConfigError(`${file}: ports`, "no port receives", 'give one of them "dir": "rx", or name it `in`');
+  }
+  checkFiles(file, ports, nfs);
+  const names = { types, ports, nfs: nfNames };
+  const rows = readPolicy(policyFile, names);
+  const policy = new PolicyResolver(rows);
+  const possible = nfs.map(({ module, loaded }) => {
+    const some = module.possible?.(loaded);
+    return some === undefined ? module.outcomes : module.outcomes.filter((o) => some.includes(o.name));
+  });
+  const graph = analyse(names, policy, possible);
+  checkGraph(policyFile, ports, nfs, rows, graph);
+  const selectors = Object.values(chain.types);
+  return { file, name: chain.name, ports, selectors, types, nfs, rows, policy, graph };
+}
+
+function readJson(file: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new ConfigError(
+      file,
+      `cannot read the chain: ${(error as Error).message}`,
+      "give the path of a chain JSON file",
+    );
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const message = (error as Error).message;
+    const position = Number(/position (\d+)/.exec(message)?.[1] ?? Number.NaN);
+    const line = Number.isNaN(position) ? "" : `:${text.slice(0, position).split("\n").length}`;
+    throw new ConfigError(`${file}${line}`, `not JSON: ${message}`);
+  }
+}
+
+function portConfigs(
+  file: string,
+  chain: ChainFile,
+  options: LoadOptions,
+  resolvePath: (path: string) => string,
+): Map<string, PortConfig> {
+  const configs = new Map<string, PortConfig>();
+  for (const [name, config] of Object.entries(chain.ports)) {
+    configs.set(name, resolvePort(config, resolvePath));
+  }
+  for (const name of ["in", "out"] as const) {
+    const config = options[name];
+    if (config === undefined) continue;
+    const old = configs.get(name);
+    if (old === undefined) {
+      const known = [...configs.keys()].join(", ");
+      throw new ConfigError(`--${name}`, `the chain ${file} has no port named "${name}"; its ports: ${known}`);
+    }
+    configs.set(name, { ...config, ...(old.mtu === undefined ? {} : { mtu: old.mtu }) });
+  }
+  return configs;
+}
+
+function checkSelectors(file: string, chain: ChainFile, ports: readonly string[]): void {
+  for (const [name, selector] of Object.entries(chain.types)) {
+    if (selector.port !== undefined && !ports.includes(selector.port)) {
+      throw new ConfigError(`${file}: types.${name}.port`, `no port "${selector.port}"; ports: ${ports.join(", ")}`);
+    }
+  }
+}
+
+function checkPlaces(place: LoadOptions["place"], nfs: readonly string[]): ReadonlyMap<string, "cpu" | "gpu"> {
+  for (const name of place?.keys() ?? []) {
+    if (!nfs.includes(name)) throw new ConfigError("--place", `no NF "${name}"; the chain's NFs: ${nfs.join(", ")}`);
+  }
+  return place ?? new Map();
+}
+
+/** Ports that are inputs whatever routes say: a route naming one is a mistake and must not make a capture an output. */
+function inputPorts(chain: ChainFile, rows: readonly PolicyRow[]): Set<string> {
+  const inputs = new Set(["in"]);
+  for (const [name, config] of Object.entries(chain.ports)) {
+    if (config.dir === "rx" || config.driver === "generator") inputs.add(name);
+    if (config.dir === "tx" || config.dir === "both") inputs.delete(name);
+  }
+  for (const { current } of rows) if (current.startsWith("ingress:")) inputs.add(current.slice("ingress:".length));
+  for (const { port } of Object.values(chain.types)) if (port !== undefined) inputs.add(port);
+  return inputs;
+}
+
+/** Whether a port is known to send before the routes are read. */
+function sends(name: string, config: PortConfig, egress: boolean): boolean {
+  if (config.dir !== undefined) return config.dir !== "rx";
+  return config.driver === "null" || egress || name === "out";
+}
+
+/** A file is an output when packets are sent to it, else an input. */
+function loadedPort(file: string, name: string, config: PortConfig, egress: boolean): LoadedPort {
+  const where = `${file}: ports.${name}`;
+  const tx = sends(name, config, egress);
+  const rx = config.dir === undefined ? !tx : config.dir !== "tx";
+  if (rx && tx) throw new ConfigError(where, `a ${config.driver} port cannot be both rx and tx`, "use two ports");
+  if (egress && !tx)
+    throw new ConfigError(where, "packets are sent to it, but it is an input", 'use another port or "dir": "tx"');
+  if (rx && config.driver === "null")
+    throw new ConfigError(where, "a null port only swallows packets", "use a capture or generator");
+  if (tx && config.driver === "generator")
+    throw new ConfigError(where, "a generator only makes packets", "send to a capture or null");
+  return { name, config, rx, tx, mtu: config.mtu };
+}
+
+/** Two writers on one file, or a file read and written, would destroy what the user has. */
+function checkFiles(file: string, ports: readonly LoadedPort[], nfs: readonly LoadedNf[]): void {
+  checkPortFiles(ports.map(({ name, config, tx }) => ({ name, config, use: tx ? "tx" : "rx" })));
+  const users = new Map<string, string>();
+  for (const { name, config } of ports) {
+    if (config.driver === "pcap") users.set(fileIdentity(config.file), `port ${name}`);
+  }
+  for (const nf of nfs) {
+    for (const path of nf.outputs) {
+      const other = users.get(fileIdentity(path));
+      if (other !== undefined) {
+        throw new ConfigError(
+          file,
+          `${path} would be written by NF ${nf.name}, and ${other} uses it`,
+          "give each its own file",
+        );
+      }
+      users.set(fileIdentity(path), `NF ${nf.name}`);
+    }
+  }
+}
+
+function checkGraph(
+  policyFile: string,
+  ports: readonly LoadedPort[],
+  nfs: readonly LoadedNf[],
+  rows: readonly PolicyRow[],
+  graph: PolicyGraph,
+): void {
+  const first = graph.missing[0];
+  if (first !== undefined) {
+    const all = graph.missing.map((m) => `${m.type} at ${m.at}`).join("; ");
+    const row = `${first.type},${first.at.startsWith("ingress:") ? "ingress" : first.at},NEXT`;
+    throw new ConfigError(policyFile, `no row says where these go: ${all}`, `add a row such as \`${row}\``);
+  }
+  if (graph.trapped.length > 0) {
+    const all = graph.trapped.map((p) => `${p.type} at ${nfs[p.nf]!.name}`).join("; ");
+    throw new ConfigError(
+      policyFile,
+      `a loop without a way out: ${all}`,
+      "lead one of its outcomes to egress, kernel or drop",
+    );
+  }
+  const row = rows.find((r) => r.target.kind === "egress" && r.target.port === undefined);
+  if (row !== undefined && !ports.some((p) => p.tx)) {
+    throw new ConfigError(
+      `${policyFile}:${row.line}`,
+      "`egress`, but no port sends",
+      'name a port `out` or give it "dir": "tx"',
+    );
+  }
+}

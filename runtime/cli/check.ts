@@ -1,0 +1,133 @@
+/** `wingbeat check CHAIN.json`: validates everything a run would read, and shows what the policy does. */
+import Table from "cli-table3";
+import type { Command } from "commander";
+import { type LoadedChain, loadChain } from "../chain/load.js";
+import { DEFAULT_TYPE, NON_IP_TYPE, type Target } from "../chain/policy.js";
+import { warn, writeJson } from "./output.js";
+
+interface CheckResult {
+  readonly chain: string;
+  readonly ok: true;
+  readonly ports: readonly { name: string; dir: string; driver: string }[];
+  readonly policy: readonly { type: string; at: string; next: string }[];
+  readonly warnings: readonly string[];
+}
+
+export function addCheckCommand(program: Command): void {
+  program
+    .command("check")
+    .description("validate a chain with its policy, rules, routes and SAs; print the resolved policy table")
+    .argument("<CHAIN.json>", "chain file")
+    .option("--json <FILE>", "write the result as JSON; -: stdout")
+    .action(async (file: string, flags: { json?: string }) => {
+      const warnings: string[] = [];
+      const chain = await loadChain(file, { warn: (line) => warnings.push(line) });
+      const result = examine(chain, warnings);
+      if (flags.json !== undefined) writeJson(flags.json, result);
+      if (flags.json !== "-") print(result);
+    });
+}
+
+export function examine(chain: LoadedChain, loadWarnings: readonly string[]): CheckResult {
+  const policy: { type: string; at: string; next: string }[] = [];
+  for (const type of chain.types) {
+    for (const port of chain.ports.filter((p) => p.rx)) {
+      const target = chain.policy.ingress(type, port.name);
+      policy.push({ type, at: `ingress:${port.name}`, next: describe(target, chain, "policy: non-ip") });
+    }
+    for (const place of chain.graph.places.filter((p) => p.type === type)) {
+      const nf = chain.nfs[place.nf]!;
+      for (const outcome of nf.module.outcomes) {
+        const target = chain.policy.outcome(type, nf.name, outcome);
+        policy.push({
+          type,
+          at: `${nf.name}.${outcome.name}`,
+          next: describe(target, chain, `${nf.name}: ${outcome.name}`),
+        });
+      }
+    }
+  }
+  const ports = chain.ports.map((p) => ({ name: p.name, dir: p.tx ? "tx" : "rx", driver: p.config.driver }));
+  return { chain: chain.name, ok: true, ports, policy, warnings: [...loadWarnings, ...policyWarnings(chain)] };
+}
+
+function describe(target: Target | undefined, chain: LoadedChain, reason: string): string {
+  if (target === undefined) return `drop (${reason})`;
+  if (target.kind === "nf") return chain.nfs[target.nf]!.name;
+  if (target.kind === "egress")
+    return target.port === undefined ? "egress" : `egress:${chain.ports[target.port]!.name}`;
+  return target.kind === "drop" ? `drop (${reason})` : target.kind;
+}
+
+function policyWarnings(chain: LoadedChain): string[] {
+  const { graph, nfs } = chain;
+  const warnings: string[] = [];
+  for (const nf of graph.unreachable) warnings.push(`NF ${nfs[nf]!.name}: no packet reaches it; no row leads there`);
+  if (graph.cyclic.length > 0) {
+    const names = graph.cyclic.map((nf) => nfs[nf]!.name).join(", ");
+    warnings.push(
+      `the policy has a cycle through ${names}: packets are processed one at a time on one core to keep order, and dropped as "loop" ` +
+        "after 64 visits",
+    );
+  }
+  const reached = (type: string) => graph.places.some((p) => p.type === type);
+  for (const type of chain.types.filter((t) => t !== DEFAULT_TYPE && t !== NON_IP_TYPE)) {
+    const dropped = chain.ports.filter((p) => p.rx).every((p) => chain.policy.ingress(type, p.name)?.kind === "drop");
+    if (!reached(type) && dropped) warnings.push(`type ${type}: every packet of it is dropped at ingress`);
+  }
+  const tx = chain.ports.filter((p) => p.tx);
+  const routers = nfs.some((nf) => nf.module.egressPorts !== undefined);
+  if (tx.length > 1 && !routers && chain.rows.some((r) => r.target.kind === "egress" && r.target.port === undefined)) {
+    warnings.push(
+      `"egress" with ${tx.length} sending ports and no router: such packets are dropped as egress/no-port; name the port`,
+    );
+  }
+  if (chain.rows.some((r) => r.target.kind === "kernel")) {
+    warnings.push(
+      "kernel: capture and generator ports have no host behind them; such packets are counted as to_kernel and end there",
+    );
+  }
+  warnings.push(...ciphertextWarnings(chain));
+  return warnings;
+}
+
+/** nids behind an ipsec that protects sees ESP: only rules of protocol `ip` look at it, and payload rules find nothing in it. */
+function ciphertextWarnings(chain: LoadedChain): string[] {
+  const { nfs, graph, policy } = chain;
+  const warnings = new Set<string>();
+  for (const place of graph.places) {
+    const nf = nfs[place.nf]!;
+    if (nf.type !== "ipsec") continue;
+    const protectedOutcome = nf.module.outcomes.find((o) => o.name === "protected");
+    const some = nf.module.possible?.(nf.loaded);
+    if (protectedOutcome === undefined || (some !== undefined && !some.includes("protected"))) continue;
+    const seen = new Set<number>();
+    const work = [policy.outcome(place.type, nf.name, protectedOutcome)];
+    for (let target = work.pop(); target !== undefined; target = work.pop()) {
+      if (target.kind !== "nf" || seen.has(target.nf)) continue;
+      seen.add(target.nf);
+      const next = nfs[target.nf]!;
+      if (next.type === "nids") {
+        warnings.add(
+          `NF ${next.name}: packets of type ${place.type} reach it as ESP from ${nf.name}; its rules scan ciphertext`,
+        );
+      }
+      for (const outcome of next.module.outcomes) {
+        const onward = policy.outcome(place.type, next.name, outcome);
+        if (onward !== undefined && !outcome.reparse) work.push(onward);
+      }
+    }
+  }
+  return [...warnings];
+}
+
+function print(result: CheckResult): void {
+  const table = new Table({ head: ["packet type", "at", "next"], style: { head: [], border: [], compact: true } });
+  for (const row of result.policy) table.push([row.type, row.at, row.next]);
+  process.stdout.write(
+    `${result.chain}: ports ${result.ports.map((p) => `${p.name} (${p.dir}, ${p.driver})`).join(", ")}\n`,
+  );
+  process.stdout.write(`${table.toString()}\n`);
+  for (const line of result.warnings) warn(line);
+  process.stdout.write(result.warnings.length === 0 ? "ok\n" : `ok, with ${result.warnings.length} warnings\n`);
+}

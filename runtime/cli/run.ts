@@ -1,0 +1,157 @@
+/** `wingbeat run CHAIN.json`: runs the chain. */
+import type { Command } from "commander";
+import { type LoadedChain, loadChain } from "../chain/load.js";
+import { type Run, startRun } from "../engine/run.js";
+import { parseCores } from "../engine/topology.js";
+import { ConfigError, RunError } from "../errors.js";
+import { parsePortString } from "../nic/drivers.js";
+import { MAX_BATCH } from "../packet/batch.js";
+import { parseChoice, parseInteger, parsePlaces, parseRate, parseSeconds } from "./options.js";
+import { warn, writeJson } from "./output.js";
+import { endProgress, showProgress } from "./progress.js";
+import { summary } from "./summary.js";
+
+interface RunFlags {
+  in?: string;
+  out?: string;
+  place?: string[];
+  device: string;
+  loop: string;
+  duration?: string;
+  rate?: string;
+  seed?: string;
+  digest?: boolean;
+  order?: string;
+  batch: string;
+  cores: string;
+  verifyL4?: boolean;
+  wait: string;
+  portable?: boolean;
+  json?: string;
+  quiet?: boolean;
+}
+
+const collect = (value: string, before: string[] = []) => [...before, value];
+
+export function addRunCommand(program: Command): void {
+  program
+    .command("run")
+    .description("run a chain: packets in, through its NFs, out, every one accounted for")
+    .argument("<CHAIN.json>", "chain file")
+    .option("--in <PORT>", "replaces the port named in: a capture, generator:size=64,..., or DRIVER:INTERFACE")
+    .option("--out <PORT>", "replaces the port named out: a capture, null, or DRIVER:INTERFACE")
+    .option("--place <NF=cpu|gpu,...>", "where NFs run, whatever the chain says", collect)
+    .option("--device <KIND>", "auto, none, or a GPU device kind[:NAME]", "auto")
+    .option("--loop <N>", "replay the input N times from memory; 0: until --duration or Ctrl-C", "1")
+    .option("--duration <S>", "stop receiving after S seconds")
+    .option("--rate <R>", "open loop at this rate: 500000, 1.5Mpps, 2Gbps")
+    .option("--seed <N>", "deterministic IVs, global order and digests; for experiments only")
+    .option("--digest", "SHA-256 over egress frames and alerts")
+    .option("--order <MODE>", "flow, global or none")
+    .option("--batch <N>", `packets per burst, 1 to ${MAX_BATCH}`, "64")
+    .option("--cores <SPEC>", "cores by role: d io, n CPU NFs, c CPUSyncers; d1 runs to completion", "d1")
+    .option("--verify-l4", "the gate also checks TCP, UDP and ICMP checksums")
+    .option("--wait <P>", "what idle cores do: spin, yield, sleep, adaptive", "adaptive")
+    .option("--portable", "pure TypeScript, no native library, for comparison")
+    .option("--json <FILE>", "write the result as JSON; -: stdout")
+    .option("--quiet", "no progress and no summary")
+    .action(async (file: string, flags: RunFlags) => {
+      process.exitCode = await runVerb(file, flags);
+    });
+}
+
+async function runVerb(file: string, flags: RunFlags): Promise<number> {
+  const options = runOptions(flags);
+  const chain = await loadChain(file, {
+    in: flags.in === undefined ? undefined : parsePortString(flags.in),
+    out: flags.out === undefined ? undefined : parsePortString(flags.out),
+    place: flags.place === undefined ? undefined : parsePlaces(flags.place),
+    warn,
+  });
+  checkDevice(flags.device, chain);
+  if (options.seed !== undefined)
+    warn("--seed makes IVs predictable: for experiments, never for traffic that must stay secret");
+  const run = startRun(chain, { ...options, warn });
+  const progress = flags.quiet ? undefined : showProgress(run);
+  const release = stopOnSignals(run);
+  try {
+    const result = await run.result;
+    if (progress !== undefined) endProgress(progress);
+    if (flags.json !== undefined) writeJson(flags.json, result);
+    if (!flags.quiet) (flags.json === "-" ? process.stderr : process.stdout).write(summary(result));
+    if (!result.ledger.balanced)
+      warn("the ledger does not balance: packets were lost without a reason; please report this");
+    return result.ledger.balanced ? 0 : 1;
+  } finally {
+    if (progress !== undefined) endProgress(progress);
+    release();
+  }
+}
+
+function runOptions(flags: RunFlags) {
+  const seed = flags.seed === undefined ? undefined : parseInteger("--seed", flags.seed, 0, 0xffff_ffff);
+  const digest = flags.digest === true || seed !== undefined;
+  const order =
+    flags.order === undefined
+      ? digest
+        ? ("global" as const)
+        : ("flow" as const)
+      : parseChoice("--order", flags.order, ["flow", "global", "none"] as const);
+  if (digest && order === "none")
+    warn("--order none: the digest is over the order packets left in and compares with nothing");
+  const duration = flags.duration === undefined ? 0 : parseSeconds("--duration", flags.duration);
+  return {
+    order,
+    batch: parseInteger("--batch", flags.batch, 1, MAX_BATCH),
+    loop: parseInteger("--loop", flags.loop, 0, 0xffff_ffff),
+    duration,
+    rate: flags.rate === undefined ? undefined : parseRate(flags.rate),
+    seed,
+    digest,
+    verifyL4: flags.verifyL4 === true,
+    portable: flags.portable === true,
+    wait: parseChoice("--wait", flags.wait, ["spin", "yield", "sleep", "adaptive"] as const),
+    cores: parseCores(flags.cores),
+  };
+}
+
+/** GPU devices come with later releases; until then every NF runs on the CPU, and that is said. */
+function checkDevice(device: string, chain: LoadedChain): void {
+  const [kind] = device.split(":");
+  if (kind !== "auto" && kind !== "none") {
+    const known = ["opencl", "webgpu", "gpujs"];
+    if (!known.includes(kind!))
+      throw new ConfigError("--device", `found "${device}"; it takes auto, none, ${known.join(", ")}`);
+    throw new RunError(
+      "--device",
+      `${device} is not there: this release has no GPU device`,
+      "use --device auto or none",
+    );
+  }
+  const wanted = chain.nfs.filter((nf) => nf.place === "gpu");
+  const unable = wanted.find((nf) => !nf.module.gpu);
+  if (unable !== undefined)
+    throw new ConfigError(`nfs.${unable.name}.place`, `an NF of type ${unable.type} runs on the CPU only`);
+  if (kind === "auto" && wanted.length > 0) {
+    warn(
+      `no GPU device in this release: ${wanted.map((nf) => nf.name).join(", ")} run on the CPU (--device none says so silently)`,
+    );
+  }
+}
+
+/** First Ctrl-C: stop in order. Second: leave at once. Returns a function that takes the handlers off again. */
+function stopOnSignals(run: Run): () => void {
+  let asked = false;
+  const onSignal = () => {
+    if (asked) process.exit(130);
+    asked = true;
+    warn("stopping: draining packets under way (again to leave at once)");
+    run.stop();
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  return () => {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  };
+}

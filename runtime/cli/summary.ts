@@ -1,0 +1,60 @@
+/** A run's result for people. */
+import Table from "cli-table3";
+import type { RunResult } from "../engine/result.js";
+
+const count = (n: number): string => n.toLocaleString("en-US");
+const micros = (ns: number): string => `${(ns / 1000).toFixed(1)} us`;
+
+function table(head: string[], rows: (string | number)[][]): string {
+  const right = head.map(
+    (_, i) => (rows.every((r) => /^[\d,.]*$/.test(String(r[i]))) ? "right" : "left") as "right" | "left",
+  );
+  const out = new Table({ head, colAligns: right, style: { head: [], border: [], compact: true } });
+  for (const row of rows) out.push(row.map(String));
+  return out.toString();
+}
+
+export function summary(result: RunResult): string {
+  const { ledger, throughput, latency_ns: latency } = result;
+  const parts = [
+    `${result.chain}: ${count(result.packets.rx)} packets in, ${count(result.packets.tx)} out, in ${result.seconds.toFixed(3)} s`,
+  ];
+  parts.push(
+    `throughput ${throughput.mpps.toFixed(3)} Mpps, ${throughput.gbps.toFixed(3)} Gbps; latency p50 ${micros(latency.p50)}, p99 ${micros(latency.p99)}, max ${micros(latency.max)}`,
+  );
+  parts.push(
+    table(
+      ["port", "packets in", "bytes in", "packets out", "bytes out"],
+      result.ports.map((p) => [p.name, count(p.ipackets), count(p.ibytes), count(p.opackets), count(p.obytes)]),
+    ),
+  );
+  if (result.nfs.length > 0) {
+    const rows = result.nfs.map((nf) => {
+      const outcomes = Object.entries(nf.outcomes).filter(([, n]) => n > 0);
+      return [
+        nf.name,
+        nf.type,
+        `${nf.place}, ${nf.engine}`,
+        count(nf.packets),
+        outcomes.map(([o, n]) => `${o} ${count(n)}`).join(", "),
+      ];
+    });
+    parts.push(table(["NF", "type", "runs on", "packets", "outcomes"], rows));
+  }
+  if (ledger.drops.length > 0) {
+    parts.push(
+      table(
+        ["dropped by", "reason", "packets"],
+        ledger.drops.map((d) => [d.nf, d.reason, count(d.packets)]),
+      ),
+    );
+  }
+  const kernel = ledger.to_kernel > 0 ? ` + ${count(ledger.to_kernel)} to the kernel` : "";
+  parts.push(
+    `ledger: ${count(ledger.rx)} received = ${count(ledger.tx)} sent${kernel} + ${count(ledger.dropped)} dropped + ${count(ledger.in_flight)} in flight: ${ledger.balanced ? "balanced" : "NOT BALANCED"}`,
+  );
+  if (result.order.reordered > 0)
+    parts.push(`order ${result.order.mode}: ${count(result.order.reordered)} packets left after a later one`);
+  if (result.digest !== null) parts.push(`egress digest ${result.digest}\nalerts digest ${result.alerts_digest}`);
+  return `${parts.join("\n")}\n`;
+}

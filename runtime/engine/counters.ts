@@ -1,0 +1,59 @@
+/**
+ * Counters of a run in shared memory: each thread adds into a block of its own, the control plane sums the blocks whenever it likes.
+ * A counter is a float64 (exact to 2^53), written by one thread only.
+ */
+import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
+
+/** Where each group of counters starts in a block. */
+export interface CounterLayout {
+  /** Four per port: ipackets, ibytes, opackets, obytes (DPDK's rte_eth_stats). */
+  readonly port: number;
+  /** OUTCOMES_PER_NF per NF. */
+  readonly outcome: number;
+  /** One per NF: bytes of the frames it was given. */
+  readonly nfBytes: number;
+  /** One per drop reason of the plan. */
+  readonly drop: number;
+  readonly toKernel: number;
+  /** Packets that left by a port after one that had arrived later. */
+  readonly reordered: number;
+  readonly length: number;
+}
+
+export const PORT_COUNTERS = 4;
+
+export function counterLayout(plan: Pick<Plan, "ports" | "nfs" | "drops">): CounterLayout {
+  const port = 0;
+  const outcome = port + plan.ports.length * PORT_COUNTERS;
+  const nfBytes = outcome + plan.nfs.length * OUTCOMES_PER_NF;
+  const drop = nfBytes + plan.nfs.length;
+  const toKernel = drop + plan.drops.length;
+  const reordered = toKernel + 1;
+  return { port, outcome, nfBytes, drop, toKernel, reordered, length: reordered + 1 };
+}
+
+const LINE_BYTES = 64;
+
+function blockBytes(layout: CounterLayout): number {
+  // A block ends on a cache line of its own, so that threads do not write into each other's lines.
+  return Math.ceil((layout.length * 8) / LINE_BYTES) * LINE_BYTES;
+}
+
+export function counterMemory(layout: CounterLayout, threads: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(blockBytes(layout) * threads);
+}
+
+export function counterBlock(memory: SharedArrayBuffer, layout: CounterLayout, thread: number): Float64Array {
+  return new Float64Array(memory, blockBytes(layout) * thread, layout.length);
+}
+
+/** The sum over all threads. */
+export function sumCounters(memory: SharedArrayBuffer, layout: CounterLayout): Float64Array {
+  const sum = new Float64Array(layout.length);
+  const threads = memory.byteLength / blockBytes(layout);
+  for (let t = 0; t < threads; t++) {
+    const block = counterBlock(memory, layout, t);
+    for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + block[i]!;
+  }
+  return sum;
+}

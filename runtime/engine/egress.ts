@@ -1,0 +1,142 @@
+/** Where packets end: sent by a port, handed to the kernel, or dropped with a reason; each is counted exactly once. */
+import type { Histogram } from "hdr-histogram-js";
+import type { EgressDigest } from "../measure/digest.js";
+import type { TxPort } from "../nic/port.js";
+import { type Arena, NO_PORT } from "../packet/arena.js";
+import { MAX_BATCH } from "../packet/batch.js";
+import { type CounterLayout, PORT_COUNTERS } from "./counters.js";
+import { DROP, type Plan, TARGET } from "./plan.js";
+
+/** One port's share of a burst. */
+interface Lane {
+  readonly slots: Uint32Array;
+  count: number;
+  bytes: number;
+  /** Highest arrival number sent so far. */
+  lastArrival: number;
+}
+
+export class Egress {
+  /** When the last packet left, in ns since the epoch; NaN before. */
+  lastNs = Number.NaN;
+  private readonly lanes: readonly Lane[];
+  private readonly onlyPort: number;
+  private readonly mtu: Float64Array;
+  /** Files take what a slot holds: only where some port has a limit is any packet measured. */
+  private readonly limited: boolean;
+
+  constructor(
+    plan: Pick<Plan, "ports">,
+    private readonly arena: Arena,
+    /** By port number; undefined where a port does not send. */
+    private readonly ports: readonly (TxPort | undefined)[],
+    private readonly layout: CounterLayout,
+    private readonly counters: Float64Array,
+    private readonly latency: Histogram,
+    private readonly digest: EgressDigest | undefined,
+  ) {
+    this.lanes = ports.map(() => ({ slots: new Uint32Array(MAX_BATCH), count: 0, bytes: 0, lastArrival: 0 }));
+    const senders = ports.flatMap((port, i) => (port === undefined ? [] : [i]));
+    this.onlyPort = senders.length === 1 ? senders[0]! : NO_PORT;
+    this.mtu = Float64Array.from(plan.ports, (p) => p.mtu ?? Number.POSITIVE_INFINITY);
+    this.limited = plan.ports.some((p) => p.mtu !== undefined);
+  }
+
+  /** Ends the packets slots[0, count), in this order. The slots are free afterwards; the caller returns them. */
+  release(slots: Uint32Array, count: number, now: number): void {
+    const { next, portOut, len, rxNs } = this.arena;
+    const { counters, layout, onlyPort, lanes, latency, limited } = this;
+    let sent = 0;
+    let stamp = 0;
+    let stamped = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]!;
+      const target = next[slot]!;
+      if (target >= TARGET.DROP) {
+        const at = layout.drop + target - TARGET.DROP;
+        counters[at] = counters[at]! + 1;
+        continue;
+      }
+      if (target === TARGET.KERNEL) {
+        counters[layout.toKernel] = counters[layout.toKernel]! + 1;
+        continue;
+      }
+      let port = onlyPort;
+      if (target >= TARGET.EGRESS_PORT) port = target - TARGET.EGRESS_PORT;
+      else if (portOut[slot] !== NO_PORT) port = portOut[slot]!;
+      const lane = lanes[port];
+      if (lane === undefined || (limited && !this.fits(slot, port))) {
+        const at = layout.drop + (lane === undefined ? DROP.NO_PORT : DROP.EGRESS_TOO_BIG);
+        counters[at] = counters[at]! + 1;
+        continue;
+      }
+      lane.slots[lane.count++] = slot;
+      lane.bytes += len[slot]!;
+      sent++;
+      // Packets of one burst came in together: one histogram entry for the run of them.
+      if (rxNs[slot] === stamp) {
+        stamped++;
+      } else {
+        if (stamped > 0) latency.recordValueWithCount(Math.max(1, now - stamp), stamped);
+        stamp = rxNs[slot]!;
+        stamped = 1;
+      }
+    }
+    if (sent === 0) return;
+    if (stamped > 0) latency.recordValueWithCount(Math.max(1, now - stamp), stamped);
+    this.lastNs = now;
+    if (this.digest !== undefined) this.digestBurst(slots, count);
+    for (let p = 0; p < lanes.length; p++) if (lanes[p]!.count > 0) this.send(lanes[p]!, p);
+  }
+
+  private fits(slot: number, port: number): boolean {
+    const { l3, l3end } = this.arena;
+    return l3end[slot]! - l3[slot]! <= this.mtu[port]!;
+  }
+
+  private send(lane: Lane, port: number): void {
+    const { arrival } = this.arena;
+    const { slots, count } = lane;
+    let last = lane.lastArrival;
+    let reordered = 0;
+    for (let i = 0; i < count; i++) {
+      const number = arrival[slots[i]!]!;
+      if (number < last) reordered++;
+      else last = number;
+    }
+    lane.lastArrival = last;
+    const { counters, layout } = this;
+    if (reordered > 0) counters[layout.reordered] = counters[layout.reordered]! + reordered;
+    const at = layout.port + port * PORT_COUNTERS + 2;
+    counters[at] = counters[at]! + count;
+    counters[at + 1] = counters[at + 1]! + lane.bytes;
+    lane.count = 0;
+    lane.bytes = 0;
+    this.ports[port]!.transmit(slots, count);
+  }
+
+  /** Once more through the burst, since the digest is over arrival order and not port by port. */
+  private digestBurst(slots: Uint32Array, count: number): void {
+    const { lanes, digest } = this;
+    const heads = lanes.map(() => 0);
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]!;
+      for (let p = 0; p < lanes.length; p++) {
+        const head = heads[p]!;
+        if (head < lanes[p]!.count && lanes[p]!.slots[head] === slot) {
+          digest!.add(p, slot);
+          heads[p] = head + 1;
+          break;
+        }
+      }
+    }
+  }
+
+  flush(): void {
+    for (const port of this.ports) port?.flush();
+  }
+
+  async close(): Promise<void> {
+    for (const port of this.ports) await port?.close();
+  }
+}

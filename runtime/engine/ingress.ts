@@ -1,0 +1,175 @@
+/**
+ * The receiving side of a thread: bursts from its ports, stamped, paced, until the ports are done or the run stops.
+ *
+ * Several captures are merged by their timestamps, as mergecap would, so that arrival order is a property of the input and not
+ * of batch size or timing. Equal timestamps go by port number.
+ */
+import type { RxPort } from "../nic/port.js";
+import type { Arena } from "../packet/arena.js";
+import type { SlotPool } from "../packet/pool.js";
+import { CONTROL } from "./control.js";
+import { type CounterLayout, PORT_COUNTERS } from "./counters.js";
+import type { Plan } from "./plan.js";
+
+export interface NumberedRxPort {
+  readonly port: number;
+  readonly rx: RxPort;
+}
+
+/** Packets of one port that were read and wait for their turn in the merge. */
+interface Lookahead extends NumberedRxPort {
+  readonly slots: Uint32Array;
+  head: number;
+  count: number;
+}
+
+const LOOKAHEAD = 64;
+
+export class Ingress {
+  /** When the first packet came in, in ns since the epoch; NaN before. */
+  firstNs = Number.NaN;
+  private arrivals = 0;
+  private stopped = false;
+  private readonly startNs: number;
+  private sentUnits = 0;
+  private readonly ahead: readonly Lookahead[];
+  /** The port that had nothing when it was asked last. */
+  private blocked: RxPort | undefined;
+
+  constructor(
+    private readonly plan: Plan,
+    private readonly arena: Arena,
+    private readonly ports: readonly NumberedRxPort[],
+    private readonly pool: SlotPool,
+    private readonly layout: CounterLayout,
+    private readonly counters: Float64Array,
+    private readonly control: Int32Array,
+    private readonly clock: () => number,
+  ) {
+    this.startNs = clock();
+    // A quarter of the slots at most waits here; the rest is for packets under way.
+    const room = Math.max(1, Math.min(LOOKAHEAD, Math.floor(pool.size / 4 / ports.length)));
+    this.ahead = ports.map((p) => ({ ...p, slots: new Uint32Array(room), head: 0, count: 0 }));
+  }
+
+  /** True when no packet will ever come in again. */
+  get done(): boolean {
+    return this.stopped || this.ahead.every((p) => p.rx.done && p.head === p.count);
+  }
+
+  /**
+   * Fills `slots` with up to `max` fresh packets and stamps them; returns how many. 0: nothing now (no slot free, port not ready, or
+   * not yet due by `--rate`).
+   */
+  receive(slots: Uint32Array, max: number): number {
+    const now = this.clock();
+    const { duration, rate } = this.plan.options;
+    if (!this.stopped) {
+      const late = duration > 0 && now - this.startNs >= duration * 1e9;
+      if (late || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
+    }
+    if (this.stopped) return 0;
+    let want = max;
+    if (rate !== undefined) {
+      const due = ((now - this.startNs) / 1e9) * rate.value - this.sentUnits;
+      // At least one packet as soon as anything is due, so that low rates come out evenly spaced.
+      if (due <= 0) return 0;
+      if (rate.unit === "pps") want = Math.min(max, Math.ceil(due));
+    }
+    const count = this.ahead.length === 1 ? this.receiveOne(slots, want) : this.merge(slots, want);
+    if (count > 0) this.stamp(slots, count, now);
+    return count;
+  }
+
+  /** Packets that were read ahead but not received go back unread. */
+  private stop(): void {
+    this.stopped = true;
+    for (const port of this.ahead) {
+      this.pool.put(port.slots, port.head, port.count - port.head);
+      port.head = port.count;
+    }
+  }
+
+  private receiveOne(slots: Uint32Array, want: number): number {
+    const { port, rx } = this.ahead[0]!;
+    const taken = this.pool.take(slots, want);
+    if (taken === 0) return 0;
+    const count = rx.receive(slots, taken);
+    this.blocked = count === 0 ? rx : undefined;
+    if (count < taken) this.pool.put(slots, count, taken - count);
+    const { portIn } = this.arena;
+    for (let i = 0; i < count; i++) portIn[slots[i]!] = port;
+    return count;
+  }
+
+  /** Takes the earliest packets of all ports; stops where a port that may still have an earlier one has none at hand. */
+  private merge(slots: Uint32Array, want: number): number {
+    const { tsSec, tsNsec, portIn } = this.arena;
+    let count = 0;
+    while (count < want) {
+      let first: Lookahead | undefined;
+      for (const port of this.ahead) {
+        if (port.head === port.count && !this.refill(port)) {
+          if (!port.rx.done) return count;
+          continue;
+        }
+        if (first === undefined) {
+          first = port;
+          continue;
+        }
+        const a = port.slots[port.head]!;
+        const b = first.slots[first.head]!;
+        if (tsSec[a]! < tsSec[b]! || (tsSec[a] === tsSec[b] && tsNsec[a]! < tsNsec[b]!)) first = port;
+      }
+      if (first === undefined) return count;
+      const slot = first.slots[first.head++]!;
+      portIn[slot] = first.port;
+      slots[count++] = slot;
+    }
+    return count;
+  }
+
+  private refill(port: Lookahead): boolean {
+    if (port.rx.done) return false;
+    const taken = this.pool.take(port.slots, port.slots.length);
+    port.head = 0;
+    port.count = taken === 0 ? 0 : port.rx.receive(port.slots, taken);
+    this.blocked = taken > 0 && port.count === 0 ? port.rx : undefined;
+    if (port.count < taken) this.pool.put(port.slots, port.count, taken - port.count);
+    return port.count > 0;
+  }
+
+  private stamp(slots: Uint32Array, count: number, now: number): void {
+    const { portIn, arrival, rxNs, len } = this.arena;
+    const { counters, layout } = this;
+    let arrivals = this.arrivals;
+    let bytes = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]!;
+      arrival[slot] = ++arrivals;
+      rxNs[slot] = now;
+      bytes += len[slot]!;
+      const at = layout.port + portIn[slot]! * PORT_COUNTERS;
+      counters[at] = counters[at]! + 1;
+      counters[at + 1] = counters[at + 1]! + len[slot]!;
+    }
+    if (this.arrivals === 0) this.firstNs = now;
+    this.arrivals = arrivals;
+    const { rate } = this.plan.options;
+    if (rate !== undefined) this.sentUnits += rate.unit === "pps" ? count : bytes * 8;
+  }
+
+  /**
+   * Resolves when the port that had nothing may have something; at once where pacing or slots were in the way. Waiting for any port
+   * would not do: one that always has something would keep the event loop from the one that reads asynchronously.
+   */
+  async ready(): Promise<void> {
+    const { blocked } = this;
+    this.blocked = undefined;
+    if (blocked !== undefined && !blocked.done) await blocked.ready();
+  }
+
+  async close(): Promise<void> {
+    for (const { rx } of this.ports) await rx.close();
+  }
+}

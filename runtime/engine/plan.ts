@@ -1,0 +1,174 @@
+/**
+ * The plan of a run: everything the data plane needs, as plain data that can be posted to workers. Main makes it once; workers
+ * only read it.
+ */
+import type { LoadedChain } from "../chain/load.js";
+import type { OutcomeSpec } from "../chain/nf.js";
+import type { Target } from "../chain/policy.js";
+import type { SelectorSpec } from "../chain/selector.js";
+import type { PortConfig } from "../nic/drivers.js";
+import type { ArenaHandle } from "../packet/arena.js";
+import { GATE_REASONS } from "../packet/gate.js";
+
+/** Target codes in `arena.next` and in the policy table (u16). Below NF_LIMIT: the index of an NF. */
+export const TARGET = {
+  NF_LIMIT: 0x100,
+  /** Egress by the port the router chose, else the only tx port. */
+  EGRESS: 0x100,
+  KERNEL: 0x101,
+  /** Plus port number: egress by that port. */
+  EGRESS_PORT: 0x200,
+  /** Plus index into {@link Plan.drops}. */
+  DROP: 0x8000,
+} as const;
+
+/** Outcome codes an NF may have; columns per NF in the policy table. */
+export const OUTCOMES_PER_NF = 32;
+/** NF visits of one packet before it is dropped as looping; only cyclic policies count. */
+export const MAX_VISITS = 64;
+
+export interface DropReason {
+  readonly nf: string;
+  readonly reason: string;
+}
+
+export interface PlanPort {
+  readonly name: string;
+  readonly config: PortConfig;
+  readonly rx: boolean;
+  readonly tx: boolean;
+  readonly mtu: number | undefined;
+}
+
+export interface PlanNf {
+  readonly name: string;
+  readonly type: string;
+  readonly place: "cpu" | "gpu";
+  readonly outcomes: readonly OutcomeSpec[];
+  readonly loaded: unknown;
+}
+
+export type WaitPolicy = "spin" | "yield" | "sleep" | "adaptive";
+export type OrderMode = "flow" | "global" | "none";
+
+export interface PlanOptions {
+  readonly order: OrderMode;
+  /** Packets per burst, 1..MAX_BATCH. */
+  readonly batch: number;
+  /** Replays of the input; 0: until stopped. */
+  readonly loop: number;
+  /** Seconds after which rx stops; 0: no limit. */
+  readonly duration: number;
+  /** Open-loop rate: packets or bits per second; undefined: as fast as it goes. */
+  readonly rate: { readonly unit: "pps" | "bps"; readonly value: number } | undefined;
+  readonly seed: number | undefined;
+  readonly digest: boolean;
+  readonly verifyL4: boolean;
+  readonly portable: boolean;
+  readonly wait: WaitPolicy;
+}
+
+export interface Plan {
+  readonly chain: string;
+  readonly arena: ArenaHandle;
+  readonly ports: readonly PlanPort[];
+  readonly selectors: readonly SelectorSpec[];
+  /** Type code of IP packets no selector matches, and of frames that are not IP. */
+  readonly defaultType: number;
+  readonly nonIpType: number;
+  readonly nfs: readonly PlanNf[];
+  /** `policy[type * sources + source]` = target code; sources are ports, then OUTCOMES_PER_NF per NF. */
+  readonly policy: Uint16Array;
+  readonly sources: number;
+  readonly drops: readonly DropReason[];
+  /** Visiting order of NFs. */
+  readonly nfOrder: readonly number[];
+  /** True where the policy can hand a packet back to an NF it came from. */
+  readonly cyclic: boolean;
+  readonly options: PlanOptions;
+}
+
+/** Indices into {@link Plan.drops} of the reasons the engine itself has. */
+export const DROP = {
+  /** Gate reasons 1..5 are drops 0..4. */
+  GATE: -1,
+  NON_IP: 5,
+  NO_ROW: 6,
+  LOOP: 7,
+  POLICY: 8,
+  NO_PORT: 9,
+  EGRESS_TOO_BIG: 10,
+} as const;
+
+const ENGINE_DROPS: readonly DropReason[] = [
+  ...GATE_REASONS.slice(1).map((reason) => ({ nf: "gate", reason })),
+  { nf: "policy", reason: "non-ip" },
+  { nf: "policy", reason: "no-row" },
+  { nf: "policy", reason: "loop" },
+  { nf: "policy", reason: "drop" },
+  { nf: "egress", reason: "no-port" },
+  { nf: "egress", reason: "too-big" },
+];
+
+/** Source column of an NF's outcome. */
+export function outcomeSource(ports: number, nf: number, outcome: number): number {
+  return ports + nf * OUTCOMES_PER_NF + outcome;
+}
+
+/** Resolves a chain's policy into the table of the data plane. */
+export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOptions): Plan {
+  const drops = [...ENGINE_DROPS];
+  const ports = chain.ports.length;
+  const sources = ports + chain.nfs.length * OUTCOMES_PER_NF;
+  const types = chain.types.length;
+  const nonIpType = types - 1;
+  const policy = new Uint16Array(new SharedArrayBuffer(types * sources * 2));
+  const encode = (target: Target, drop: () => number): number => {
+    if (target.kind === "nf") return target.nf;
+    if (target.kind === "kernel") return TARGET.KERNEL;
+    if (target.kind === "egress") return target.port === undefined ? TARGET.EGRESS : TARGET.EGRESS_PORT + target.port;
+    return TARGET.DROP + drop();
+  };
+  chain.types.forEach((type, t) => {
+    const missing = TARGET.DROP + (t === nonIpType ? DROP.NON_IP : DROP.NO_ROW);
+    policy.fill(missing, t * sources, (t + 1) * sources);
+    chain.ports.forEach((port, p) => {
+      const target = chain.policy.ingress(type, port.name);
+      if (target !== undefined) policy[t * sources + p] = encode(target, () => DROP.POLICY);
+    });
+  });
+  chain.nfs.forEach((nf, n) => {
+    nf.module.outcomes.forEach((outcome, o) => {
+      let drop = -1;
+      const dropIndex = () => {
+        if (drop < 0) drop = drops.push({ nf: nf.name, reason: outcome.name }) - 1;
+        return drop;
+      };
+      chain.types.forEach((type, t) => {
+        const target = chain.policy.outcome(type, nf.name, outcome);
+        if (target !== undefined) policy[t * sources + outcomeSource(ports, n, o)] = encode(target, dropIndex);
+      });
+    });
+  });
+  return {
+    chain: chain.name,
+    arena,
+    ports: chain.ports,
+    selectors: chain.selectors,
+    defaultType: types - 2,
+    nonIpType,
+    nfs: chain.nfs.map(({ name, type, place, module, loaded }) => ({
+      name,
+      type,
+      place,
+      outcomes: module.outcomes,
+      loaded,
+    })),
+    policy,
+    sources,
+    drops,
+    nfOrder: chain.graph.order,
+    cyclic: chain.graph.cyclic.length > 0,
+    options,
+  };
+}

@@ -1,0 +1,170 @@
+/** Puts counters and reports together as the result CONTRACT fixes. */
+import { alertsDigest } from "../measure/digest.js";
+import { type CounterLayout, PORT_COUNTERS } from "./counters.js";
+import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
+import type { Topology } from "./topology.js";
+import type { ThreadReport } from "./worker.js";
+
+export interface PortStats {
+  readonly name: string;
+  readonly ipackets: number;
+  readonly ibytes: number;
+  readonly opackets: number;
+  readonly obytes: number;
+}
+
+/** Counters at one moment of a run. */
+export interface Snapshot {
+  readonly rx: number;
+  readonly rxBytes: number;
+  readonly tx: number;
+  readonly txBytes: number;
+  readonly dropped: number;
+  readonly toKernel: number;
+}
+
+export interface NfResult {
+  readonly name: string;
+  readonly type: string;
+  readonly place: "cpu" | "gpu";
+  readonly device: string | null;
+  readonly engine: string;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly outcomes: Record<string, number>;
+  readonly [more: string]: unknown;
+}
+
+export interface RunResult {
+  readonly chain: string;
+  readonly seconds: number;
+  readonly packets: { readonly rx: number; readonly tx: number };
+  readonly bytes: { readonly rx: number; readonly tx: number };
+  readonly throughput: { readonly mpps: number; readonly gbps: number };
+  readonly latency_ns: { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number };
+  readonly ledger: {
+    readonly rx: number;
+    readonly originated: number;
+    readonly tx: number;
+    readonly to_kernel: number;
+    readonly dropped: number;
+    readonly in_flight: number;
+    readonly balanced: boolean;
+    readonly drops: readonly { readonly nf: string; readonly reason: string; readonly packets: number }[];
+  };
+  readonly nfs: readonly NfResult[];
+  readonly ports: readonly PortStats[];
+  readonly device: null;
+  readonly sync: {
+    readonly rows: number;
+    readonly packets: number;
+    readonly dummies: number;
+    readonly bytes_copied: number;
+  };
+  readonly order: { readonly mode: string; readonly reordered: number };
+  readonly cores: string;
+  readonly digest: string | null;
+  readonly alerts_digest: string | null;
+}
+
+export function snapshotOf(plan: Plan, layout: CounterLayout, counters: Float64Array): Snapshot {
+  const total = (group: number) => {
+    let sum = 0;
+    for (let p = 0; p < plan.ports.length; p++) sum += counters[layout.port + p * PORT_COUNTERS + group]!;
+    return sum;
+  };
+  let dropped = 0;
+  for (let d = 0; d < plan.drops.length; d++) dropped += counters[layout.drop + d]!;
+  return {
+    rx: total(0),
+    rxBytes: total(1),
+    tx: total(2),
+    txBytes: total(3),
+    dropped,
+    toKernel: counters[layout.toKernel]!,
+  };
+}
+
+export interface ResultParts {
+  readonly plan: Plan;
+  readonly topology: Topology;
+  readonly layout: CounterLayout;
+  readonly counters: Float64Array;
+  readonly reports: readonly ThreadReport[];
+}
+
+export function makeResult({ plan, topology, layout, counters, reports }: ResultParts): RunResult {
+  const { rx, rxBytes, tx, txBytes, dropped, toKernel } = snapshotOf(plan, layout, counters);
+  const receiver = reports[topology.threads.findIndex((t) => t.rx)]!;
+  const sender = reports[topology.threads.findIndex((t) => t.tx)]!;
+  const { inFlight } = receiver;
+  const span = sender.lastNs - receiver.firstNs;
+  const seconds = Number.isNaN(span) ? 0 : span / 1e9;
+  const rate = (amount: number) => (seconds > 0 ? amount / seconds : 0);
+  const drops = plan.drops
+    .map((d, i) => ({ ...d, packets: counters[layout.drop + i]! }))
+    .filter((d) => d.packets > 0)
+    .sort((a, b) => b.packets - a.packets);
+  return {
+    chain: plan.chain,
+    seconds,
+    packets: { rx, tx },
+    bytes: { rx: rxBytes, tx: txBytes },
+    throughput: { mpps: rate(tx) / 1e6, gbps: (rate(rxBytes) * 8) / 1e9 },
+    latency_ns: sender.latency ?? { p50: 0, p99: 0, p999: 0, max: 0 },
+    ledger: {
+      rx,
+      originated: 0,
+      tx,
+      to_kernel: toKernel,
+      dropped,
+      in_flight: inFlight,
+      balanced: rx === tx + toKernel + dropped && inFlight === 0,
+      drops,
+    },
+    nfs: plan.nfs.map((_, i) => nfResult(plan, layout, counters, reports, i)),
+    ports: plan.ports.map((port, p) => {
+      const at = layout.port + p * PORT_COUNTERS;
+      const [ipackets, ibytes, opackets, obytes] = counters.subarray(at, at + PORT_COUNTERS) as unknown as number[];
+      return { name: port.name, ipackets: ipackets!, ibytes: ibytes!, opackets: opackets!, obytes: obytes! };
+    }),
+    device: null,
+    sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 0 },
+    order: { mode: plan.options.order, reordered: counters[layout.reordered]! },
+    cores: topology.name,
+    digest: sender.digest ?? null,
+    alerts_digest: plan.options.digest ? alertsDigest(allAlerts(reports)) : null,
+  };
+}
+
+function allAlerts(reports: readonly ThreadReport[]): Float64Array {
+  const parts = reports.flatMap((r) => r.nfs.flatMap((n) => (n.alerts === undefined ? [] : [n.alerts])));
+  const all = new Float64Array(parts.reduce((sum, p) => sum + p.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+function nfResult(
+  plan: Plan,
+  layout: CounterLayout,
+  counters: Float64Array,
+  reports: readonly ThreadReport[],
+  index: number,
+): NfResult {
+  const { name, type, outcomes } = plan.nfs[index]!;
+  const report = reports.flatMap((r) => r.nfs).find((n) => n.nf === index);
+  const counts: Record<string, number> = {};
+  let packets = 0;
+  outcomes.forEach((outcome, o) => {
+    const n = counters[layout.outcome + index * OUTCOMES_PER_NF + o]!;
+    packets += n;
+    counts[outcome.name] = n;
+  });
+  const bytes = counters[layout.nfBytes + index]!;
+  const engine = report?.engine ?? "";
+  return { name, type, place: "cpu", device: null, engine, packets, bytes, outcomes: counts, ...report?.stats };
+}

@@ -1,0 +1,52 @@
+import koffi from "koffi";
+import { CONTROL } from "./control.js";
+import type { WaitPolicy } from "./plan.js";
+
+/** Milliseconds of a sleeping poll: the figure that costs least throughput on a shared core. */
+const SLEEP_MS = 0.15;
+/** Fruitless polls before the adaptive policy sleeps. */
+const SPINS = 100;
+/** The doorbell wakes a sleeper; this bounds the sleep should a ring slip between its check and its sleep. */
+const DOORBELL_MS = 2;
+
+/** How a thread with nothing to do passes the time (paper: idle polling is what burns watts). */
+export class Waiter {
+  private idleRounds = 0;
+  private readonly word: number;
+  private readonly yieldCpu: () => void;
+
+  constructor(
+    private readonly policy: WaitPolicy,
+    private readonly control: Int32Array,
+    thread: number,
+    /** True where packets fall due by the clock (`--rate`), which rings no doorbell. */
+    private readonly paced: boolean,
+  ) {
+    this.word = CONTROL.WAITING + thread;
+    this.yieldCpu = policy === "yield" ? koffi.load("libc.so.6").func("int sched_yield()") : () => {};
+  }
+
+  busy(): void {
+    this.idleRounds = 0;
+  }
+
+  /** Called after a round in which nothing moved. */
+  idle(hasWork: () => boolean): void {
+    this.idleRounds++;
+    if (this.policy === "spin") return;
+    if (this.policy === "yield") {
+      this.yieldCpu();
+      return;
+    }
+    if (this.policy === "sleep") {
+      Atomics.wait(this.control, this.word, 0, SLEEP_MS);
+      return;
+    }
+    if (this.idleRounds < SPINS) return;
+    const { control, word } = this;
+    // Announce the sleep first, look once more, then sleep: a producer either is seen here or sees the announcement.
+    Atomics.store(control, word, 1);
+    if (!hasWork()) Atomics.wait(control, word, 1, this.paced ? SLEEP_MS : DOORBELL_MS);
+    Atomics.store(control, word, 0);
+  }
+}

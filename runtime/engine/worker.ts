@@ -1,0 +1,196 @@
+/**
+ * A data-plane thread. It comes up in two steps, so that no output is touched while another thread may still refuse its
+ * configuration: first NFs and inputs, then, on `go`, outputs and the loop.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { build, type Histogram } from "hdr-histogram-js";
+import { importNf } from "../chain/modules.js";
+import type { Nf } from "../chain/nf.js";
+import { EgressDigest } from "../measure/digest.js";
+import { openRx, openTx } from "../nic/drivers.js";
+import type { TxPort } from "../nic/port.js";
+import { Arena } from "../packet/arena.js";
+import { SlotPool } from "../packet/pool.js";
+import { RingConsumer, RingProducer } from "../packet/ring.js";
+import { clockSince, type Epoch } from "./clock.js";
+import { Core } from "./core.js";
+import { counterBlock, counterLayout } from "./counters.js";
+import { Egress } from "./egress.js";
+import { Ingress, type NumberedRxPort } from "./ingress.js";
+import type { Plan } from "./plan.js";
+import { Processor } from "./processor.js";
+import type { Topology } from "./topology.js";
+
+export interface WorkerSetup {
+  readonly thread: number;
+  readonly plan: Plan;
+  readonly topology: Topology;
+  readonly epoch: Epoch;
+  readonly control: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+  /** Memory of the rings, in the order of topology.rings. */
+  readonly rings: readonly SharedArrayBuffer[];
+}
+
+export interface NfReport {
+  readonly nf: number;
+  readonly engine: string;
+  readonly stats: Record<string, unknown>;
+  /** pcap_cnt, signature_id, ... */
+  readonly alerts: Float64Array | undefined;
+}
+
+/** What a thread says when it is done. */
+export interface ThreadReport {
+  readonly nfs: readonly NfReport[];
+  /** Slots that did not come home; of the receiving thread only. */
+  readonly inFlight: number;
+  readonly firstNs: number;
+  readonly lastNs: number;
+  readonly latency:
+    | { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number }
+    | undefined;
+  readonly digest: string | undefined;
+}
+
+export type WorkerMessage =
+  | { readonly kind: "ready" }
+  | { readonly kind: "warn"; readonly line: string }
+  | { readonly kind: "done"; readonly report: ThreadReport }
+  | {
+      readonly kind: "error";
+      readonly error: { readonly name: string; readonly message: string; readonly stack: string | undefined };
+    };
+
+/** One minute: a packet later than that counts as that late. */
+const LATENCY_LIMIT_NS = 60e9;
+
+const port = parentPort!;
+const post = (message: WorkerMessage) => port.postMessage(message);
+const setup = workerData as WorkerSetup;
+const warn = (line: string) => post({ kind: "warn", line });
+
+function makeLatency(): Histogram {
+  return build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: LATENCY_LIMIT_NS,
+    numberOfSignificantValueDigits: 3,
+    autoResize: true,
+  });
+}
+
+async function createNfs(arena: Arena): Promise<(Nf | undefined)[]> {
+  const { plan, topology, thread } = setup;
+  const nfs: (Nf | undefined)[] = plan.nfs.map(() => undefined);
+  for (const index of topology.threads[thread]!.nfs) {
+    const { name, type, loaded } = plan.nfs[index]!;
+    const module = await importNf(type, `nfs.${name}.type`);
+    const { seed, portable, digest } = plan.options;
+    const nf = module.create(loaded, { name, arena, seed, portable, warn });
+    if (digest) nf.keepAlerts?.();
+    nfs[index] = nf;
+  }
+  return nfs;
+}
+
+async function main(): Promise<void> {
+  const { plan, topology, thread } = setup;
+  const role = topology.threads[thread]!;
+  const arena = Arena.attach(plan.arena);
+  const clock = clockSince(setup.epoch);
+  const control = new Int32Array(setup.control);
+  const layout = counterLayout(plan);
+  const counters = counterBlock(setup.counters, layout, thread);
+  let nfs: (Nf | undefined)[] = [];
+  const rxPorts: NumberedRxPort[] = [];
+  const txPorts: (TxPort | undefined)[] = plan.ports.map(() => undefined);
+  try {
+    if (role.rx) {
+      for (const [i, p] of plan.ports.entries()) {
+        const context = { name: p.name, arena, warn };
+        if (p.rx) rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
+      }
+    }
+    // After the inputs: an NF that writes a file should not empty it for a run that cannot start.
+    nfs = await createNfs(arena);
+    const gone = new Promise<"go" | "quit">((resolve) => port.once("message", resolve));
+    post({ kind: "ready" });
+    if ((await gone) === "quit") return;
+
+    if (role.tx) {
+      for (const [i, p] of plan.ports.entries()) {
+        if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn });
+      }
+    }
+    const pool = role.rx ? new SlotPool(0, arena.slots) : undefined;
+    const ingress =
+      pool === undefined ? undefined : new Ingress(plan, arena, rxPorts, pool, layout, counters, control, clock);
+    const latency = makeLatency();
+    const names = plan.ports.map((p) => p.name);
+    const digest = role.tx && plan.options.digest ? new EgressDigest(arena, names) : undefined;
+    const egress = role.tx ? new Egress(plan, arena, txPorts, layout, counters, latency, digest) : undefined;
+    const processor = new Processor(plan, arena, nfs, layout, counters);
+    const ringTo = <T>(make: (memory: SharedArrayBuffer) => T, mine: 0 | 1): (T | undefined)[] =>
+      topology.threads.map((_, other) => {
+        const i = topology.rings.findIndex((r) => r[mine] === thread && r[1 - mine] === other);
+        return i < 0 ? undefined : make(setup.rings[i]!);
+      });
+    const outgoing = ringTo((memory) => new RingProducer(memory, arena.slots), 0);
+    const incoming = ringTo((memory) => new RingConsumer(memory, arena.slots), 1);
+    const parts = {
+      thread,
+      plan,
+      topology,
+      arena,
+      control,
+      clock,
+      processor,
+      ingress,
+      pool,
+      egress,
+      incoming,
+      outgoing,
+    };
+    await new Core(parts).run();
+
+    for (const nf of nfs) nf?.flush?.();
+    egress?.flush();
+    const reports = nfs.flatMap((nf, i) => (nf === undefined ? [] : [reportOf(nf, i)]));
+    post({
+      kind: "done",
+      report: {
+        nfs: reports,
+        inFlight: pool === undefined ? 0 : pool.size - pool.available,
+        firstNs: ingress?.firstNs ?? Number.NaN,
+        lastNs: egress?.lastNs ?? Number.NaN,
+        latency: role.tx ? percentiles(latency) : undefined,
+        digest: digest?.finish(),
+      },
+    });
+  } finally {
+    // Also after an error: what was written so far stays readable.
+    for (const tx of txPorts) await tx?.close();
+    for (const { rx } of rxPorts) await rx.close();
+    for (const nf of nfs) nf?.close?.();
+  }
+}
+
+function reportOf(nf: Nf, index: number): NfReport {
+  const pairs = setup.plan.options.digest ? nf.alerts?.() : undefined;
+  const alerts = pairs === undefined ? undefined : Float64Array.from(pairs.flat());
+  return { nf: index, engine: nf.engine, stats: nf.stats?.() ?? {}, alerts };
+}
+
+function percentiles(latency: Histogram): ThreadReport["latency"] {
+  if (latency.totalCount === 0) return { p50: 0, p99: 0, p999: 0, max: 0 };
+  const at = (p: number) => latency.getValueAtPercentile(p);
+  return { p50: at(50), p99: at(99), p999: at(99.9), max: latency.maxValue };
+}
+
+main().then(
+  () => port.close(),
+  (error: Error) => {
+    post({ kind: "error", error: { name: error.name, message: error.message, stack: error.stack } });
+    port.close();
+  },
+);

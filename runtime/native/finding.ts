@@ -1,0 +1,14 @@
+/** What the doctor found out about one thing. */
+export interface Finding {
+  readonly area: "cpu" | "memory" | "libraries" | "devices" | "network" | "energy" | "watchdogs" | "tests";
+  readonly name: string;
+  /** `limited`: it works, with less than this machine could give or with a condition; `missing`: it is not there. */
+  readonly state: "ok" | "missing" | "limited";
+  /** What was found, in words. */
+  readonly detail: string;
+  /** The exact command or act that mends a lack; absent where nothing does, or nothing needs to. */
+  readonly remedy?: string;
+}
+
+/** How users call the program from the repository's folder. */
+export const PROGRAM = "npm run -s wingbeat --";

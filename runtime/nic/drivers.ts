@@ -1,0 +1,181 @@
+/**
+ * The drivers there are, the configuration of each, and the way from a port's configuration to an open port. A driver more is a file
+ * more and an entry in `DRIVERS`.
+ */
+import { realpathSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { z } from "zod";
+import { ConfigError } from "../errors.js";
+import { describeIssues } from "../issues.js";
+import { MAX_FRAME } from "../packet/arena.js";
+import { ETHERNET } from "../packet/protocols.js";
+import { generatorKeys } from "./generator/options.js";
+import { openGenerator } from "./generator/rx.js";
+import { openNullTx } from "./null.js";
+import { openCaptureRx } from "./pcap/rx.js";
+import { openCaptureTx } from "./pcap/tx.js";
+import type { PortContext, RxPort, TxPort } from "./port.js";
+import { openReplay } from "./replay.js";
+
+/** The largest IP packet in bytes that a slot holds: the `mtu` of ports that do not have one of their own. */
+export const SLOT_MTU = MAX_FRAME - ETHERNET.BYTES;
+
+/** Keys of every port. */
+const common = {
+  dir: z.enum(["rx", "tx", "both"]).optional().describe("default: files, generator and null as they are used"),
+  mtu: z
+    .int()
+    .min(68)
+    .max(SLOT_MTU)
+    .optional()
+    .describe(`largest IP packet in bytes; default ${SLOT_MTU}, what a slot holds`),
+};
+
+export const pcapPort = z.strictObject({
+  driver: z.literal("pcap"),
+  file: z.string().min(1).describe("capture to read or write: pcap or pcapng, .gz or not, by name when written"),
+  ...common,
+});
+export const generatorPort = z.strictObject({ driver: z.literal("generator"), ...generatorKeys, ...common });
+export const nullPort = z.strictObject({ driver: z.literal("null"), ...common });
+
+/** A port as it stands in a chain file. */
+export const portSchema = z.discriminatedUnion("driver", [pcapPort, generatorPort, nullPort]);
+export type PortConfig = z.output<typeof portSchema>;
+
+const DRIVERS = { pcap: pcapPort, generator: generatorPort, null: nullPort } as const;
+/** Drivers of network interfaces, named here so that asking for one gets a better answer than "unknown". */
+const INTERFACE_DRIVERS: readonly string[] = ["xdp", "packet", "mmsg"];
+
+/** @param loop `--loop`: how often a capture or a generator's packets are played; 0: for ever; default once, from the file */
+export interface RxOptions {
+  readonly loop?: number | undefined;
+}
+
+/** Checks a port of a chain file. @throws ConfigError naming the key */
+export function parsePort(value: unknown, where: string): PortConfig {
+  const driver = (value as { driver?: unknown } | null)?.driver;
+  if (typeof driver === "string" && !Object.hasOwn(DRIVERS, driver)) throw unknownDriver(driver, `${where}.driver`);
+  const parsed = portSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const schema = typeof driver === "string" ? DRIVERS[driver as keyof typeof DRIVERS] : undefined;
+  throw describeIssues(where, parsed.error, Object.keys(schema?.shape ?? common));
+}
+
+/**
+ * What `--in` and `--out` take: a file name, `null`, `generator:key=value,...` or `DRIVER:INTERFACE`.
+ * @param where the option, for messages
+ * @throws ConfigError for an unknown driver or key
+ */
+export function parsePortString(text: string, where = "--in"): PortConfig {
+  if (text === "") throw new ConfigError(where, "is empty", "give a file name, null or generator:KEY=VALUE,...");
+  if (text === "null") return { driver: "null" };
+  const match = /^([A-Za-z][A-Za-z0-9_-]*)(?::(.*))?$/s.exec(text);
+  const [, driver, rest] = match ?? [];
+  if (driver === "generator") return parsePort({ driver, ...parsePairs(rest ?? "", where) }, where);
+  if (driver === undefined || rest === undefined) return { driver: "pcap", file: text };
+  if (driver === "pcap") return parsePort({ driver, file: rest }, where);
+  throw unknownDriver(driver, where, `; a file whose name has a colon in it is written ./${text}`);
+}
+
+/** `size=64,count=1000` to an object; what looks like a number is one. */
+function parsePairs(text: string, where: string): Record<string, number | string> {
+  const values: Record<string, number | string> = {};
+  for (const pair of text.split(",")) {
+    if (pair === "") continue;
+    const equals = pair.indexOf("=");
+    if (equals <= 0)
+      throw new ConfigError(
+        where,
+        `"${pair}" in the generator's options is not KEY=VALUE`,
+        "generator:size=64,count=1000",
+      );
+    const value = pair.slice(equals + 1);
+    values[pair.slice(0, equals)] = /^[0-9]*\.?[0-9]+(?:e[0-9]+)?$/i.test(value) ? Number(value) : value;
+  }
+  return values;
+}
+
+function unknownDriver(driver: string, where: string, more = ""): ConfigError {
+  const names = Object.keys(DRIVERS).join(", ");
+  const what = INTERFACE_DRIVERS.includes(driver)
+    ? `driver ${driver} (network interface) is not in this version of wingbeat`
+    : `unknown driver "${driver}"`;
+  return new ConfigError(where, what, `there are: ${names}${more}`);
+}
+
+/** The file a port's configuration names, made absolute or relative to something else by `from`. */
+export function resolvePort(config: PortConfig, from: (path: string) => string): PortConfig {
+  if (config.driver === "pcap") return { ...config, file: from(config.file) };
+  if (config.driver === "generator" && config.rules !== undefined) return { ...config, rules: from(config.rules) };
+  return config;
+}
+
+/**
+ * Opens a port for receiving. With `loop` given, a capture is loaded into memory first and played that often.
+ * @throws ConfigError for what cannot be opened, or cannot be received from
+ */
+export async function openRx(config: PortConfig, context: PortContext, options: RxOptions = {}): Promise<RxPort> {
+  const { loop } = options;
+  switch (config.driver) {
+    case "pcap":
+      if (loop === undefined || loop === 1) return openCaptureRx(config.file, context);
+      return openReplay((loading) => openCaptureRx(config.file, loading), config.file, loop, context);
+    case "generator":
+      return openGenerator(config, loop ?? 1, context);
+    case "null":
+      throw new ConfigError(`port ${context.name}`, "null receives nothing, it only takes packets", "use it for --out");
+  }
+}
+
+/** Opens a port for sending. @throws ConfigError for what cannot be opened, or cannot be sent to */
+export async function openTx(config: PortConfig, context: PortContext): Promise<TxPort> {
+  switch (config.driver) {
+    case "pcap":
+      return openCaptureTx(config.file, context);
+    case "null":
+      return openNullTx();
+    case "generator":
+      throw new ConfigError(`port ${context.name}`, "a generator makes packets, it takes none", "use it for --in");
+  }
+}
+
+/**
+ * A file that is written must be no other port's: opening it for writing empties it.
+ * @param ports name, configuration and use of every port that will be opened
+ * @throws ConfigError naming both ports
+ */
+export function checkPortFiles(ports: ReadonlyArray<{ name: string; config: PortConfig; use: "rx" | "tx" }>): void {
+  const writers = new Map<string, string>();
+  const files = ports.flatMap(({ name, config, use }) =>
+    config.driver === "pcap" ? [{ name, use, file: config.file, identity: fileIdentity(config.file) }] : [],
+  );
+  for (const { name, use, file, identity } of files) {
+    if (use !== "tx") continue;
+    const other = writers.get(identity);
+    if (other !== undefined)
+      throw new ConfigError(file, `is written by two ports, ${other} and ${name}`, "give each its own file");
+    writers.set(identity, name);
+  }
+  for (const { name, use, file, identity } of files) {
+    const writer = writers.get(identity);
+    if (use === "rx" && writer !== undefined) {
+      throw new ConfigError(file, `is read by port ${name} and written by port ${writer}`, "write to another file");
+    }
+  }
+}
+
+/** The same string for the same file, whatever path leads to it. */
+export function fileIdentity(file: string): string {
+  try {
+    const { dev, ino } = statSync(file);
+    return `${dev}:${ino}`;
+  } catch {
+    // Not there yet: its folder may be.
+  }
+  try {
+    return join(realpathSync(dirname(resolve(file))), basename(file));
+  } catch {
+    return resolve(file);
+  }
+}

@@ -1,0 +1,84 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { ConfigError } from "../runtime/errors.js";
+import {
+  Arena,
+  arenaBytes,
+  DATA_OFFSET,
+  MAX_FRAME,
+  MAX_SLOTS,
+  PARAM_WORDS,
+  SLOT_SIZE,
+} from "../runtime/packet/arena.js";
+import { arraysOf, checkPattern, writePattern } from "./support/arena-pattern.js";
+
+for (const slots of [1, 2, 63, 64, 1000]) {
+  test(`${slots} slots: arrays have an element per slot, do not overlap, and lie within arenaBytes`, () => {
+    const arena = Arena.create(slots);
+    writePattern(arena, 1);
+    assert.is(checkPattern(arena, 1), "");
+    const arrays = arraysOf(arena);
+    assert.ok(arrays.length >= 25, `only ${arrays.length} arrays found`);
+    for (const [name, array] of arrays) {
+      const each = name === "u8" ? SLOT_SIZE : name === "params" ? PARAM_WORDS : 1;
+      assert.is(array.length, slots * each, name);
+      assert.is(array.byteOffset % 64, 0, `${name} starts a cache line`);
+      assert.ok(array.byteOffset + array.byteLength <= arenaBytes(slots), `${name} ends behind arenaBytes`);
+    }
+    const last = Math.max(...arrays.map(([, array]) => array.byteOffset + array.byteLength));
+    assert.ok(
+      arenaBytes(slots) - last <= arrays.length * 256,
+      `arenaBytes is ${arenaBytes(slots) - last} more than is used`,
+    );
+    arena.free();
+  });
+}
+
+test("u8, u16, u32 and view are the same bytes; address is where they are, page-aligned", () => {
+  const arena = Arena.create(3);
+  arena.u8.set([1, 2, 3, 4], 2 * SLOT_SIZE + DATA_OFFSET);
+  assert.is(arena.u16[(2 * SLOT_SIZE + DATA_OFFSET) / 2], 0x0201);
+  assert.is(arena.u32[(2 * SLOT_SIZE + DATA_OFFSET) / 4], 0x04030201);
+  assert.is(arena.view.getUint32(2 * SLOT_SIZE + DATA_OFFSET), 0x01020304);
+  assert.is(arena.address % 4096, 0);
+  assert.is(DATA_OFFSET % 4, 0);
+  assert.ok(DATA_OFFSET + MAX_FRAME + 32 <= SLOT_SIZE, "tailroom");
+  arena.free();
+});
+
+test("fresh memory is zero", () => {
+  const arena = Arena.create(100);
+  for (const [name, array] of arraysOf(arena))
+    assert.ok(
+      (array as Uint8Array).every((value) => value === 0),
+      name,
+    );
+  arena.free();
+});
+
+test("another thread sees the same memory, and this one what it wrote", async () => {
+  const arena = Arena.create(200);
+  writePattern(arena, 1);
+  const worker = new Worker(new URL("./support/arena-worker.js", import.meta.url), {
+    workerData: { handle: arena.handle },
+  });
+  const [[message]] = await Promise.all([once(worker, "message"), once(worker, "exit")]);
+  assert.equal(message, { found: "", address: arena.address });
+  assert.is(checkPattern(arena, 2), "");
+  arena.free();
+});
+
+test("a number of slots that cannot be is refused", () => {
+  for (const slots of [0, -1, 1.5, Number.NaN, MAX_SLOTS + 1]) {
+    assert.throws(
+      () => Arena.create(slots),
+      (error: Error) => error instanceof ConfigError && error.message.includes(`found ${slots} slots`),
+      `${slots}`,
+    );
+  }
+  assert.ok(((MAX_SLOTS - 1) << 11) + SLOT_SIZE - 1 > 0, "offsets of the last slot are positive");
+});
+
+test.run();
