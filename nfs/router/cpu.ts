@@ -104,45 +104,58 @@ export class CpuRouter {
     const { headers, hops, rewrites } = this;
     for (let i = 0; i < count; i++) {
       if (outcomes[i] !== FORWARD) continue;
-      const hop = hops[i]!;
-      if (hop === NONE) {
-        outcomes[i] = NO_ROUTE_FOUND;
-        continue;
-      }
-      const slot = slots[i]!;
-      const from = hop << HOP_SHIFT;
-      const start = (slot << SHIFT) + off[slot]!;
-      if ((start & 3) === 0) {
-        const to = start >> 2;
-        u32[to] = rewrites[from]!;
-        u32[to + 1] = rewrites[from + 1]!;
-        u32[to + 2] = rewrites[from + 2]!;
-      } else {
-        this.writeMacs(start, from);
-      }
-      portOut[slot] = rewrites[from + PORT_WORD]!;
-
-      // TTL is the low byte of its word in a little-endian load, and is not 0 here, so the subtraction stays within it.
-      // RFC 1624 equation 3: HC' = ~(~HC + ~m + m'), m the word of TTL and protocol. In little-endian words m' = m - 1, so
-      // ~m + m' = 0xfffe. The sum is never 0, so HC' is never 0xffff, as in a header summed anew (which is never all zero).
-      const word = headers[i]! >> 1;
-      u16[word + TTL_WORD] = u16[word + TTL_WORD]! - 1;
-      const sum = (u16[word + CHECKSUM_WORD]! ^ 0xffff) + 0xfffe;
-      u16[word + CHECKSUM_WORD] = ~(sum + (sum >>> 16));
+      if (hops[i] === NONE) outcomes[i] = NO_ROUTE_FOUND;
+      else rewrite(slots[i]!, headers[i]!, hops[i]!, rewrites, off, portOut, u16, u32);
     }
-  }
-
-  /** For frames that do not begin at a multiple of 4, as some that were decapsulated. */
-  private writeMacs(start: number, from: number): void {
-    const { view } = this.arena;
-    for (let word = 0; word < 3; word++) view.setUint32(start + 4 * word, this.rewrites[from + word]!, true);
   }
 }
 
 /**
- * The transform: next hops of destinations[0, count), a pure function of addresses and read-only tables. The loads of the first
- * loop are independent of each other, four in one turn of it, so a processor keeps many misses in flight; the rare second
- * access waits for none of them.
+ * Writes what forwarding changes in one packet.
+ * @param header first byte of its IPv4 header in the arena
+ */
+function rewrite(
+  slot: number,
+  header: number,
+  hop: number,
+  rewrites: Uint32Array,
+  off: Uint16Array,
+  portOut: Uint8Array,
+  u16: Uint16Array,
+  u32: Uint32Array,
+): void {
+  const from = hop << HOP_SHIFT;
+  const start = (slot << SHIFT) + off[slot]!;
+  if ((start & 3) === 0) {
+    const to = start >> 2;
+    u32[to] = rewrites[from]!;
+    u32[to + 1] = rewrites[from + 1]!;
+    u32[to + 2] = rewrites[from + 2]!;
+  } else {
+    // Some decapsulated frames do not begin at a multiple of 4.
+    writeMacs(u16, start >> 1, rewrites, from);
+  }
+  portOut[slot] = rewrites[from + PORT_WORD]!;
+
+  // TTL is the low byte of its word in a little-endian load, and is not 0 here, so the subtraction stays within it.
+  // RFC 1624 equation 3: HC' = ~(~HC + ~m + m'), m the word of TTL and protocol. In little-endian words m' = m - 1, so
+  // ~m + m' = 0xfffe. The sum is never 0, so HC' is never 0xffff, as in a header summed anew (which is never all zero).
+  const word = header >> 1;
+  u16[word + TTL_WORD] = u16[word + TTL_WORD]! - 1;
+  const sum = (u16[word + CHECKSUM_WORD]! ^ 0xffff) + 0xfffe;
+  u16[word + CHECKSUM_WORD] = ~(sum + (sum >>> 16));
+}
+
+function writeMacs(u16: Uint16Array, to: number, rewrites: Uint32Array, from: number): void {
+  for (let word = 0; word < 3; word++) {
+    u16[to + 2 * word] = rewrites[from + word]!;
+    u16[to + 2 * word + 1] = rewrites[from + word]! >>> 16;
+  }
+}
+
+/**
+ * The transform: next hops of destinations[0, count), a pure function of addresses and read-only tables. The loads are
+ * independent of each other, four in one turn of the loop, so a processor keeps many misses in flight.
  */
 export function lookupAll(
   tbl24: Uint16Array,
@@ -161,9 +174,15 @@ export function lookupAll(
     hops[i + 1] = b;
     hops[i + 2] = c;
     hops[i + 3] = d;
+    if (((a | b | c | d) & GROUP) !== 0) lookupLong(tbl8, destinations, hops, i, i + 4);
   }
-  for (; i < count; i++) hops[i] = tbl24[destinations[i]! >>> 8]!;
-  for (i = 0; i < count; i++) {
+  for (let rest = i; rest < count; rest++) hops[rest] = tbl24[destinations[rest]! >>> 8]!;
+  lookupLong(tbl8, destinations, hops, i, count);
+}
+
+/** The second access of those in [from, to) whose /24 holds longer prefixes. */
+function lookupLong(tbl8: Uint16Array, destinations: Uint32Array, hops: Uint16Array, from: number, to: number): void {
+  for (let i = from; i < to; i++) {
     const entry = hops[i]!;
     if ((entry & GROUP) !== 0) hops[i] = tbl8[((entry & ~GROUP) << 8) | (destinations[i]! & 0xff)]!;
   }
