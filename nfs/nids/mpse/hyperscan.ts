@@ -2,7 +2,7 @@
  * Multi-pattern search by Hyperscan, block mode, many packets in one scan.
  *
  * The payloads of a batch are copied one behind the other into a region of 64 KiB and scanned with one call. That beats a call per
- * packet, in C as well, because hs_scan spends 60-130 ns on its set-up, and a koffi call another 50-110 ns. Measured on a 2.5 GHz
+ * packet, in C as well, because hs_scan spends 100 ns or more on its set-up, and a koffi call of it another 270. Measured on a 2.5 GHz
  * Cascade Lake, 147 Snort patterns, random payloads, ns per packet at 22 / 470 / 1430 bytes of payload:
  *   hs_scan per packet, in C                  141 / 271 / 578
  *   hs_scan_vector over 64 packets, in C      128 / 284 / 608   (stream state between the packets)
@@ -10,9 +10,12 @@
  * hs_compile_lit_multi and hs_compile_multi, with HS_FLAG_SINGLEMATCH or without, are equally fast; so is a database of the
  * patterns' last eight bytes.
  *
+ * From here the copy costs more than in C, since it meets the cache misses alone: beside the peer in bench/ (six runs on a busy machine)
+ * the ratio was 0.64-0.91, median 0.90, at 470 bytes of random payload and 0.82-1.22, median 0.97, at 1430.
+ *
  * What ends in one packet and begins before it is not a match: patterns have known lengths, so the handler checks both ends. It
  * never stops the scan at a hit, because Hyperscan does not promise to report matches in order of their position: a
- * packet before the hit could be missed. The handler costs about 130 ns a match; a flood of matches is cut off (see FLOOD).
+ * packet before the hit could be missed. The handler costs about 300 ns a match; a flood of matches is cut off (see FLOOD).
  */
 import type { Arena } from "../../../runtime/packet/arena.js";
 import { MAX_BATCH } from "../../../runtime/packet/batch.js";
@@ -29,7 +32,10 @@ import {
 } from "./hyperscan-library.js";
 import { type Mpse, type Pattern, takeBits } from "./mpse.js";
 
-/** Bytes scanned by one call. Stays in the L2 cache between copy and scan; 16 KiB costs 1-8 % more, 256 KiB gains nothing. */
+/**
+ * Bytes scanned by one call: small beside an L2 cache. In C groups of 8 or 16 packets cost 1-4 % more than 64; from here, 32 to 128 KiB
+ * could not be told apart.
+ */
 const CHUNK_BYTES = 65_536;
 /**
  * Payloads up to this many bytes are copied by a loop over 8-byte words (14 ns at 22 bytes, 49 at 150, 118 at 470, 316 at 1430), longer
