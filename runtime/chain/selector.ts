@@ -135,10 +135,8 @@ function conditionOf(spec: SelectorSpec, portNames: readonly string[]): string {
     tests.push(`(${numbers.map((n) => `proto[slot] === ${n}`).join(" || ")})`);
   }
   if (spec.sport !== undefined || spec.dport !== undefined) {
-    const { TCP, UDP, SCTP } = IPPROTO;
-    tests.push(
-      `(f & ${FLAG.L4}) !== 0 && (proto[slot] === ${UDP} || proto[slot] === ${TCP} || proto[slot] === ${SCTP})`,
-    );
+    const withPorts = [IPPROTO.UDP, IPPROTO.TCP, IPPROTO.SCTP].map((n) => `proto[slot] === ${n}`).join(" || ");
+    tests.push(`(f & ${FLAG.L4}) !== 0 && (${withPorts})`);
     if (spec.dport !== undefined) tests.push(rangeTest("dport[slot]", spec.dport, 65535));
     if (spec.sport !== undefined) tests.push(rangeTest("sport[slot]", spec.sport, 65535));
   }

@@ -1,14 +1,14 @@
 /** Words of a small shared array through which main and the threads of a run steer each other. */
-export const CONTROL = {
-  /** 1: stop receiving, drain, finish. Set by main (Ctrl-C). */
-  STOP: 0,
-  /** 1: something failed; leave at once. */
-  ABORT: 1,
-  /** 1: every slot is back home; nothing will move any more. Set by the receiving thread. */
-  DRAINED: 2,
+export const enum CONTROL {
+  /** 1 = stop receiving, drain, finish. Set by main (Ctrl-C). */
+  STOP = 0,
+  /** 1 = something failed; leave at once. */
+  ABORT = 1,
+  /** 1 = every slot is back home; nothing will move any more. Set by the receiving thread. */
+  DRAINED = 2,
   /** Plus thread number: 1 while that thread sleeps until its doorbell rings. */
-  WAITING: 16,
-} as const;
+  WAITING = 16,
+}
 
 export function controlMemory(threads: number): SharedArrayBuffer {
   return new SharedArrayBuffer((CONTROL.WAITING + threads) * 4);

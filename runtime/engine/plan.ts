@@ -11,16 +11,16 @@ import type { ArenaHandle } from "../packet/arena.js";
 import { GATE_REASONS } from "../packet/gate.js";
 
 /** Target codes in `arena.next` and in the policy table (u16). Below NF_LIMIT: the index of an NF. */
-export const TARGET = {
-  NF_LIMIT: 0x100,
+export const enum TARGET {
+  NF_LIMIT = 0x100,
   /** Egress by the port the router chose, else the only tx port. */
-  EGRESS: 0x100,
-  KERNEL: 0x101,
+  EGRESS = 0x100,
+  KERNEL = 0x101,
   /** Plus port number: egress by that port. */
-  EGRESS_PORT: 0x200,
+  EGRESS_PORT = 0x200,
   /** Plus index into {@link Plan.drops}. */
-  DROP: 0x8000,
-} as const;
+  DROP = 0x8000,
+}
 
 /** Outcome codes an NF may have; columns per NF in the policy table. */
 export const OUTCOMES_PER_NF = 32;
@@ -89,16 +89,16 @@ export interface Plan {
 }
 
 /** Indices into {@link Plan.drops} of the reasons the engine itself has. */
-export const DROP = {
+export const enum DROP {
   /** Gate reasons 1..5 are drops 0..4. */
-  GATE: -1,
-  NON_IP: 5,
-  NO_ROW: 6,
-  LOOP: 7,
-  POLICY: 8,
-  NO_PORT: 9,
-  EGRESS_TOO_BIG: 10,
-} as const;
+  GATE = -1,
+  NON_IP = 5,
+  NO_ROW = 6,
+  LOOP = 7,
+  POLICY = 8,
+  NO_PORT = 9,
+  EGRESS_TOO_BIG = 10,
+}
 
 const ENGINE_DROPS: readonly DropReason[] = [
   ...GATE_REASONS.slice(1).map((reason) => ({ nf: "gate", reason })),

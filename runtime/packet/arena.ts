@@ -26,25 +26,25 @@ export const PARAM_WORDS = 8;
 export const NO_PORT = 0xff;
 
 /** Bits of {@link Arena.flags}, written by the gate. */
-export const FLAG = {
-  IPV4: 1,
-  IPV6: 2,
+export const enum FLAG {
+  IPV4 = 1,
+  IPV6 = 2,
   /** Any fragment, the first one included. */
-  FRAGMENT: 4,
+  FRAGMENT = 4,
   /** A fragment other than the first: no L4 header in it. */
-  LATER_FRAGMENT: 8,
-  VLAN: 16,
+  LATER_FRAGMENT = 8,
+  VLAN = 16,
   /** The L4 header was validated; `l4`, `payload`, `sport` and `dport` are meaningful. Never set on fragments. */
-  L4: 32,
-} as const;
+  L4 = 32,
+}
 
 /** Bits of {@link Arena.rxError}, written by ports for the gate to judge. */
-export const RX_ERROR = {
+export const enum RX_ERROR {
   /** The capture holds fewer bytes than the packet had on the wire. */
-  TRUNCATED: 1,
+  TRUNCATED = 1,
   /** The frame does not fit in a slot; only its first bytes were written. */
-  TOO_LONG: 2,
-} as const;
+  TOO_LONG = 2,
+}
 
 export interface ArenaHandle {
   readonly slots: number;

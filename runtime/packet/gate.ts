@@ -8,6 +8,11 @@ import { type Arena, FLAG, NO_PORT, RX_ERROR, SLOT_SHIFT } from "./arena.js";
 import { sum16 } from "./checksum.js";
 import { ETHERNET, ETHERTYPE, IPPROTO, IPV4, IPV6, TCP, UDP, VLAN_TAG_BYTES } from "./protocols.js";
 
+/** Constants of this module are part of the compiled code; imported bindings are looked up at each use (V8 11, Node 20). */
+const SHIFT = SLOT_SHIFT;
+const NONE = NO_PORT;
+const TAG_BYTES = VLAN_TAG_BYTES;
+
 /** Drop reasons; the index is the code {@link Gate.check} writes. 0 passes. */
 export const GATE_REASONS = ["", "truncated", "runt", "bad-length", "bad-checksum", "too-long"] as const;
 const PASS = 0;
@@ -71,7 +76,7 @@ export class Gate {
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
       const start = off[slot]!;
-      const ip = (slot << SLOT_SHIFT) + start + ETHERNET.BYTES;
+      const ip = (slot << SHIFT) + start + ETHERNET.BYTES;
       const w = ip >> 1;
       const protocol = u8[ip + IPV4.PROTOCOL]!;
       if (
@@ -106,7 +111,7 @@ export class Gate {
           payloadEnd[slot] = isUdp ? l4at + bytes : end;
           sport[slot] = swap16(u16[w + 10]!);
           dport[slot] = swap16(u16[w + 11]!);
-          portOut[slot] = NO_PORT;
+          portOut[slot] = NONE;
           reasons[i] = PASS;
           continue;
         }
@@ -129,7 +134,7 @@ export class Gate {
     const { u8, off, len } = this.arena;
     const frameEnd = off[slot]! + len[slot]!;
     if (l3 + IPV4.MIN_BYTES > frameEnd) return BAD_LENGTH;
-    const at = (slot << SLOT_SHIFT) + l3;
+    const at = (slot << SHIFT) + l3;
     const header = (u8[at]! & 0xf) * 4;
     const total = (u8[at + IPV4.TOTAL_LENGTH]! << 8) | u8[at + IPV4.TOTAL_LENGTH + 1]!;
     return u8[at]! >> 4 !== 4 || header < IPV4.MIN_BYTES || total < header || l3 + total > frameEnd ? BAD_LENGTH : PASS;
@@ -138,17 +143,17 @@ export class Gate {
   /** Any frame: walks VLAN tags, then hands over to the IP version its EtherType names. */
   private layer2(slot: number): number {
     const { u8, off, len, vlan } = this.arena;
-    const base = slot << SLOT_SHIFT;
+    const base = slot << SHIFT;
     const frameEnd = off[slot]! + len[slot]!;
     let at = off[slot]! + ETHERNET.TYPE;
     let etherType = (u8[base + at]! << 8) | u8[base + at + 1]!;
     let flags = 0;
     let vlanId = 0;
     while (etherType === ETHERTYPE.VLAN || etherType === ETHERTYPE.QINQ || etherType === ETHERTYPE.QINQ_OLD) {
-      if (at + VLAN_TAG_BYTES + 2 > frameEnd) return RUNT;
+      if (at + TAG_BYTES + 2 > frameEnd) return RUNT;
       if (flags === 0) vlanId = ((u8[base + at + 2]! & 0xf) << 8) | u8[base + at + 3]!;
       flags = FLAG.VLAN;
-      at += VLAN_TAG_BYTES;
+      at += TAG_BYTES;
       etherType = (u8[base + at]! << 8) | u8[base + at + 1]!;
     }
     vlan[slot] = vlanId;
@@ -170,13 +175,13 @@ export class Gate {
     arena.sport[slot] = 0;
     arena.dport[slot] = 0;
     arena.proto[slot] = 0;
-    arena.portOut[slot] = NO_PORT;
+    arena.portOut[slot] = NONE;
   }
 
   private ipv4(slot: number, flags: number, vlanId: number, l3: number): number {
     const { u8, u16 } = this.arena;
     if (this.lengthsOfIpv4(slot, l3) !== PASS) return BAD_LENGTH;
-    const at = (slot << SLOT_SHIFT) + l3;
+    const at = (slot << SHIFT) + l3;
     const header = (u8[at]! & 0xf) * 4;
     if (sum16(u16, at, header) !== 0xffff) return BAD_CHECKSUM;
     if (header > IPV4.MIN_BYTES && !optionsFit(u8, at + IPV4.MIN_BYTES, at + header)) return BAD_LENGTH;
@@ -188,7 +193,7 @@ export class Gate {
 
   private ipv6(slot: number, l2flags: number, vlanId: number, l3: number): number {
     const { u8, off, len } = this.arena;
-    const base = slot << SLOT_SHIFT;
+    const base = slot << SHIFT;
     const frameEnd = off[slot]! + len[slot]!;
     if (l3 + IPV6.BYTES > frameEnd || u8[base + l3]! >> 4 !== 6) return BAD_LENGTH;
     const end =
@@ -250,7 +255,7 @@ export class Gate {
   ): number {
     const { arena } = this;
     const { u8 } = arena;
-    const at = (slot << SLOT_SHIFT) + l4;
+    const at = (slot << SHIFT) + l4;
     let flags = flagsIn;
     let payload = l4;
     let payloadEnd = end;
@@ -306,14 +311,14 @@ export class Gate {
     arena.payloadEnd[slot] = payloadEnd;
     arena.sport[slot] = sport;
     arena.dport[slot] = dport;
-    arena.portOut[slot] = NO_PORT;
+    arena.portOut[slot] = NONE;
     return PASS;
   }
 
   /** RFC 768, 9293, 792, 4443: the checksum over pseudo-header and segment. */
   private l4ChecksumGood(slot: number, flags: number, proto: number, l3: number, l4: number, end: number): boolean {
     const { u8, u16 } = this.arena;
-    const base = slot << SLOT_SHIFT;
+    const base = slot << SHIFT;
     if (proto === IPPROTO.SCTP) return true; // CRC32c, not the internet checksum: left to the end host
     const bytes = end - l4;
     let sum = 0;
