@@ -2,7 +2,7 @@
  * Benchmarks: subjects that do the same work are measured in turns (A, B, A, B...), so that what else the machine does meets all
  * of them alike; figures are medians with their spread, and the ratio is the median of the ratios of neighbouring repeats.
  *
- * A benchmark of an NF is one file bench/<nf>.ts that exports `bench` of type {@link Bench}; main.ts finds it by that.
+ * A benchmark is one file bench/<name>.ts that exports `benches`, a list of {@link Bench}; main.ts finds it by that.
  */
 import { cpus } from "node:os";
 import Table from "cli-table3";

@@ -1,6 +1,6 @@
 /**
  * Runs the benchmarks: node dist/bench/main.js [NF...] [--quick] [--json FILE]
- * Every file beside this one that exports `bench` takes part.
+ * Every file beside this one that exports `benches` takes part.
  */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,8 +25,8 @@ async function findBenches(): Promise<Bench[]> {
   const benches: Bench[] = [];
   for (const file of readdirSync(here).sort()) {
     if (!file.endsWith(".js") || file === "main.js") continue;
-    const module = (await import(pathToFileURL(join(here, file)).href)) as { bench?: Bench };
-    if (module.bench !== undefined) benches.push(module.bench);
+    const module = (await import(pathToFileURL(join(here, file)).href)) as { benches?: readonly Bench[] };
+    benches.push(...(module.benches ?? []));
   }
   return benches;
 }

@@ -16,7 +16,7 @@ const NEXT_HOPS = 64;
 const LENGTH_SHARES = [0, 0, 0, 0, 0, 1, 1, 2, 15, 9, 15, 28, 47, 56, 120, 107, 599];
 const SYNTHETIC_ROUTES = 900_000;
 
-export const bench: Bench = {
+const router: Bench = {
   nf: "router",
   async setUp(options) {
     const bgp = join(options.data, "rib/bart_prefixes.txt.gz");
@@ -57,6 +57,7 @@ export const bench: Bench = {
     };
   },
 };
+export const benches: readonly Bench[] = [router];
 
 /** Distinct random prefixes between 1.0.0.0 and 223.255.255.255. */
 function syntheticTable(options: BenchOptions): string {

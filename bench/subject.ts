@@ -28,7 +28,7 @@ export interface NfSubjectOptions {
 
 export class NfSubject implements Subject {
   readonly role = "wingbeat";
-  readonly name = "wingbeat";
+  readonly name: string;
   private readonly gate: Gate;
   private readonly slots = Uint32Array.from({ length: SLOTS }, (_, i) => i);
   private readonly reasons = new Uint8Array(SLOTS);
@@ -43,7 +43,9 @@ export class NfSubject implements Subject {
     private readonly nf: Nf,
     private readonly arena: Arena,
     frames: FrameSet,
+    portable: boolean,
   ) {
+    this.name = portable ? "wingbeat, portable" : "wingbeat";
     this.gate = new Gate(arena);
     this.keptAt = new Uint32Array(frames.frames.length);
     this.lengths = Uint16Array.from(frames.frames, (frame) => frame.length);
@@ -77,7 +79,7 @@ export class NfSubject implements Subject {
       portable: options.portable ?? false,
       warn: options.warn,
     });
-    const subject = new NfSubject(nf, arena, frames);
+    const subject = new NfSubject(nf, arena, frames, options.portable ?? false);
     if (options.expect !== undefined)
       subject.verify(
         module.outcomes.map((outcome) => outcome.name),

@@ -17,7 +17,7 @@ export const schema = z.strictObject({
     .describe("What becomes of a rule with an unsupported option"),
   alerts: z.string().min(1).optional().describe("File for alerts as EVE JSON lines; created anew by every run"),
   engine: z
-    .enum(["auto", "hyperscan", "aho-corasick"])
+    .enum(["auto", "hyperscan", "aho-corasick", "pair-filter"])
     .default("auto")
     .describe("Multi-pattern engine; auto takes Hyperscan where it is installed"),
 });

@@ -140,8 +140,7 @@ export class Ingress {
   }
 
   private stamp(slots: Uint32Array, count: number, now: number): void {
-    const { portIn, arrival, rxNs, len } = this.arena;
-    const { counters, layout } = this;
+    const { arrival, rxNs, len } = this.arena;
     let arrivals = this.arrivals;
     let bytes = 0;
     for (let i = 0; i < count; i++) {
@@ -149,14 +148,25 @@ export class Ingress {
       arrival[slot] = ++arrivals;
       rxNs[slot] = now;
       bytes += len[slot]!;
-      const at = layout.port + portIn[slot]! * PORT_COUNTERS;
-      counters[at] = counters[at]! + 1;
-      counters[at + 1] = counters[at + 1]! + len[slot]!;
     }
     if (this.arrivals === 0) this.firstNs = now;
     this.arrivals = arrivals;
+    if (this.ahead.length === 1) this.count(this.ahead[0]!.port, count, bytes);
+    else this.countEach(slots, count);
     const { rate } = this.plan.options;
     if (rate !== undefined) this.sentUnits += rate.unit === "pps" ? count : bytes * 8;
+  }
+
+  private count(port: number, packets: number, bytes: number): void {
+    const { counters } = this;
+    const at = this.layout.port + port * PORT_COUNTERS;
+    counters[at] = counters[at]! + packets;
+    counters[at + 1] = counters[at + 1]! + bytes;
+  }
+
+  private countEach(slots: Uint32Array, count: number): void {
+    const { portIn, len } = this.arena;
+    for (let i = 0; i < count; i++) this.count(portIn[slots[i]!]!, 1, len[slots[i]!]!);
   }
 
   /**

@@ -3,22 +3,18 @@
  * configuration: first NFs and inputs, then, on `go`, outputs and the loop.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { build, type Histogram } from "hdr-histogram-js";
+import type { Histogram } from "hdr-histogram-js";
 import { importNf } from "../chain/modules.js";
 import type { Nf } from "../chain/nf.js";
 import { EgressDigest } from "../measure/digest.js";
 import { openRx, openTx } from "../nic/drivers.js";
 import type { TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
-import { SlotPool } from "../packet/pool.js";
-import { RingConsumer, RingProducer } from "../packet/ring.js";
+import { assemble } from "./assemble.js";
 import { clockSince, type Epoch } from "./clock.js";
 import { Core } from "./core.js";
-import { counterBlock, counterLayout } from "./counters.js";
-import { Egress } from "./egress.js";
-import { Ingress, type NumberedRxPort } from "./ingress.js";
+import type { NumberedRxPort } from "./ingress.js";
 import type { Plan } from "./plan.js";
-import { Processor } from "./processor.js";
 import type { Topology } from "./topology.js";
 
 export interface WorkerSetup {
@@ -62,22 +58,10 @@ export type WorkerMessage =
       readonly error: { readonly name: string; readonly message: string; readonly stack: string | undefined };
     };
 
-/** One minute: a packet later than that counts as that late. */
-const LATENCY_LIMIT_NS = 60e9;
-
 const port = parentPort!;
 const post = (message: WorkerMessage) => port.postMessage(message);
 const setup = workerData as WorkerSetup;
 const warn = (line: string) => post({ kind: "warn", line });
-
-function makeLatency(): Histogram {
-  return build({
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: LATENCY_LIMIT_NS,
-    numberOfSignificantValueDigits: 3,
-    autoResize: true,
-  });
-}
 
 async function createNfs(arena: Arena): Promise<(Nf | undefined)[]> {
   const { plan, topology, thread } = setup;
@@ -99,8 +83,6 @@ async function main(): Promise<void> {
   const arena = Arena.attach(plan.arena);
   const clock = clockSince(setup.epoch);
   const control = new Int32Array(setup.control);
-  const layout = counterLayout(plan);
-  const counters = counterBlock(setup.counters, layout, thread);
   let nfs: (Nf | undefined)[] = [];
   const rxPorts: NumberedRxPort[] = [];
   const txPorts: (TxPort | undefined)[] = plan.ports.map(() => undefined);
@@ -122,35 +104,15 @@ async function main(): Promise<void> {
         if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn });
       }
     }
-    const pool = role.rx ? new SlotPool(0, arena.slots) : undefined;
-    const ingress =
-      pool === undefined ? undefined : new Ingress(plan, arena, rxPorts, pool, layout, counters, control, clock);
-    const latency = makeLatency();
-    const names = plan.ports.map((p) => p.name);
-    const digest = role.tx && plan.options.digest ? new EgressDigest(arena, names) : undefined;
-    const egress = role.tx ? new Egress(plan, arena, txPorts, layout, counters, latency, digest) : undefined;
-    const processor = new Processor(plan, arena, nfs, layout, counters);
-    const ringTo = <T>(make: (memory: SharedArrayBuffer) => T, mine: 0 | 1): (T | undefined)[] =>
-      topology.threads.map((_, other) => {
-        const i = topology.rings.findIndex((r) => r[mine] === thread && r[1 - mine] === other);
-        return i < 0 ? undefined : make(setup.rings[i]!);
-      });
-    const outgoing = ringTo((memory) => new RingProducer(memory, arena.slots), 0);
-    const incoming = ringTo((memory) => new RingConsumer(memory, arena.slots), 1);
-    const parts = {
-      thread,
-      plan,
-      topology,
-      arena,
-      control,
-      clock,
-      processor,
-      ingress,
-      pool,
-      egress,
-      incoming,
-      outgoing,
-    };
+    const digest =
+      role.tx && plan.options.digest
+        ? new EgressDigest(
+            arena,
+            plan.ports.map((p) => p.name),
+          )
+        : undefined;
+    const parts = assemble({ ...setup, arena, control, clock, nfs, rxPorts, txPorts, digest });
+    const { pool, ingress, egress, latency } = parts;
     await new Core(parts).run();
 
     for (const nf of nfs) nf?.flush?.();
