@@ -1,8 +1,8 @@
 /**
  * Runs the benchmarks: node dist/bench/main.js [NF...] [--quick] [--json FILE]
- * Every file beside this one that exports `bench` takes part.
+ * For every NF, the file beside this one that has its name takes part.
  */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -15,6 +15,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 
 interface Flags {
   readonly quick?: boolean;
+  readonly portable?: boolean;
   readonly json?: string;
   readonly sizes: readonly Size[];
   readonly seed: number;
@@ -23,10 +24,9 @@ interface Flags {
 
 async function findBenches(): Promise<Bench[]> {
   const benches: Bench[] = [];
-  for (const file of readdirSync(here).sort()) {
-    if (!file.endsWith(".js") || file === "main.js") continue;
-    const module = (await import(pathToFileURL(join(here, file)).href)) as { bench?: Bench };
-    if (module.bench !== undefined) benches.push(module.bench);
+  for (const name of readdirSync(join(here, "../nfs")).sort()) {
+    const file = join(here, `${name}.js`);
+    if (existsSync(file)) benches.push(((await import(pathToFileURL(file).href)) as { bench: Bench }).bench);
   }
   return benches;
 }
@@ -43,6 +43,7 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), "wingbeat-bench-"));
   const options: BenchOptions = {
     quick,
+    portable: flags.portable ?? false,
     seed: flags.seed,
     frames: quick ? 8192 : 32768,
     data: process.env.WINGBEAT_DATA ?? join(here, "../../../shared/data"),
@@ -82,7 +83,16 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
     for (const line of skipped) console.log(`skipped: ${line}`);
   }
   if (flags.json !== undefined) {
-    const report = { ...origin, quick, repeats, seed: flags.seed, notes, results, skipped: [...skipped] };
+    const report = {
+      ...origin,
+      quick,
+      portable: options.portable,
+      repeats,
+      seed: flags.seed,
+      notes,
+      results,
+      skipped: [...skipped],
+    };
     const text = `${JSON.stringify(report, null, 2)}\n`;
     if (flags.json === "-") process.stdout.write(text);
     else writeFileSync(flags.json, text);
@@ -107,6 +117,7 @@ const program = new Command("bench")
   .description("Measures NFs on one core against the same work in C on the same libraries")
   .argument("[nf...]", "which NFs; default all")
   .option("--quick", "3 repeats on fewer frames")
+  .option("--portable", "NFs without native libraries")
   .option("--repeats <n>", "repeats of each subject", parseCount)
   .option("--sizes <list>", `frame sizes, of ${SIZES.join(",")}`, parseSizes, [...SIZES])
   .option("--seed <n>", "seed of the frames", parseCount, 1)
