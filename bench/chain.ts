@@ -91,9 +91,9 @@ const chain: Bench = {
         const sealed = through(ipsecNf as never, ipsec, frames);
         const parts = [
           await EngineSubject.open("forwarding", plain, frames, options),
-          NfSubject.open(ipsecNf, ipsec as never, frames, { expect: "protected", warn }),
-          NfSubject.open(nidsNf, nids as never, sealed, { warn }),
-          NfSubject.open(routerNf, router as never, sealed, { expect: "forward", warn }),
+          NfSubject.open(ipsecNf, ipsec as never, frames, { expect: ["protected"], warn }),
+          NfSubject.open(nidsNf, nids as never, sealed, { expect: ["clean", "alert"], warn }),
+          NfSubject.open(routerNf, router as never, sealed, { expect: ["forward"], warn }),
         ];
         const whole = await EngineSubject.open("wingbeat", loaded, frames, options);
         return { subjects: [whole, new SumSubject("sum of parts", "forwarding + each NF alone", parts)], skipped: [] };

@@ -2,7 +2,7 @@
  * Benchmarks: subjects that do the same work are measured in turns (A, B, A, B...), so that what else the machine does meets all
  * of them alike; figures are medians with their spread, and the ratio is the median of the ratios of neighbouring repeats.
  *
- * A benchmark is one file bench/<name>.ts that exports `benches`, a list of {@link Bench}; main.ts finds it by that.
+ * A benchmark is a file bench/<name>.ts that exports `benches`, a list of {@link Bench}; main.ts finds it by that.
  */
 import { cpus } from "node:os";
 import Table from "cli-table3";
@@ -63,7 +63,7 @@ export interface Measurement {
   readonly mpps: Spread;
   /** Frame bytes x 8 at the median, layer 2 without FCS. */
   readonly gbps: number;
-  /** Speed over the peer's, repeat by repeat; null for peers and where there is none. */
+  /** Speed over the fastest peer's, repeat by repeat; null for peers and where there is none. */
   readonly ratio_to_peer: Spread | null;
   readonly samples_ns: readonly number[];
 }
@@ -84,7 +84,10 @@ export async function measure(
       if (turn >= 0) samples[i]!.push(nanoseconds);
     }
   }
-  const peer = samples[subjects.findIndex((subject) => subject.role === "peer")];
+  // The fastest peer is the one to be compared with.
+  const peer = samples
+    .filter((_, i) => subjects[i]!.role === "peer")
+    .sort((a, b) => spread(a).median - spread(b).median)[0];
   return subjects.map((subject, i) => {
     const own = samples[i]!;
     const ns = spread(own);
@@ -116,7 +119,7 @@ export function spread(samples: readonly number[]): Spread {
 export function renderTable(measurements: readonly Measurement[]): string {
   const table = new Table({
     head: ["NF", "frames", "subject", "engine", "Mpps", "min..max", "Gbps", "ratio to peer", "min..max"],
-    style: { head: [], border: [] },
+    style: { head: [], border: [], compact: true },
     colAligns: ["left", "left", "left", "left", "right", "right", "right", "right", "right"],
   });
   for (const row of measurements) {

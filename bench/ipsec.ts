@@ -98,7 +98,7 @@ const ipsec: Bench = {
         const file = join(options.scratch, "ipsec-frames.bin");
         writeFrames(file, frames);
         const open = (portable: boolean) =>
-          NfSubject.open(nf, loaded, frames, { portable, expect: "protected", warn: options.warn });
+          NfSubject.open(nf, loaded, frames, { portable, expect: ["protected"], warn: options.warn });
         const subjects: Subject[] = [open(false)];
         const spec = { source: "ipsec", link: ["-lIPSec_MB"], packages: ["gcc", "libipsec-mb-dev"] };
         const peer = await Peer.open(spec, file, peerFile);

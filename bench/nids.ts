@@ -120,7 +120,8 @@ function nidsBench(kind: "random" | "text"): Bench {
         async subjects(frames) {
           const file = join(options.scratch, "nids-frames.bin");
           writeFrames(file, frames);
-          const open = (portable: boolean) => NfSubject.open(nf, loaded, frames, { portable, warn: options.warn });
+          const open = (portable: boolean) =>
+            NfSubject.open(nf, loaded, frames, { portable, expect: ["clean", "alert"], warn: options.warn });
           const subjects: Subject[] = [open(false)];
           const spec = { source: "nids", link: ["-lhs"], packages: ["gcc", "libhyperscan-dev"] };
           const peer = await Peer.open(spec, file, patterns);

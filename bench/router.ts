@@ -29,6 +29,7 @@ const router: Bench = {
       rewrites: buildRewrites(nextHops, new MacTable(new Map(), new Map())),
       routes: { loaded: table.count, skipped_ipv6: routes.skippedIpv6, replaced: routes.replaced },
       nextHops: nextHops.count,
+      ports: [1],
     };
     const peerRoutes = join(options.scratch, "peer-routes.txt");
     await writePeerRoutes(peerRoutes, routes);
@@ -48,7 +49,8 @@ const router: Bench = {
       async subjects(frames) {
         const framesFile = join(options.scratch, "router-frames.bin");
         writeFrames(framesFile, frames);
-        const subjects: Subject[] = [NfSubject.open(nf, loaded, frames, { expect: "forward", warn: options.warn })];
+        const { warn } = options;
+        const subjects: Subject[] = [NfSubject.open(nf, loaded, frames, { expect: ["forward"], warn })];
         const spec = { source: "router", pkgConfig: "libdpdk", packages: ["gcc", "pkg-config", "libdpdk-dev"] };
         const peer = await Peer.open(spec, framesFile, peerRoutes);
         if (peer instanceof PeerSkipped) return { subjects, skipped: [peer.reason] };
