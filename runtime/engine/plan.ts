@@ -14,7 +14,7 @@ import { GATE_REASONS } from "../packet/gate.js";
 export const enum TARGET {
   NF_LIMIT = 0x100,
   /** Egress by the port the router chose, else the only tx port. */
-  EGRESS = 0x100,
+  EGRESS = 0x102,
   KERNEL = 0x101,
   /** Plus port number: egress by that port. */
   EGRESS_PORT = 0x200,
