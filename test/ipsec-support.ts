@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Ipsec, nf } from "../nfs/ipsec/index.js";
+import { PARAM } from "../nfs/ipsec/layout.js";
 import { ReferenceIpsec, type ReferenceSa } from "../nfs/ipsec/reference.js";
 import { compileSelectors, type SelectorSpec } from "../runtime/chain/selector.js";
-import { Arena, DATA_OFFSET, SLOT_SIZE } from "../runtime/packet/arena.js";
+import { Arena, DATA_OFFSET, PARAM_WORDS, SLOT_SIZE } from "../runtime/packet/arena.js";
 import { Batch } from "../runtime/packet/batch.js";
 import { sum16 } from "../runtime/packet/checksum.js";
 import { Gate } from "../runtime/packet/gate.js";
@@ -236,3 +237,14 @@ export function difference(actual: Uint8Array, expected: Uint8Array): string | u
   const around = (bytes: Uint8Array) => Buffer.from(bytes.subarray(at, at + 8)).toString("hex");
   return `first difference at byte ${at}: ${around(actual)}, expected ${around(expected)}; lengths ${actual.length}, ${expected.length}`;
 }
+
+/** Writes the params a transform reads, for SA 0. */
+export function setParams(arena: Arena, slot: number, fields: { op: number; esp: number; cipherBytes: number }): void {
+  const p = slot * PARAM_WORDS;
+  arena.params.fill(0, p, p + PARAM_WORDS);
+  arena.params[p + PARAM.OP] = fields.op;
+  arena.params[p + PARAM.ESP] = fields.esp;
+  arena.params[p + PARAM.CIPHER_BYTES] = fields.cipherBytes;
+}
+
+export const verdictOf = (arena: Arena, slot: number): number => arena.params[slot * PARAM_WORDS + PARAM.VERDICT]!;

@@ -157,9 +157,11 @@ export class ReferenceIpsec {
   private sequenceNumber(state: State, low: number): bigint {
     if (!state.sa.esn) return BigInt(low);
     const left = state.seq - BigInt(state.sa.replay_window || 64) + 1n;
-    let seq = BigInt(low);
-    while (seq < left) seq += 2n ** 32n;
-    return seq;
+    const seq = BigInt(low);
+    if (seq >= left) return seq;
+    const span = 2n ** 32n;
+    // Behind the last number there is none: what would lie there has been left behind.
+    return (seq + ((left - seq + span - 1n) / span) * span) % 2n ** 64n;
   }
 
   private icv(state: State, body: Buffer, seq: bigint): Buffer {
