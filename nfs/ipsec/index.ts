@@ -50,15 +50,15 @@
 import { z } from "zod";
 import type { CreateContext, LoadContext, Nf, NfModule } from "../../runtime/chain/nf.js";
 import { FLAG, PARAM_WORDS } from "../../runtime/packet/arena.js";
-import type { Batch } from "../../runtime/packet/batch.js";
+import { type Batch, MAX_BATCH } from "../../runtime/packet/batch.js";
 import { IPPROTO } from "../../runtime/packet/protocols.js";
 import type { EspCrypto } from "./crypto/esp-crypto.js";
 import { openCrypto } from "./crypto/open.js";
 import { Inbound, PENDING } from "./inbound.js";
 import { RandomIvs, SeededIvs } from "./iv.js";
-import { OP, PARAM, WORK } from "./layout.js";
-import { Outbound } from "./outbound.js";
-import { OUTCOME, OUTCOMES } from "./outcomes.js";
+import { OP, PARAM } from "./layout.js";
+import { NOT_ASKED, Outbound } from "./outbound.js";
+import { OUTCOMES } from "./outcomes.js";
 import { loadSas, type SaTable } from "./sas.js";
 import { SaSelection } from "./selection.js";
 
@@ -73,13 +73,10 @@ export interface IpsecLoaded extends SaTable {
 
 // Imported bindings are looked up at each use by V8 11; constants of this module are part of the compiled code.
 const PARAMS = PARAM_WORDS;
-const OP_WORD = PARAM.OP;
+const TASK = PARAM.TASK;
 const OP_NONE = OP.NONE;
 const IPV4_FLAG = FLAG.IPV4;
-const IP_FLAGS = FLAG.IPV4 | FLAG.IPV6;
 const PROTO_ESP = IPPROTO.ESP;
-const { BYPASS } = OUTCOME;
-const { SHIFT: WORK_SHIFT, SLOT: WORK_SLOT, PLACE: WORK_PLACE } = WORK;
 /** Not inbound: an outbound SA may select it. No outcome has this code. */
 const CANDIDATE = 0xfe;
 
@@ -92,6 +89,8 @@ export class Ipsec implements Nf {
   private readonly outbound: Outbound;
   private readonly inbound: Inbound;
   private readonly selection: SaSelection;
+  /** For each packet of the batch: number of the outbound SA that selects it, their count, or NOT_ASKED. */
+  private readonly answers = new Int32Array(MAX_BATCH);
   private readonly outCount: number;
   private readonly inCount: number;
 
@@ -106,7 +105,7 @@ export class Ipsec implements Nf {
     this.inCount = incoming.length;
     this.crypto = openCrypto(context, loaded.keys);
     this.engine = this.crypto.engine;
-    const ivs = seed === undefined ? new RandomIvs() : new SeededIvs(seed);
+    const ivs = seed === undefined ? new RandomIvs() : new SeededIvs(seed, arena);
     const selectors = out.map((sa) => sa.selector);
     this.selection = new SaSelection(selectors, loaded.ports, arena);
     this.outbound = new Outbound(arena, out, loaded.mtu, ivs);
@@ -122,27 +121,16 @@ export class Ipsec implements Nf {
 
   /** In arrival order. Returns how many packets transform and finish have anything to do for. */
   prepare(batch: Batch): number {
-    const { slots, outcomes, count } = batch;
-    const { flags, params } = this.context.arena;
-    const { outbound } = this;
-    const pending = this.inCount > 0 ? this.prepareInbound(batch) : 0;
-    const inbound = this.inCount > 0;
-    const { work } = outbound;
-    let n = 0;
-    for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
-      if (inbound && outcomes[i] !== CANDIDATE) continue;
-      if ((flags[slot]! & IP_FLAGS) !== 0) {
-        work[(n << WORK_SHIFT) + WORK_SLOT] = slot;
-        work[(n++ << WORK_SHIFT) + WORK_PLACE] = i;
-      } else {
-        params[slot * PARAMS + OP_WORD] = OP_NONE;
-        outcomes[i] = BYPASS;
-      }
+    if (this.inCount === 0) {
+      this.selection.find(batch.slots, batch.count, this.answers);
+      return this.outbound.protect(batch, this.answers);
     }
-    if (n === 0) return pending;
-    this.selection.find(work, n);
-    return pending + outbound.protect(n, outcomes);
+    const pending = this.prepareInbound(batch);
+    if (pending === batch.count) return pending;
+    const { outcomes, count } = batch;
+    this.selection.find(batch.slots, count, this.answers);
+    for (let i = 0; i < count; i++) if (outcomes[i] !== CANDIDATE) this.answers[i] = NOT_ASKED;
+    return pending + this.outbound.protect(batch, this.answers);
   }
 
   /** ESP packets that end here. ESP for others is payload like any other, and may enter a tunnel. */
@@ -154,7 +142,7 @@ export class Ipsec implements Nf {
       const slot = slots[i]!;
       let outcome = CANDIDATE;
       if (proto[slot] === PROTO_ESP && (flags[slot]! & IPV4_FLAG) !== 0 && this.inbound.isOurs(slot)) {
-        params[slot * PARAMS + OP_WORD] = OP_NONE;
+        params[slot * PARAMS + TASK] = OP_NONE;
         outcome = this.inbound.prepare(slot);
         if (outcome === PENDING) pending++;
       }

@@ -9,7 +9,7 @@ import { RunError } from "../../../runtime/errors.js";
 import { type Arena, PARAM_WORDS, SLOT_SHIFT, SLOT_SIZE } from "../../../runtime/packet/arena.js";
 import { MAX_BATCH } from "../../../runtime/packet/batch.js";
 import { mapRegion, type Region, unmapRegion } from "../../../runtime/packet/memory.js";
-import { ESP, KEYS, OP, PARAM } from "../layout.js";
+import { ESN_BIT, ESP, KEYS, OP, OP_MASK, PARAM, SA_SHIFT } from "../layout.js";
 import { SCHEDULE_WORDS } from "./aes.js";
 import type { EspCrypto } from "./esp-crypto.js";
 import { STATE_WORDS } from "./sha1.js";
@@ -66,8 +66,10 @@ const OPEN_STRIDE = 192;
 const SHIFT = SLOT_SHIFT;
 const PARAMS = PARAM_WORDS;
 const { SEAL, VERIFY } = OP;
-const { OP: P_OP, SA: P_SA, ESP: P_ESP, CIPHER_BYTES: P_CIPHER_BYTES, SEQ_HIGH: P_SEQ_HIGH } = PARAM;
-const { ESN: P_ESN, VERDICT: P_VERDICT } = PARAM;
+const { TASK, PLACE, SEQ_HIGH, VERDICT } = PARAM;
+const OPS = OP_MASK;
+const ESN = ESN_BIT;
+const TO_SA = SA_SHIFT;
 const { ENC_KEYS, DEC_KEYS, SRC, DST, CIPHER_BYTES, HASH_BYTES, IV, TAG, INNER, OUTER } = JOB;
 const { CIPHER: CIPHER_AT, IV: IV_AT } = ESP;
 
@@ -248,7 +250,7 @@ export class IpsecMbCrypto implements EspCrypto {
     const { arena } = this;
     for (let k = 0; k < n; k++) {
       const slot = slots[from + k]!;
-      const sa = arena.params[slot * PARAMS + P_SA]!;
+      const sa = arena.params[slot * PARAMS + TASK]! >>> TO_SA;
       this.writeUpperHalves(jobs + k * JOB_WORDS, arena.address + slot * SLOT_SIZE, sa);
     }
   }
@@ -260,7 +262,7 @@ export class IpsecMbCrypto implements EspCrypto {
     let checks = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      const op = params[slot * PARAMS + P_OP]!;
+      const op = params[slot * PARAMS + TASK]! & OPS;
       if (op === SEAL) toSeal[seals++] = slot;
       else if (op === VERIFY) toCheck[checks++] = slot;
     }
@@ -276,18 +278,19 @@ export class IpsecMbCrypto implements EspCrypto {
       const slot = toSeal[from + k]!;
       const p = slot * PARAMS;
       const job = sealJobs + k * JOB_WORDS;
-      const esp = (slot << SHIFT) + params[p + P_ESP]!;
-      const cipherBytes = params[p + P_CIPHER_BYTES]!;
-      const sa = params[p + P_SA]!;
+      const task = params[p + TASK]!;
+      const place = params[p + PLACE]!;
+      const esp = (slot << SHIFT) + (place & 0xffff);
+      const cipherBytes = place >>> 16;
       const icv = CIPHER_AT + cipherBytes;
       let covered = icv;
-      if (params[p + P_ESN] !== 0) {
+      if ((task & ESN) !== 0) {
         // Goes where the ICV will be, which the library writes after it has read everything.
-        view.setInt32(esp + icv, params[p + P_SEQ_HIGH]! | 0);
+        view.setInt32(esp + icv, params[p + SEQ_HIGH]! | 0);
         covered += 4;
       }
       const low = (arenaLow + esp) | 0;
-      const key = (keysLow + sa * SEAL_STRIDE) | 0;
+      const key = (keysLow + (task >>> TO_SA) * SEAL_STRIDE) | 0;
       words[job + ENC_KEYS] = key;
       words[job + SRC] = low;
       words[job + DST] = low + CIPHER_AT;
@@ -314,13 +317,15 @@ export class IpsecMbCrypto implements EspCrypto {
       const slot = toCheck[from + k]!;
       const p = slot * PARAMS;
       const job = checkJobs + k * JOB_WORDS;
-      const esp = (slot << SHIFT) + params[p + P_ESP]!;
-      const key = (keysLow + params[p + P_SA]! * SEAL_STRIDE) | 0;
-      const icv = CIPHER_AT + params[p + P_CIPHER_BYTES]!;
+      const task = params[p + TASK]!;
+      const place = params[p + PLACE]!;
+      const esp = (slot << SHIFT) + (place & 0xffff);
+      const key = (keysLow + (task >>> TO_SA) * SEAL_STRIDE) | 0;
+      const icv = CIPHER_AT + (place >>> 16);
       let bytes = icv;
       covered[k] = view.getInt32(esp + icv, true);
-      if (params[p + P_ESN] !== 0) {
-        view.setInt32(esp + icv, params[p + P_SEQ_HIGH]! | 0);
+      if ((task & ESN) !== 0) {
+        view.setInt32(esp + icv, params[p + SEQ_HIGH]! | 0);
         bytes += 4;
       }
       words[job + SRC] = arenaLow + esp;
@@ -341,14 +346,15 @@ export class IpsecMbCrypto implements EspCrypto {
     for (let k = 0; k < n; k++) {
       const slot = toCheck[from + k]!;
       const p = slot * PARAMS;
-      const icv = (slot << SHIFT) + params[p + P_ESP]! + CIPHER_AT + params[p + P_CIPHER_BYTES]!;
+      const place = params[p + PLACE]!;
+      const icv = (slot << SHIFT) + (place & 0xffff) + CIPHER_AT + (place >>> 16);
       const tag = tags + (k * TAG_STRIDE) / 4;
-      if (params[p + P_ESN] !== 0) view.setInt32(icv, covered[k]!, true);
+      if ((params[p + TASK]! & ESN) !== 0) view.setInt32(icv, covered[k]!, true);
       const differs =
         (words[tag]! ^ covered[k]!) |
         (words[tag + 1]! ^ view.getInt32(icv + 4, true)) |
         (words[tag + 2]! ^ view.getInt32(icv + 8, true));
-      params[p + P_VERDICT] = differs === 0 ? 1 : 0;
+      params[p + VERDICT] = differs === 0 ? 1 : 0;
     }
   }
 
@@ -385,11 +391,12 @@ export class IpsecMbCrypto implements EspCrypto {
       const slot = slots[from + k]!;
       const p = slot * PARAMS;
       const job = jobs + k * JOB_WORDS;
-      const src = (arenaLow + (slot << SHIFT) + params[p + P_ESP]!) | 0;
-      words[job + keyField] = keysLow + params[p + P_SA]! * stride;
+      const place = params[p + PLACE]!;
+      const src = (arenaLow + (slot << SHIFT) + (place & 0xffff)) | 0;
+      words[job + keyField] = keysLow + (params[p + TASK]! >>> TO_SA) * stride;
       words[job + SRC] = src;
       words[job + DST] = src + CIPHER_AT;
-      words[job + CIPHER_BYTES] = params[p + P_CIPHER_BYTES]!;
+      words[job + CIPHER_BYTES] = place >>> 16;
       words[job + IV] = src + IV_AT;
     }
     if (this.acrossBoundary) this.correctUpperHalves(jobs, slots, from, n);
