@@ -3,7 +3,8 @@ import { Arena, DATA_OFFSET, PARAM_WORDS, SLOT_SIZE } from "../../../runtime/pac
 import { ESN_BIT, ESP, KEYS, OP, PARAM } from "../layout.js";
 import { expandKey, invertKey } from "./aes.js";
 import type { EspCrypto, EspCryptoFactory } from "./esp-crypto.js";
-import { IpsecMbCrypto, loadIpsecMb } from "./ipsec-mb.js";
+import { IpsecMbCrypto } from "./ipsec-mb.js";
+import { loadIpsecMb } from "./ipsec-mb-library.js";
 import { PortableCrypto } from "./portable.js";
 import { hmacStates } from "./sha1.js";
 
