@@ -1,5 +1,6 @@
 /**
- * The ipsec NF against its C peer on the same library, in one run: 1,024 outbound SAs, batches of 64, repeats interleaved, medians.
+ * The ipsec NF against its C peer on the same library, in one run: 1,024 outbound SAs, batches of 64, repeats
+ * interleaved, medians.
  *
  *   node dist/bench/ipsec.js [REPEATS] [--portable]
  *

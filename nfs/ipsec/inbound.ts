@@ -1,8 +1,9 @@
 /**
  * Inbound: ESP packets addressed to one of our SAs (RFC 4303 section 3.4).
  *
- * prepare finds the SA and says what has to be verified; finish decides, in arrival order: replayed, then bad-icv, then the window
- * moves. Only then is anything decrypted, so an error leaves the packet as it came, also where a batch holds two copies of one.
+ * prepare finds the SA and says what has to be verified; finish decides, in arrival order: replayed, then bad-icv, then
+ * the window moves. Only then is anything decrypted, so an error leaves the packet as it came, also where a batch holds
+ * two copies of one.
  */
 import { type Arena, FLAG, PARAM_WORDS, SLOT_SHIFT } from "../../runtime/packet/arena.js";
 import { type Batch, MAX_BATCH } from "../../runtime/packet/batch.js";
@@ -121,7 +122,8 @@ export class Inbound {
     const high = (task & ESN_BIT) !== 0 ? this.windows.inferHigh(i, low) : 0;
     if (this.windows.seen(i, high, low)) return OUTCOME.REPLAYED;
     if ((task & OP_MASK) !== OP.VERIFY || params[p + PARAM.SEQ_HIGH] !== high) {
-      // The window moved since prepare looked, so far that the low 32 bits now mean another number: verify as if it came only now.
+      // The window moved since prepare looked, so far that the low 32 bits now mean another number: verify as if it
+      // came only now.
       params[p + PARAM.TASK] = (task & ~OP_MASK) | OP.VERIFY;
       params[p + PARAM.SEQ_HIGH] = high;
       this.one[0] = slot;
@@ -133,7 +135,8 @@ export class Inbound {
   }
 
   /**
-   * Takes the tunnel off a decrypted packet. The gate sees the packet next, so of its metadata only `off` and `len` are set.
+   * Takes the tunnel off a decrypted packet. The gate sees the packet next, so of its metadata only `off` and `len` are
+   * set.
    * @returns false where what was inside is no packet of ours to pass on; nothing has changed then
    */
   private unwrap(slot: number): boolean {
@@ -150,7 +153,8 @@ export class Inbound {
     const pad = u8[end]!;
     if (end - pad < at) return false;
     for (let k = 1; k <= pad; k++) if (u8[end - pad + k - 1] !== k) return false;
-    // What lies behind the inner packet is traffic flow confidentiality padding (RFC 4303 section 2.7): its own header says its length.
+    // What lies behind the inner packet is traffic flow confidentiality padding (RFC 4303 section 2.7): its own header
+    // says its length.
     const available = end - pad - at;
     // 59, a dummy packet (RFC 4303 section 2.6), and transport mode have no inner IP packet.
     const next = u8[end + 1]!;

@@ -2,9 +2,10 @@
  * ipsec: ESP in tunnel mode, AES-128-CBC with HMAC-SHA1-96, outbound and inbound in one NF.
  *
  * Purpose
- *   An IPv4 packet with protocol ESP whose destination is the `dst` of an inbound SA is inbound: its ICV is checked, its number
- *   compared with the anti-replay window, and what is inside comes out. Every other IP packet takes the first outbound SA whose selector
- *   matches. IPv4 and IPv6 inside, IPv4 outside; the Ethernet header with its VLAN tags stays in front.
+ *   An IPv4 packet with protocol ESP whose destination is the `dst` of an inbound SA is inbound: its ICV is checked, its
+ *   number compared with the anti-replay window, and what is inside comes out. Every other IP packet takes the first
+ *   outbound SA whose selector matches. IPv4 and IPv6 inside, IPv4 outside; the Ethernet header with its VLAN tags stays
+ *   in front.
  *
  * Outcomes
  *   protected      outbound: wrapped
@@ -12,12 +13,13 @@
  *   bypass         not IP, or no outbound SA selects it
  *   no-sa          inbound, but no SA has this (destination, SPI)
  *   bad-icv        inbound, not authentic
- *   replayed       inbound, number already seen or left of the window (number 0 too); decided before bad-icv
- *   malformed      inbound: fragment, lengths that cannot be, and after decryption bad padding, neither IPv4 nor IPv6 inside (dummy packets, next
- *                  header 59, are discarded this way too), inner length beyond the packet, or congestion that cannot be told to
- *                  the inner transport (inner Not-ECT, outer CE: RFC 6040 section 4.2 wants it dropped)
- *   too-big        outbound: the outer packet is longer than the smallest `mtu` of the ports that transmit (which of them it leaves by is not
- *                  known yet), or does not fit in the slot; takes no sequence number
+ *   replayed       inbound, number already seen or left of the window (0 too); decided before bad-icv
+ *   malformed      inbound: fragment, or lengths that cannot be; after decryption bad padding, neither IPv4 nor IPv6
+ *                  inside (dummy packets, next header 59, are discarded this way too), inner length beyond the packet,
+ *                  or congestion that cannot be told to the inner transport (inner Not-ECT, outer CE: RFC 6040 section
+ *                  4.2 wants it dropped). The window has moved in these cases: the packet was authentic
+ *   too-big        outbound: the outer packet is longer than the smallest `mtu` of the ports that transmit (which of them
+ *                  it leaves by is not known yet), or does not fit in the slot; takes no sequence number
  *   seq-exhausted  outbound: the SA's last sequence number is used; it never cycles
  *   After the last seven the packet is as it came.
  *
@@ -25,13 +27,14 @@
  *   sas   path of the SA file, relative to the chain file. Keys of an SA:
  *     name            unique
  *     direction       "out" or "in"
- *     spi             1 to 4294967295 (RFC 4303 reserves 1 to 255 for IANA, which has assigned none)
+ *     spi             1 to 4294967295 (RFC 4303 section 2.1 keeps 1 to 255 for IANA; they are taken nevertheless)
  *     src, dst        outer IPv4 addresses
  *     cipher          "aes-128-cbc";  cipher_key: 32 hex digits
  *     auth            "sha1-hmac";    auth_key: 40 hex digits
  *     esn             true: 64-bit extended sequence numbers; default false
  *     seq_start       first number sent, or first number not yet received; default 1. Above 2^53 as a string of digits
- *     selector        out: src, dst, proto, sport, dport, port, vlan, dscp, fragment as in the chain's types; without it every packet
+ *     selector        out: src, dst, proto, sport, dport, port, vlan, dscp, fragment as in the chain's types; without it
+ *                     every packet
  *     replay_window   in: packets, a multiple of 32 up to 4096, 0 is off; default 64
  *
  * Example
@@ -40,9 +43,9 @@
  *     "auth_key": "000102030405060708090a0b0c0d0e0f10111213", "selector": {"dst": "198.18.0.0/15"}}]}
  *
  * Limits
- *   Tunnel mode only; no UDP encapsulation (RFC 3948); outer IPv4 only; keys are static, SAs do not expire. DF of the outer header is
- *   copied from IPv4 and set for IPv6; no ICMP "too big" is sent back. Inner TTL is left to the router. Sequence state begins anew with each
- *   run: for anything but experiments give a fresh key or `seq_start`.
+ *   Tunnel mode only; no UDP encapsulation (RFC 3948); outer IPv4 only; keys are static, SAs do not expire. DF of the
+ *   outer header is copied from IPv4 and set for IPv6; no ICMP "too big" is sent back. Inner TTL is left to the router.
+ *   Sequence state begins anew with each run: for anything but experiments give a fresh key or `seq_start`.
  *
  * Sources
  *   RFC 4301, 4303, 3602 (AES-CBC), 2404 (HMAC-SHA1-96), 6040 (ECN), 6479 (window)

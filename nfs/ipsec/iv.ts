@@ -12,7 +12,10 @@ export interface IvSource {
   readonly words: Int32Array;
   /** @param count at most MAX_BATCH */
   reserve(count: number): number;
-  /** Called when the packets are written, whose params say OP.SEAL: a source whose IVs depend on the packet writes them now. */
+  /**
+   * Called when the packets are written, whose params say OP.SEAL: a source whose IVs depend on the packet writes them
+   * now.
+   */
   settle(slots: Uint32Array, count: number): void;
 }
 
@@ -42,8 +45,8 @@ export class RandomIvs implements IvSource {
 const ZERO_AT = 16;
 
 /**
- * Experiments with `--seed`: AES-128 of (sequence high, sequence low, SA index, 0) under a key hashed from the seed. A function of these alone, so
- * that order, batch size, cores and placement do not change bytes.
+ * Experiments with `--seed`: AES-128 of (sequence high, sequence low, SA index, 0) under a key hashed from the seed. A
+ * function of these alone, so that order, batch size, cores and placement do not change bytes.
  */
 export class SeededIvs implements IvSource {
   /** Zeros, until {@link settle}. */

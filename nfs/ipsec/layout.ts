@@ -1,5 +1,6 @@
 /**
- * Layouts the parts of this NF share, each written once: the ESP packet, the parameters from prepare to transform, and the key table.
+ * Layouts the parts of this NF share, each written once: the ESP packet, the parameters from prepare to transform, and
+ * the key table.
  */
 import { SCHEDULE_WORDS } from "./crypto/aes.js";
 import { STATE_WORDS } from "./crypto/sha1.js";
@@ -23,15 +24,19 @@ export const ESP = {
 export const TUNNEL_BYTES = 44;
 
 /**
- * Words of `arena.params` for a slot, from prepare to transform; all that transform needs beside packet bytes and the key table. Two words
- * hold several fields each, because writing and reading them again is a good part of what prepare costs.
+ * Words of `arena.params` for a slot, from prepare to transform; all that transform needs beside packet bytes and the
+ * key table. Two words hold several fields each, because writing and reading them again is a good part of what prepare
+ * costs.
  */
 export const PARAM = {
-  /** One of {@link OP} in bits 0-1, {@link ESN_BIT}, and from bit {@link SA_SHIFT} on the SA's index in the file, hence in the key table. */
+  /**
+   * One of {@link OP} in bits 0-1, {@link ESN_BIT}, and from bit {@link SA_SHIFT} on the SA's index in the file, hence
+   * in the key table.
+   */
   TASK: 0,
   /**
-   * Bits 0-15: first byte of the ESP header, from the start of the slot. Bits 16-31: bytes of ciphertext, a multiple of 16. The IV stands in
-   * front of it, the ICV behind it.
+   * Bits 0-15: first byte of the ESP header, from the start of the slot. Bits 16-31: bytes of ciphertext, a multiple of
+   * 16. The IV stands in front of it, the ICV behind it.
    */
   PLACE: 1,
   /** Sequence number. */
@@ -56,7 +61,9 @@ export const OP = {
   SEEN: 3,
 } as const;
 
-/** Words of the key table for an SA. All words are values, not bytes: big-endian as FIPS 197 and FIPS 180-4 read them. */
+/**
+ * Words of the key table for an SA. All words are values, not bytes: big-endian as FIPS 197 and FIPS 180-4 read them.
+ */
 export const KEYS = {
   ENCRYPT: 0,
   DECRYPT: SCHEDULE_WORDS,

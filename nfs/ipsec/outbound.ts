@@ -1,11 +1,13 @@
 /**
- * Outbound: everything about packets that enter a tunnel except their encryption (RFC 4303 section 3.3, RFC 4301 section 5.1.2).
+ * Outbound: everything about packets that enter a tunnel except their encryption (RFC 4303 section 3.3, RFC 4301
+ * section 5.1.2).
  *
- * The inner packet stays where it is. In front of it go outer IPv4 header, ESP header and IV, behind it padding and trailer, and the layer 2
- * header moves towards the start of the slot. All that can fail is decided before the first byte is written.
+ * The inner packet stays where it is. In front of it go outer IPv4 header, ESP header and IV, behind it padding and
+ * trailer, and the layer 2 header moves towards the start of the slot. All that can fail is decided before the first
+ * byte is written.
  *
- * What this costs is the number of array accesses (each with its bounds check), so the loop has few of them, over few arrays: headers are
- * written as aligned words, metadata through one array of each width.
+ * What this costs is the number of array accesses (each with its bounds check), so the loop has few of them, over few
+ * arrays: headers are written as aligned words, metadata through one array of each width.
  */
 import { type Arena, FLAG, PARAM_WORDS, SLOT_SHIFT, SLOT_SIZE } from "../../runtime/packet/arena.js";
 import { type Batch, MAX_BATCH } from "../../runtime/packet/batch.js";
@@ -49,9 +51,14 @@ const SEQ_HIGH = 1;
 const SA_TASK = 2;
 /** 1 once the last sequence number is used: it must not cycle (RFC 4303 section 3.3.3). */
 const EXHAUSTED = 3;
-/** One's complement sum of the outer header's 16-bit fields that never change, as native loads give them, not folded. */
+/**
+ * One's complement sum of the outer header's 16-bit fields that never change, as native loads give them, not folded.
+ */
 const HEADER_SUM = 4;
-/** Bytes of the packet that never change, from the outer source address to the SPI, as native words: 2 (upper half), 4, 4, 2 (lower half). */
+/**
+ * Bytes of the packet that never change, from the outer source address to the SPI, as native words: 2 (upper half), 4,
+ * 4, 2 (lower half).
+ */
 const SRC_HALF = 5;
 const SRC_DST = 6;
 const DST_SPI = 7;
@@ -62,7 +69,9 @@ const BYTES_HIGH = 10;
 
 /** Answer for a packet that is not outbound: {@link Outbound.protect} leaves it alone. */
 export const NOT_ASKED = -1;
-/** Words {@link Outbound.protect} keeps of a packet that {@link Outbound} writes the slow way: slot, record, IV, end. */
+/**
+ * Words {@link Outbound.protect} keeps of a packet that {@link Outbound} writes the slow way: slot, record, IV, end.
+ */
 const REST_WORDS = 4;
 
 export class Outbound {
@@ -70,7 +79,10 @@ export class Outbound {
 
   private readonly rest = new Int32Array(MAX_BATCH * REST_WORDS);
 
-  /** The whole arena, packets and metadata, in each width; what each array of metadata begins with is in {@link metadata}. */
+  /**
+   * The whole arena, packets and metadata, in each width; what each array of metadata begins with is in {@link
+   * metadata}.
+   */
   private readonly mem32: Int32Array;
   private readonly mem16: Uint16Array;
   private readonly mem8: Uint8Array;
@@ -110,14 +122,14 @@ export class Outbound {
   }
 
   /**
-   * Wraps packets that passed the gate, each for the outbound SA its answer names: writes outcomes, and params and metadata of those protected.
-   * After any other outcome nothing has changed.
+   * Wraps packets that passed the gate, each for the outbound SA its answer names: writes outcomes, and params and
+   * metadata of those protected. After any other outcome nothing has changed.
    * @param answers number of an outbound SA, their count (bypass), or NOT_ASKED, for each packet of the batch
    * @returns how many are protected
    *
-   * Behind an untagged Ethernet header at a multiple of 4, IP headers begin 2 bytes behind one. So what is written is cut into aligned words
-   * that begin with the EtherType; packets that lie otherwise are written by {@link writePacket}. Sums are cut to 32 bits with | 0 because the
-   * compiler then leaves the overflow check out.
+   * Behind an untagged Ethernet header at a multiple of 4, IP headers begin 2 bytes behind one. So what is written is
+   * cut into aligned words that begin with the EtherType; packets that lie otherwise are written by {@link
+   * writePacket}. Sums are cut to 32 bits with | 0 because the compiler then leaves the overflow check out.
    */
   protect(batch: Batch, answers: Int32Array): number {
     const { slots, outcomes, count } = batch;
@@ -169,7 +181,8 @@ export class Outbound {
       const top = state[record + SEQ_HIGH]!;
       state[record + SEQ_LOW] = (number + 1) | 0;
       if (number === -1) {
-        // The low half is 0 again. With extended numbers that carries, up to 2^64 - 1; without, the SA has come to its end.
+        // The low half is 0 again. With extended numbers that carries, up to 2^64 - 1; without, the SA has come to its
+        // end.
         if ((task & ESN) === 0 || top === -1) state[record + EXHAUSTED] = 1;
         else state[record + SEQ_HIGH] = (top + 1) | 0;
       }
@@ -211,8 +224,8 @@ export class Outbound {
       mem32[q - 3] = mem32[q + 8]!;
       mem32[q - 2] = mem32[q + 9]!;
       mem32[q - 1] = mem32[q + 10]!;
-      // First two bytes of the inner packet, in the upper half. DSCP and ECN are copied (RFC 6040 section 4.1), and DF (RFC 4301 section 8.1);
-      // IPv6 is never fragmented on its way, so DF is set for it.
+      // First two bytes of the inner packet, in the upper half. DSCP and ECN are copied (RFC 6040 section 4.1), and DF
+      // (RFC 4301 section 8.1); IPv6 is never fragmented on its way, so DF is set for it.
       const head = mem32[q + 11]!;
       const ipv4 = ((head >> 20) & 0xf) === 4;
       const tos = ipv4 ? head >>> 24 : ((head >> 12) & 0xf0) | (head >>> 28);
@@ -240,8 +253,9 @@ export class Outbound {
       mem32[q + 10] = (v2 >>> 16) | (v3 << 16);
       mem32[q + 11] = (v3 >>> 16) | (head & 0xffff_0000);
 
-      // Pad bytes are 1, 2, 3... (RFC 4303 section 2.4): the word in which the packet ends, up to three whole ones, and the half before the
-      // ciphertext's end, which holds pad length and next header. What is too much in the first lies where the ICV goes.
+      // Pad bytes are 1, 2, 3... (RFC 4303 section 2.4): the word in which the packet ends, up to three whole ones, and
+      // the half before the ciphertext's end, which holds pad length and next header. What is too much in the first
+      // lies where the ICV goes.
       const pad = cipher - TRAILER - bytes;
       const e = innerEnd >>> 2;
       const last = (inner + cipher - TRAILER) >>> 2;
@@ -258,7 +272,10 @@ export class Outbound {
     return protectedCount;
   }
 
-  /** What {@link protect} writes, for any length of the layer 2 header and any alignment, once the metadata are those of the new packet. */
+  /**
+   * What {@link protect} writes, for any length of the layer 2 header and any alignment, once the metadata are those of
+   * the new packet.
+   */
   private writePacket(slot: number, record: number, iv: number, end: number): void {
     const { state, arena } = this;
     const { view, u8, params } = arena;

@@ -1,8 +1,10 @@
 /**
- * Which outbound SA a packet takes: the first whose selector matches. With a thousand SAs asking one selector after the other
- * would cost more than the encryption, so two things stand in front of that, neither of which can change the answer:
+ * Which outbound SA a packet takes: the first whose selector matches. With a thousand SAs asking one selector after the
+ * other would cost more than the encryption, so two things stand in front of that, neither of which can change the
+ * answer:
  *
- * - an exact cache from the fields the selectors read, and only those, to the answer (a set of two entries a hash, bounded);
+ * - an exact cache from the fields the selectors read, and only those, to the answer (a set of two entries a hash,
+ * bounded);
  * - behind it, an index of IPv4 prefixes, so that a miss asks only the selectors whose prefix the address is in.
  */
 
@@ -76,8 +78,9 @@ export class SaSelection {
   }
 
   /**
-   * For slots[0, count), which passed the gate: writes into `answers` the index of the first matching selector, or their number where none
-   * matches and for what is not IP. First a loop without calls over the cache, then what it did not answer.
+   * For slots[0, count), which passed the gate: writes into `answers` the index of the first matching selector, or
+   * their number where none matches and for what is not IP. First a loop without calls over the cache, then what it did
+   * not answer.
    */
   find(slots: Uint32Array, count: number, answers: Int32Array): void {
     const misses = this.addressesOnly
@@ -135,8 +138,9 @@ export class SaSelection {
   }
 
   /**
-   * The same where no selector reads more than addresses, which is the usual case: fewer fields to fetch for each packet. Addresses are
-   * cut out of aligned words, as they lie behind an untagged Ethernet header; packets that lie otherwise count as missed.
+   * The same where no selector reads more than addresses, which is the usual case: fewer fields to fetch for each
+   * packet. Addresses are cut out of aligned words, as they lie behind an untagged Ethernet header; packets that lie
+   * otherwise count as missed.
    */
   private lookUpAddresses(slots: Uint32Array, count: number, answers: Int32Array): number {
     const { cache, srcMask, dstMask, words } = this;

@@ -1,6 +1,6 @@
 /**
- * libIPSec_MB.so.1 (intel-ipsec-mb), version 1.3: how to find it, what it is called by, and the layout of its structures.
- * Source: intel-ipsec-mb.h of version 1.3.0.
+ * libIPSec_MB.so.1 (intel-ipsec-mb), version 1.3: how to find it, what it is called by, and the layout of its
+ * structures. Source: intel-ipsec-mb.h of version 1.3.0.
  */
 import koffi from "koffi";
 import { RunError } from "../../../runtime/errors.js";

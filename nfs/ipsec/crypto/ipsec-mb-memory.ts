@@ -1,5 +1,6 @@
 /**
- * Memory that intel-ipsec-mb reads: key tables and job arrays, in a mapping of our own, which no garbage collector moves or frees.
+ * Memory that intel-ipsec-mb reads: key tables and job arrays, in a mapping of our own, which no garbage collector
+ * moves or frees.
  */
 import type { Arena } from "../../../runtime/packet/arena.js";
 import { PARAM_WORDS, SLOT_SIZE } from "../../../runtime/packet/arena.js";
@@ -20,8 +21,8 @@ import {
 import { STATE_WORDS } from "./sha1.js";
 
 /**
- * Bytes of an SA in the table for outbound and verification: encryption keys (176), inner and outer HMAC state (20 each). Decryption keys
- * stand in a table of their own.
+ * Bytes of an SA in the table for outbound and verification: encryption keys (176), inner and outer HMAC state (20
+ * each). Decryption keys stand in a table of their own.
  */
 export const SEAL_STRIDE = 256;
 export const INNER_AT = 4 * SCHEDULE_WORDS;
@@ -139,7 +140,10 @@ export class JobMemory {
     if (job < this.check.word) words[job + JOB.TAG + 1] = packet;
   }
 
-  /** What {@link initialiseJob} wrote for all packets holds for each only where neither arena nor keys cross a 4 GiB boundary. */
+  /**
+   * What {@link initialiseJob} wrote for all packets holds for each only where neither arena nor keys cross a 4 GiB
+   * boundary.
+   */
   correctUpperHalves(jobs: number, slots: Uint32Array, from: number, n: number): void {
     const { arena } = this;
     for (let k = 0; k < n; k++) {

@@ -1,8 +1,9 @@
 /**
- * The back end on intel-ipsec-mb (libIPSec_MB.so.1, version 1.3): bursts of jobs that the library spreads over SIMD lanes.
+ * The back end on intel-ipsec-mb (libIPSec_MB.so.1, version 1.3): bursts of jobs that the library spreads over SIMD
+ * lanes.
  *
- * Jobs are built here, in memory of our own: a burst for the cipher and one for the hash over the same jobs. Structure layouts are those of
- * version 1.3; the version is checked and a known answer computed before the first packet.
+ * Jobs are built here, in memory of our own: a burst for the cipher and one for the hash over the same jobs. Structure
+ * layouts are those of version 1.3; the version is checked and a known answer computed before the first packet.
  */
 import { type Arena, PARAM_WORDS, SLOT_SHIFT } from "../../../runtime/packet/arena.js";
 import { MAX_BATCH } from "../../../runtime/packet/batch.js";
@@ -24,7 +25,8 @@ import {
 } from "./ipsec-mb-library.js";
 import { INNER_AT, JobMemory, OPEN_STRIDE, OUTER_AT, SEAL_STRIDE, TAG_WORDS } from "./ipsec-mb-memory.js";
 
-// Imported bindings and properties of objects are looked up at each use by V8 11; constants of this module are part of the compiled code.
+// Imported bindings and properties of objects are looked up at each use by V8 11; constants of this module are part of
+// the compiled code.
 const SHIFT = SLOT_SHIFT;
 const PARAMS = PARAM_WORDS;
 const { SEAL, VERIFY } = OP;
@@ -48,7 +50,9 @@ export class IpsecMbCrypto implements EspCrypto {
   private readonly keysLow: number;
   private readonly toSeal = new Uint32Array(MAX_BATCH);
   private readonly toCheck = new Uint32Array(MAX_BATCH);
-  /** The first ICV word of each packet in the verification burst: the high sequence number may lie over it meanwhile. */
+  /**
+   * The first ICV word of each packet in the verification burst: the high sequence number may lie over it meanwhile.
+   */
   private readonly covered = new Int32Array(MAX_BURST);
 
   constructor(

@@ -26,8 +26,8 @@ export function openCrypto(context: CreateContext, keys: Uint32Array): EspCrypto
 }
 
 /**
- * Structure layouts of a library that is not ours are worth a question before they get packets: one packet, sealed by both back ends,
- * verified and decrypted again.
+ * Structure layouts of a library that is not ours are worth a question before they get packets: one packet, sealed by
+ * both back ends, verified and decrypted again.
  */
 function sameAnswer(native: EspCryptoFactory, plain: EspCryptoFactory): boolean {
   const keys = new Uint32Array(KEYS.WORDS);
