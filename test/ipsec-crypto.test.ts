@@ -6,7 +6,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { expandKey, invertKey } from "../nfs/ipsec/crypto/aes.js";
 import type { EspCrypto } from "../nfs/ipsec/crypto/esp-crypto.js";
-import { IpsecMbCrypto, loadIpsecMb } from "../nfs/ipsec/crypto/ipsec-mb.js";
+import { IpsecMbCrypto } from "../nfs/ipsec/crypto/ipsec-mb.js";
+import { loadIpsecMb } from "../nfs/ipsec/crypto/ipsec-mb-library.js";
 import { PortableCrypto } from "../nfs/ipsec/crypto/portable.js";
 import { hmacSha1, hmacStates } from "../nfs/ipsec/crypto/sha1.js";
 import { ESP, KEYS, OP } from "../nfs/ipsec/layout.js";
@@ -253,25 +254,23 @@ for (const file of [
   }
 }
 
-for (const [name, make] of makers) {
-  test(`${name}: upper halves of addresses written job by job give the same bytes`, () => {
-    const random = new Random(freshSeed());
-    const rig = new Rig(make, random.bytes(16), random.bytes(20));
-    const text = random.bytes(64);
-    const iv = random.bytes(16);
-    const before = rig.cipher("encrypt", iv, text);
-    Object.assign(rig.crypto, { acrossBoundary: true });
-    assert.is(rig.cipher("encrypt", iv, text).toString("hex"), before.toString("hex"));
-    assert.is(rig.cipher("decrypt", iv, before).toString("hex"), text.toString("hex"));
-    const message = random.bytes(100);
-    const key = random.bytes(20);
-    const other = new Rig(make, random.bytes(16), key);
-    Object.assign(other.crypto, { acrossBoundary: true });
-    assert.ok(other.verify(message, createHmac("sha1", key).update(message).digest().subarray(0, 12)));
-    rig.close();
-    other.close();
-  });
-}
+test("ipsec-mb: upper halves of addresses written job by job give the same bytes", () => {
+  const native = makers.find(([name]) => name === "ipsec-mb")?.[1];
+  if (native === undefined) return console.log("skipped: back end ipsec-mb is not there");
+  const random = new Random(freshSeed());
+  const key = random.bytes(20);
+  const rig = new Rig(native, random.bytes(16), key);
+  const text = random.bytes(64);
+  const iv = random.bytes(16);
+  const message = random.bytes(100);
+  const before = rig.cipher("encrypt", iv, text);
+  const { memory } = rig.crypto as unknown as { memory: { acrossBoundary: boolean; words: Uint32Array } };
+  memory.acrossBoundary = true;
+  assert.is(rig.cipher("encrypt", iv, text).toString("hex"), before.toString("hex"));
+  assert.is(rig.cipher("decrypt", iv, before).toString("hex"), text.toString("hex"));
+  assert.ok(rig.verify(message, createHmac("sha1", key).update(message).digest().subarray(0, 12)));
+  rig.close();
+});
 
 test("slots and params the rig relies on", () => {
   assert.is(SLOT_SIZE % 4, 0);

@@ -220,7 +220,9 @@ for (const backend of backends) {
   });
 }
 
-/** Changes an ESP frame in one of the ways an attacker or a broken link would; the outer checksum is made good again. */
+/**
+ * Changes an ESP frame in one of the ways an attacker or a broken link would; the outer checksum is made good again.
+ */
 function mutate(random: Random, original: Buffer): Buffer {
   let frame = Buffer.from(original);
   const l3 = frame.readUInt16BE(12) === 0x0800 ? 14 : 18;

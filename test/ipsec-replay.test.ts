@@ -125,7 +125,8 @@ for (const backend of backends) {
       bench.close();
       return result!.frame;
     };
-    // The second moves the window, so that the low bits of the third and fourth mean other numbers than when the batch began.
+    // The second moves the window, so that the low bits of the third and fourth mean other numbers than when the batch
+    // began.
     const frames = [frameOf(100), frameOf(far), frameOf(150), frameOf(40), frameOf(far)];
     const together = new Bench([receiver], backend);
     const single = new Bench([receiver], backend);

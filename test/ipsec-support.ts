@@ -242,9 +242,8 @@ export function difference(actual: Uint8Array, expected: Uint8Array): string | u
 export function setParams(arena: Arena, slot: number, fields: { op: number; esp: number; cipherBytes: number }): void {
   const p = slot * PARAM_WORDS;
   arena.params.fill(0, p, p + PARAM_WORDS);
-  arena.params[p + PARAM.OP] = fields.op;
-  arena.params[p + PARAM.ESP] = fields.esp;
-  arena.params[p + PARAM.CIPHER_BYTES] = fields.cipherBytes;
+  arena.params[p + PARAM.TASK] = fields.op;
+  arena.params[p + PARAM.PLACE] = fields.esp | (fields.cipherBytes << 16);
 }
 
 export const verdictOf = (arena: Arena, slot: number): number => arena.params[slot * PARAM_WORDS + PARAM.VERDICT]!;

@@ -1,4 +1,7 @@
-/** Somebody else's decoder: tshark decrypts what this NF writes, finds every ICV good and the inner packets as they were. */
+/**
+ * Somebody else's decoder: tshark decrypts what this NF writes, finds every ICV good and the inner packets as they
+ * were.
+ */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -70,7 +73,8 @@ for (const backend of tshark === undefined ? [] : backends) {
         assert.is(payload, udp.subarray(8).toString("hex"), `TEST_SEED=${seed}, frame ${i}`);
         assert.is.not(bad, "1");
         assert.is.not(bad, "True");
-        // A port tshark dissects as something else can leave the field empty: that frame is not checked, which is not the same as good.
+        // A port tshark dissects as something else can leave the field empty: that frame is not checked, which is not
+        // the same as good.
         if (good === "1" || good === "True") checked++;
       });
       assert.ok(checked >= 95, `tshark checked ${checked} of ${frames.length} ICVs`);

@@ -1,7 +1,18 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Arena, FLAG, SLOT_SIZE } from "../runtime/packet/arena.js";
-import { Bench, backends, difference, freshSeed, Random, randomSa, type TestSa, udpFrame } from "./ipsec-support.js";
+import { loadIpsecMb } from "../nfs/ipsec/crypto/ipsec-mb-library.js";
+import { type Arena, FLAG } from "../runtime/packet/arena.js";
+import {
+  Bench,
+  backends,
+  difference,
+  freshSeed,
+  ipv4,
+  Random,
+  randomSa,
+  type TestSa,
+  udpFrame,
+} from "./ipsec-support.js";
 
 const LONGEST_PAYLOAD = 1514 - 14 - 20 - 8;
 
@@ -130,8 +141,45 @@ function metadata(arena: Arena, slot: number): Record<string, number> {
   return Object.fromEntries(names.map((name) => [name, arena[name][slot]!]));
 }
 
-test("the slot size the tests assume", () => {
-  assert.is(SLOT_SIZE, 2048);
+test("the native back end is the native one, or says why not", () => {
+  const sas = pair(new Random(1));
+  const native = new Bench(sas, "native");
+  const portable = new Bench(sas, "portable");
+  const missing = loadIpsecMb();
+  if (typeof missing === "string") {
+    console.log(`skipped: ${missing}; "native" tests ran on the portable back end (apt-get install libipsec-mb1)`);
+    assert.is(native.warnings.length, 1);
+    assert.match(native.warnings[0]!, /apt-get install libipsec-mb1/);
+    assert.is(native.nf.engine, portable.nf.engine);
+  } else {
+    assert.match(native.nf.engine, /^ipsec-mb 1\.3/);
+    assert.equal(native.warnings, []);
+  }
+  assert.is(portable.nf.engine, "aes-sha1 in TypeScript");
+  assert.equal(portable.warnings, [], "what was asked for is not warned about");
+  native.close();
+  portable.close();
+});
+
+test("batches of both directions, with what concerns neither in between", () => {
+  const seed = freshSeed();
+  const random = new Random(seed);
+  const sas = pair(random, { selector: { dst: "198.18.0.0/24" } });
+  const sender = new Bench(sas, "portable", { seed });
+  const bench = new Bench(sas, "native", { seed });
+  for (let round = 0; round < 20; round++) {
+    const sealed = sender.process(Array.from({ length: 30 }, () => udpFrame(random, { payload: random.below(900) })));
+    const frames = sealed.flatMap(({ frame }) => {
+      const arp = Buffer.concat([random.bytes(12), Buffer.from([8, 6]), random.bytes(28)]);
+      const esp = Buffer.concat([random.bytes(12), Buffer.from([8, 0]), ipv4(random, 50, random.bytes(40))]);
+      const others = [udpFrame(random, { payload: 9 }), udpFrame(random, { payload: 9, dst: "10.0.0.1" }), arp, esp];
+      return [frame, random.pick(others), random.pick(others)];
+    });
+    const outcomes = new Set(compare(bench, frames, `TEST_SEED=${seed}`).map(({ outcome }) => outcome));
+    assert.equal([...outcomes].sort(), ["bypass", "opened", "protected"]);
+  }
+  sender.close();
+  bench.close();
 });
 
 test.run();

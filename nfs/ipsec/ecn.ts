@@ -10,8 +10,8 @@ const CE = 3;
 export const ECN_DROP = 0xff;
 
 /**
- * The ECN field of the packet that leaves the tunnel: RFC 6040 section 4.2, Figure 4. Index: inner field x 4 + outer field.
- * On the way in the field is copied (section 4.1, normal mode).
+ * The ECN field of the packet that leaves the tunnel: RFC 6040 section 4.2, Figure 4. Index: inner field x 4 + outer
+ * field. On the way in the field is copied (section 4.1, normal mode).
  */
 export const ECN_DECAPSULATED = new Uint8Array(16);
 for (const [inner, row] of [

@@ -1,15 +1,16 @@
 /**
  * Inbound: ESP packets addressed to one of our SAs (RFC 4303 section 3.4).
  *
- * prepare finds the SA and says what has to be verified; finish decides, in arrival order: replayed, then bad-icv, then the window
- * moves. Only then is anything decrypted, so an error leaves the packet as it came, also where a batch holds two copies of one.
+ * prepare finds the SA and says what has to be verified; finish decides, in arrival order: replayed, then bad-icv, then
+ * the window moves. Only then is anything decrypted, so an error leaves the packet as it came, also where a batch holds
+ * two copies of one.
  */
 import { type Arena, FLAG, PARAM_WORDS, SLOT_SHIFT } from "../../runtime/packet/arena.js";
 import { type Batch, MAX_BATCH } from "../../runtime/packet/batch.js";
 import { ETHERTYPE, IPPROTO, IPV4, IPV6 } from "../../runtime/packet/protocols.js";
 import type { EspCrypto } from "./crypto/esp-crypto.js";
 import { ECN_DECAPSULATED, ECN_DROP, ECN_MASK } from "./ecn.js";
-import { ESP, OP, PARAM } from "./layout.js";
+import { ESN_BIT, ESP, OP, OP_MASK, PARAM, SA_SHIFT } from "./layout.js";
 import { SaLookup } from "./lookup.js";
 import { OUTCOME } from "./outcomes.js";
 import { ReplayWindows } from "./replay.js";
@@ -78,13 +79,11 @@ export class Inbound {
     const esn = this.esn[i]!;
     const high = esn !== 0 ? this.windows.inferHigh(i, low) : 0;
     const p = slot * PARAM_WORDS;
-    params[p + PARAM.OP] = this.windows.seen(i, high, low) ? OP.SEEN : OP.VERIFY;
-    params[p + PARAM.SA] = this.index[i]!;
-    params[p + PARAM.ESP] = esp;
-    params[p + PARAM.CIPHER_BYTES] = cipherBytes;
+    const op = this.windows.seen(i, high, low) ? OP.SEEN : OP.VERIFY;
+    params[p + PARAM.TASK] = op | (esn === 0 ? 0 : ESN_BIT) | (this.index[i]! << SA_SHIFT);
+    params[p + PARAM.PLACE] = esp | (cipherBytes << 16);
     params[p + PARAM.SEQ_LOW] = low;
     params[p + PARAM.SEQ_HIGH] = high;
-    params[p + PARAM.ESN] = esn;
     return PENDING;
   }
 
@@ -117,13 +116,15 @@ export class Inbound {
   private judge(slot: number): number {
     const { params } = this.arena;
     const p = slot * PARAM_WORDS;
-    const i = this.numberOf[params[p + PARAM.SA]!]!;
+    const task = params[p + PARAM.TASK]!;
+    const i = this.numberOf[task >>> SA_SHIFT]!;
     const low = params[p + PARAM.SEQ_LOW]!;
-    const high = params[p + PARAM.ESN] !== 0 ? this.windows.inferHigh(i, low) : 0;
+    const high = (task & ESN_BIT) !== 0 ? this.windows.inferHigh(i, low) : 0;
     if (this.windows.seen(i, high, low)) return OUTCOME.REPLAYED;
-    if (params[p + PARAM.OP] !== OP.VERIFY || params[p + PARAM.SEQ_HIGH] !== high) {
-      // The window moved since prepare looked, so far that the low 32 bits now mean another number: verify as if it came only now.
-      params[p + PARAM.OP] = OP.VERIFY;
+    if ((task & OP_MASK) !== OP.VERIFY || params[p + PARAM.SEQ_HIGH] !== high) {
+      // The window moved since prepare looked, so far that the low 32 bits now mean another number: verify as if it
+      // came only now.
+      params[p + PARAM.TASK] = (task & ~OP_MASK) | OP.VERIFY;
       params[p + PARAM.SEQ_HIGH] = high;
       this.one[0] = slot;
       this.crypto.transform(this.one, 1);
@@ -134,7 +135,8 @@ export class Inbound {
   }
 
   /**
-   * Takes the tunnel off a decrypted packet. The gate sees the packet next, so of its metadata only `off` and `len` are set.
+   * Takes the tunnel off a decrypted packet. The gate sees the packet next, so of its metadata only `off` and `len` are
+   * set.
    * @returns false where what was inside is no packet of ours to pass on; nothing has changed then
    */
   private unwrap(slot: number): boolean {
@@ -142,15 +144,17 @@ export class Inbound {
     const { u8, params, view } = arena;
     const base = slot << SLOT_SHIFT;
     const p = slot * PARAM_WORDS;
-    const inner = params[p + PARAM.ESP]! + ESP.CIPHER;
-    const end = base + inner + params[p + PARAM.CIPHER_BYTES]! - ESP.TRAILER_BYTES;
+    const place = params[p + PARAM.PLACE]!;
+    const inner = (place & 0xffff) + ESP.CIPHER;
+    const end = base + inner + (place >>> 16) - ESP.TRAILER_BYTES;
     const at = base + inner;
 
     // RFC 4303 section 2.4: pad bytes are 1, 2, 3...; the receiver should look at them.
     const pad = u8[end]!;
     if (end - pad < at) return false;
     for (let k = 1; k <= pad; k++) if (u8[end - pad + k - 1] !== k) return false;
-    // What lies behind the inner packet is traffic flow confidentiality padding (RFC 4303 section 2.7): its own header says its length.
+    // What lies behind the inner packet is traffic flow confidentiality padding (RFC 4303 section 2.7): its own header
+    // says its length.
     const available = end - pad - at;
     // 59, a dummy packet (RFC 4303 section 2.6), and transport mode have no inner IP packet.
     const next = u8[end + 1]!;
@@ -169,7 +173,7 @@ export class Inbound {
     }
     if (!this.decapsulateEcn(at, base + arena.l3[slot]!, next)) return false;
 
-    const i = this.numberOf[params[p + PARAM.SA]!]!;
+    const i = this.numberOf[params[p + PARAM.TASK]! >>> SA_SHIFT]!;
     this.packets[i] = this.packets[i]! + 1;
     this.bytes[i] = this.bytes[i]! + bytes;
     const start = arena.off[slot]!;

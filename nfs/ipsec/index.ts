@@ -2,9 +2,10 @@
  * ipsec: ESP in tunnel mode, AES-128-CBC with HMAC-SHA1-96, outbound and inbound in one NF.
  *
  * Purpose
- *   An IPv4 packet with protocol ESP whose destination is the `dst` of an inbound SA is inbound: its ICV is checked, its number
- *   compared with the anti-replay window, and what is inside comes out. Every other IP packet takes the first outbound SA whose selector
- *   matches. IPv4 and IPv6 inside, IPv4 outside; the Ethernet header with its VLAN tags stays in front.
+ *   An IPv4 packet with protocol ESP whose destination is the `dst` of an inbound SA is inbound: its ICV is checked, its
+ *   number compared with the anti-replay window, and what is inside comes out. Every other IP packet takes the first
+ *   outbound SA whose selector matches. IPv4 and IPv6 inside, IPv4 outside; the Ethernet header with its VLAN tags stays
+ *   in front.
  *
  * Outcomes
  *   protected      outbound: wrapped
@@ -12,12 +13,13 @@
  *   bypass         not IP, or no outbound SA selects it
  *   no-sa          inbound, but no SA has this (destination, SPI)
  *   bad-icv        inbound, not authentic
- *   replayed       inbound, number already seen or left of the window (number 0 too); decided before bad-icv
- *   malformed      inbound: fragment, lengths that cannot be, and after decryption bad padding, neither IPv4 nor IPv6 inside (dummy packets, next
- *                  header 59, are discarded this way too), inner length beyond the packet, or congestion that cannot be told to
- *                  the inner transport (inner Not-ECT, outer CE: RFC 6040 section 4.2 wants it dropped)
- *   too-big        outbound: the outer packet is longer than the smallest `mtu` of the ports that transmit (which of them it leaves by is not
- *                  known yet), or does not fit in the slot; takes no sequence number
+ *   replayed       inbound, number already seen or left of the window (0 too); decided before bad-icv
+ *   malformed      inbound: fragment, or lengths that cannot be; after decryption bad padding, neither IPv4 nor IPv6
+ *                  inside (dummy packets, next header 59, are discarded this way too), inner length beyond the packet,
+ *                  or congestion that cannot be told to the inner transport (inner Not-ECT, outer CE: RFC 6040 section
+ *                  4.2 wants it dropped). The window has moved in these cases: the packet was authentic
+ *   too-big        outbound: the outer packet is longer than the smallest `mtu` of the ports that transmit (which of them
+ *                  it leaves by is not known yet), or does not fit in the slot; takes no sequence number
  *   seq-exhausted  outbound: the SA's last sequence number is used; it never cycles
  *   After the last seven the packet is as it came.
  *
@@ -25,13 +27,14 @@
  *   sas   path of the SA file, relative to the chain file. Keys of an SA:
  *     name            unique
  *     direction       "out" or "in"
- *     spi             1 to 4294967295 (RFC 4303 reserves 1 to 255 for IANA, which has assigned none)
+ *     spi             1 to 4294967295 (RFC 4303 section 2.1 keeps 1 to 255 for IANA; they are taken nevertheless)
  *     src, dst        outer IPv4 addresses
  *     cipher          "aes-128-cbc";  cipher_key: 32 hex digits
  *     auth            "sha1-hmac";    auth_key: 40 hex digits
  *     esn             true: 64-bit extended sequence numbers; default false
  *     seq_start       first number sent, or first number not yet received; default 1. Above 2^53 as a string of digits
- *     selector        out: src, dst, proto, sport, dport, port, vlan, dscp, fragment as in the chain's types; without it every packet
+ *     selector        out: src, dst, proto, sport, dport, port, vlan, dscp, fragment as in the chain's types; without it
+ *                     every packet
  *     replay_window   in: packets, a multiple of 32 up to 4096, 0 is off; default 64
  *
  * Example
@@ -40,9 +43,9 @@
  *     "auth_key": "000102030405060708090a0b0c0d0e0f10111213", "selector": {"dst": "198.18.0.0/15"}}]}
  *
  * Limits
- *   Tunnel mode only; no UDP encapsulation (RFC 3948); outer IPv4 only; keys are static, SAs do not expire. DF of the outer header is
- *   copied from IPv4 and set for IPv6; no ICMP "too big" is sent back. Inner TTL is left to the router. Sequence state begins anew with each
- *   run: for anything but experiments give a fresh key or `seq_start`.
+ *   Tunnel mode only; no UDP encapsulation (RFC 3948); outer IPv4 only; keys are static, SAs do not expire. DF of the
+ *   outer header is copied from IPv4 and set for IPv6; no ICMP "too big" is sent back. Inner TTL is left to the router.
+ *   Sequence state begins anew with each run: for anything but experiments give a fresh key or `seq_start`.
  *
  * Sources
  *   RFC 4301, 4303, 3602 (AES-CBC), 2404 (HMAC-SHA1-96), 6040 (ECN), 6479 (window)
@@ -50,15 +53,15 @@
 import { z } from "zod";
 import type { CreateContext, LoadContext, Nf, NfModule } from "../../runtime/chain/nf.js";
 import { FLAG, PARAM_WORDS } from "../../runtime/packet/arena.js";
-import type { Batch } from "../../runtime/packet/batch.js";
+import { type Batch, MAX_BATCH } from "../../runtime/packet/batch.js";
 import { IPPROTO } from "../../runtime/packet/protocols.js";
 import type { EspCrypto } from "./crypto/esp-crypto.js";
 import { openCrypto } from "./crypto/open.js";
 import { Inbound, PENDING } from "./inbound.js";
 import { RandomIvs, SeededIvs } from "./iv.js";
-import { OP, PARAM, WORK } from "./layout.js";
-import { Outbound } from "./outbound.js";
-import { OUTCOME, OUTCOMES } from "./outcomes.js";
+import { OP, PARAM } from "./layout.js";
+import { NOT_ASKED, Outbound } from "./outbound.js";
+import { OUTCOMES } from "./outcomes.js";
 import { loadSas, type SaTable } from "./sas.js";
 import { SaSelection } from "./selection.js";
 
@@ -73,13 +76,10 @@ export interface IpsecLoaded extends SaTable {
 
 // Imported bindings are looked up at each use by V8 11; constants of this module are part of the compiled code.
 const PARAMS = PARAM_WORDS;
-const OP_WORD = PARAM.OP;
+const TASK = PARAM.TASK;
 const OP_NONE = OP.NONE;
 const IPV4_FLAG = FLAG.IPV4;
-const IP_FLAGS = FLAG.IPV4 | FLAG.IPV6;
 const PROTO_ESP = IPPROTO.ESP;
-const { BYPASS } = OUTCOME;
-const { SHIFT: WORK_SHIFT, SLOT: WORK_SLOT, PLACE: WORK_PLACE } = WORK;
 /** Not inbound: an outbound SA may select it. No outcome has this code. */
 const CANDIDATE = 0xfe;
 
@@ -92,6 +92,8 @@ export class Ipsec implements Nf {
   private readonly outbound: Outbound;
   private readonly inbound: Inbound;
   private readonly selection: SaSelection;
+  /** For each packet of the batch: number of the outbound SA that selects it, their count, or NOT_ASKED. */
+  private readonly answers = new Int32Array(MAX_BATCH);
   private readonly outCount: number;
   private readonly inCount: number;
 
@@ -106,7 +108,7 @@ export class Ipsec implements Nf {
     this.inCount = incoming.length;
     this.crypto = openCrypto(context, loaded.keys);
     this.engine = this.crypto.engine;
-    const ivs = seed === undefined ? new RandomIvs() : new SeededIvs(seed);
+    const ivs = seed === undefined ? new RandomIvs() : new SeededIvs(seed, arena);
     const selectors = out.map((sa) => sa.selector);
     this.selection = new SaSelection(selectors, loaded.ports, arena);
     this.outbound = new Outbound(arena, out, loaded.mtu, ivs);
@@ -122,27 +124,16 @@ export class Ipsec implements Nf {
 
   /** In arrival order. Returns how many packets transform and finish have anything to do for. */
   prepare(batch: Batch): number {
-    const { slots, outcomes, count } = batch;
-    const { flags, params } = this.context.arena;
-    const { outbound } = this;
-    const pending = this.inCount > 0 ? this.prepareInbound(batch) : 0;
-    const inbound = this.inCount > 0;
-    const { work } = outbound;
-    let n = 0;
-    for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
-      if (inbound && outcomes[i] !== CANDIDATE) continue;
-      if ((flags[slot]! & IP_FLAGS) !== 0) {
-        work[(n << WORK_SHIFT) + WORK_SLOT] = slot;
-        work[(n++ << WORK_SHIFT) + WORK_PLACE] = i;
-      } else {
-        params[slot * PARAMS + OP_WORD] = OP_NONE;
-        outcomes[i] = BYPASS;
-      }
+    if (this.inCount === 0) {
+      this.selection.find(batch.slots, batch.count, this.answers);
+      return this.outbound.protect(batch, this.answers);
     }
-    if (n === 0) return pending;
-    this.selection.find(work, n);
-    return pending + outbound.protect(n, outcomes);
+    const pending = this.prepareInbound(batch);
+    if (pending === batch.count) return pending;
+    const { outcomes, count } = batch;
+    this.selection.find(batch.slots, count, this.answers);
+    for (let i = 0; i < count; i++) if (outcomes[i] !== CANDIDATE) this.answers[i] = NOT_ASKED;
+    return pending + this.outbound.protect(batch, this.answers);
   }
 
   /** ESP packets that end here. ESP for others is payload like any other, and may enter a tunnel. */
@@ -154,7 +145,7 @@ export class Ipsec implements Nf {
       const slot = slots[i]!;
       let outcome = CANDIDATE;
       if (proto[slot] === PROTO_ESP && (flags[slot]! & IPV4_FLAG) !== 0 && this.inbound.isOurs(slot)) {
-        params[slot * PARAMS + OP_WORD] = OP_NONE;
+        params[slot * PARAMS + TASK] = OP_NONE;
         outcome = this.inbound.prepare(slot);
         if (outcome === PENDING) pending++;
       }

@@ -1,5 +1,6 @@
 /**
- * Layouts the parts of this NF share, each written once: the ESP packet, the parameters from prepare to transform, and the key table.
+ * Layouts the parts of this NF share, each written once: the ESP packet, the parameters from prepare to transform, and
+ * the key table.
  */
 import { SCHEDULE_WORDS } from "./crypto/aes.js";
 import { STATE_WORDS } from "./crypto/sha1.js";
@@ -22,24 +23,33 @@ export const ESP = {
 /** Bytes outbound puts in front of the inner packet: IPv4 header without options, ESP header, IV. */
 export const TUNNEL_BYTES = 44;
 
-/** Words of `arena.params` for a slot, from prepare to transform; all that transform needs beside packet bytes and the key table. */
+/**
+ * Words of `arena.params` for a slot, from prepare to transform; all that transform needs beside packet bytes and the
+ * key table. Two words hold several fields each, because writing and reading them again is a good part of what prepare
+ * costs.
+ */
 export const PARAM = {
-  /** What transform is to do: one of {@link OP}. */
-  OP: 0,
-  /** Index of the SA in the file, hence in the key table. */
-  SA: 1,
-  /** First byte of the ESP header, from the start of the slot. */
-  ESP: 2,
-  /** Bytes of ciphertext, a multiple of 16. The IV stands in front of it, the ICV behind it. */
-  CIPHER_BYTES: 3,
+  /**
+   * One of {@link OP} in bits 0-1, {@link ESN_BIT}, and from bit {@link SA_SHIFT} on the SA's index in the file, hence
+   * in the key table.
+   */
+  TASK: 0,
+  /**
+   * Bits 0-15: first byte of the ESP header, from the start of the slot. Bits 16-31: bytes of ciphertext, a multiple of
+   * 16. The IV stands in front of it, the ICV behind it.
+   */
+  PLACE: 1,
   /** Sequence number. */
-  SEQ_LOW: 4,
-  SEQ_HIGH: 5,
-  /** 1: SEQ_HIGH, in network order, follows the ciphertext in what the ICV covers (RFC 4303 section 2.2.1). */
-  ESN: 6,
+  SEQ_LOW: 2,
+  SEQ_HIGH: 3,
   /** Written by transform for VERIFY: 1 where the ICV is good. */
-  VERDICT: 7,
+  VERDICT: 4,
 } as const;
+
+export const OP_MASK = 3;
+/** SEQ_HIGH, in network order, follows the ciphertext in what the ICV covers (RFC 4303 section 2.2.1). */
+export const ESN_BIT = 4;
+export const SA_SHIFT = 3;
 
 export const OP = {
   NONE: 0,
@@ -51,7 +61,9 @@ export const OP = {
   SEEN: 3,
 } as const;
 
-/** Words of the key table for an SA. All words are values, not bytes: big-endian as FIPS 197 and FIPS 180-4 read them. */
+/**
+ * Words of the key table for an SA. All words are values, not bytes: big-endian as FIPS 197 and FIPS 180-4 read them.
+ */
 export const KEYS = {
   ENCRYPT: 0,
   DECRYPT: SCHEDULE_WORDS,
@@ -59,29 +71,4 @@ export const KEYS = {
   INNER: 2 * SCHEDULE_WORDS,
   OUTER: 2 * SCHEDULE_WORDS + STATE_WORDS,
   WORDS: 2 * SCHEDULE_WORDS + 2 * STATE_WORDS,
-} as const;
-
-/**
- * Words of the record outbound keeps of each packet of a batch while it is at work. One array and not one for each field, because the
- * compiler checks every array anew in every turn of a long loop.
- */
-export const WORK = {
-  /** log2 of the words of a record. */
-  SHIFT: 4,
-  SLOT: 0,
-  /** Number of the outbound SA that selects the packet, or how many there are where none does. */
-  ANSWER: 1,
-  /** Place in the batch. */
-  PLACE: 2,
-  /** Indices of bytes in the arena: frame, inner packet, and its end. */
-  FRAME: 3,
-  INNER: 4,
-  END: 5,
-  /** First word of the SA's record. */
-  RECORD: 6,
-  /** Position of the SA in the file. */
-  INDEX: 7,
-  SEQ_LOW: 8,
-  SEQ_HIGH: 9,
-  CIPHER_BYTES: 10,
 } as const;

@@ -1,5 +1,6 @@
 /**
- * Which inbound SA an ESP packet belongs to: (destination, SPI), by open addressing in one typed array (RFC 4301 section 4.4.2).
+ * Which inbound SA an ESP packet belongs to: (destination, SPI), by open addressing in one typed array (RFC 4301
+ * section 4.4.2).
  */
 import type { Sa } from "./sas.js";
 

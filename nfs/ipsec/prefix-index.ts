@@ -1,6 +1,6 @@
 /**
- * First match among many selectors, most of which name one IPv4 prefix: the packet's address, cut to each prefix length in use, finds
- * the few selectors that can match; those that name none are asked in any case.
+ * First match among many selectors, most of which name one IPv4 prefix: the packet's address, cut to each prefix length
+ * in use, finds the few selectors that can match; those that name none are asked in any case.
  */
 import ipaddr from "ipaddr.js";
 import { compileSelectors, type SelectorSpec } from "../../runtime/chain/selector.js";

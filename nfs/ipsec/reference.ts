@@ -1,6 +1,6 @@
 /**
- * What this NF does, packet by packet, with node:crypto, BigInt sequence numbers and a set of seen ones. Written to be read; the fast
- * paths are compared with it byte for byte. It trusts the gate, as they do.
+ * What this NF does, packet by packet, with node:crypto, BigInt sequence numbers and a set of seen ones. Written to be
+ * read; the fast paths are compared with it byte for byte. It trusts the gate, as they do.
  */
 import { createCipheriv, createDecipheriv, createHash, createHmac } from "node:crypto";
 
@@ -153,7 +153,9 @@ export class ReferenceIpsec {
       : { outcome: "malformed" };
   }
 
-  /** The number whose low 32 bits the packet carries: the first from the window's left edge on (RFC 4303 Appendix A2). */
+  /**
+   * The number whose low 32 bits the packet carries: the first from the window's left edge on (RFC 4303 Appendix A2).
+   */
   private sequenceNumber(state: State, low: number): bigint {
     if (!state.sa.esn) return BigInt(low);
     const left = state.seq - BigInt(state.sa.replay_window || 64) + 1n;

@@ -1,9 +1,9 @@
 /**
  * Anti-replay windows of all inbound SAs (RFC 4303 section 3.4.3, Appendix A), in typed arrays.
  *
- * A window covers the numbers (top - size, top]. Bits live in a ring that is a power of two and at least a word longer than the
- * window (RFC 6479), so that moving it clears whole words. Sequence numbers are (high, low) pairs of u32; their difference is taken
- * as a double, which is exact wherever its exact value matters (below 2^53).
+ * A window covers the numbers (top - size, top]. Bits live in a ring that is a power of two and at least a word longer
+ * than the window (RFC 6479), so that moving it clears whole words. Sequence numbers are (high, low) pairs of u32;
+ * their difference is taken as a double, which is exact wherever its exact value matters (below 2^53).
  *
  * What was before `seq_start` counts as seen, so number 0 is never accepted.
  */
@@ -69,8 +69,8 @@ export class ReplayWindows {
   }
 
   /**
-   * RFC 4303 Appendix A2.2: the high 32 bits of a number of which the packet carries the low ones. Below number 0 there is nothing, so
-   * where the RFC would subtract from 0 the number can only lie ahead.
+   * RFC 4303 Appendix A2.2: the high 32 bits of a number of which the packet carries the low ones. Below number 0 there
+   * is nothing, so where the RFC would subtract from 0 the number can only lie ahead.
    */
   inferHigh(i: number, low: number): number {
     const top = this.topLow[i]!;

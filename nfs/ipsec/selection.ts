@@ -1,15 +1,16 @@
 /**
- * Which outbound SA a packet takes: the first whose selector matches. With a thousand SAs asking one selector after the other
- * would cost more than the encryption, so two things stand in front of that, neither of which can change the answer:
+ * Which outbound SA a packet takes: the first whose selector matches. With a thousand SAs asking one selector after the
+ * other would cost more than the encryption, so two things stand in front of that, neither of which can change the
+ * answer:
  *
- * - an exact cache from the fields the selectors read, and only those, to the answer (a set of two entries a hash, bounded);
+ * - an exact cache from the fields the selectors read, and only those, to the answer (a set of two entries a hash,
+ * bounded);
  * - behind it, an index of IPv4 prefixes, so that a miss asks only the selectors whose prefix the address is in.
  */
 
 import type { SelectorSpec } from "../../runtime/chain/selector.js";
 import { type Arena, FLAG, SLOT_SHIFT } from "../../runtime/packet/arena.js";
 import { IPV4, IPV6 } from "../../runtime/packet/protocols.js";
-import { WORK } from "./layout.js";
 import { PrefixIndex, prefixes4, prefixMask } from "./prefix-index.js";
 
 const SETS_BITS = 12;
@@ -24,10 +25,10 @@ const V6_ANSWER = 11;
 // Imported bindings are looked up at each use by V8 11; constants of this module are part of the compiled code.
 const SHIFT = SLOT_SHIFT;
 const IPV4_FLAG = FLAG.IPV4;
+const IP_FLAGS = FLAG.IPV4 | FLAG.IPV6;
 const SRC_AT = IPV4.SRC;
 const DST_AT = IPV4.DST;
 const TOS_AT = IPV4.TOS;
-const { SHIFT: WORK_SHIFT, SLOT: W_SLOT, ANSWER: W_ANSWER } = WORK;
 
 /** First word of the set a key belongs to. */
 function setOf(src: number, dst: number, ports: number, rest: number, tag: number): number {
@@ -40,14 +41,17 @@ export class SaSelection {
   private readonly index: PrefixIndex;
   private readonly cache = new Int32Array((2 * WAY_WORDS) << SETS_BITS);
   private readonly cache6 = new Int32Array(V6_WORDS << V6_BITS);
+  private readonly key = new Int32Array(ANSWER);
   private readonly key6 = new Int32Array(V6_ANSWER);
-  /** Which bits of the IPv4 addresses (network order read as a value), ports, other fields and VLAN the selectors read. */
+  /** Which bits of the IPv4 addresses (as native words), ports, other fields and VLAN the selectors read. */
   private readonly srcMask: number;
   private readonly dstMask: number;
   private readonly portMask: number;
   private readonly restMask: number;
   private readonly vlanMask: number;
   private readonly addressesOnly: boolean;
+  private readonly words: Int32Array;
+  private readonly count: number;
 
   constructor(
     specs: readonly SelectorSpec[],
@@ -58,8 +62,10 @@ export class SaSelection {
     const reads = (...keys: (keyof SelectorSpec)[]) =>
       specs.some((spec) => keys.some((key) => spec[key] !== undefined));
     const ports = reads("sport", "dport");
-    this.srcMask = longestMask(specs, "src");
-    this.dstMask = longestMask(specs, "dst");
+    this.srcMask = asNative(longestMask(specs, "src"));
+    this.dstMask = asNative(longestMask(specs, "dst"));
+    this.words = new Int32Array(arena.buffer, 0, arena.u32.length);
+    this.count = specs.length;
     this.portMask = ports ? -1 : 0;
     this.vlanMask = reads("vlan") ? -1 : 0;
     const flags = (reads("fragment") ? FLAG.FRAGMENT : 0) | (ports ? FLAG.L4 : 0) | (reads("vlan") ? FLAG.VLAN : 0);
@@ -72,81 +78,94 @@ export class SaSelection {
   }
 
   /**
-   * For `count` WORK records of IP packets that passed the gate: writes into ANSWER the index of the first matching selector, or their
-   * number where none matches. First a loop without calls over the cache, then what it did not answer.
+   * For slots[0, count), which passed the gate: writes into `answers` the index of the first matching selector, or
+   * their number where none matches and for what is not IP. First a loop without calls over the cache, then what it did
+   * not answer.
    */
-  find(work: Int32Array, count: number): void {
-    const misses = this.addressesOnly ? this.lookUpAddresses(work, count) : this.lookUp(work, count);
+  find(slots: Uint32Array, count: number, answers: Int32Array): void {
+    const misses = this.addressesOnly
+      ? this.lookUpAddresses(slots, count, answers)
+      : this.lookUp(slots, count, answers);
     if (misses === 0) return;
+    const { flags } = this.arena;
     for (let i = 0; i < count; i++) {
-      const at = i << WORK_SHIFT;
-      if (work[at + W_ANSWER]! < 0) work[at + W_ANSWER] = this.miss(work[at + W_SLOT]!);
+      if (answers[i]! >= 0) continue;
+      answers[i] = (flags[slots[i]!]! & IP_FLAGS) === 0 ? this.count : this.miss(slots[i]!);
     }
   }
 
   /** Answers from the cache, -1 where it has none; returns how many those are. */
-  private lookUp(work: Int32Array, count: number): number {
+  private lookUp(slots: Uint32Array, count: number, answers: Int32Array): number {
     const { cache, srcMask, dstMask, portMask, restMask, vlanMask } = this;
     const { flags, l3, sport, dport, vlan, portIn, proto, view, u8 } = this.arena;
     let misses = 0;
     for (let i = 0; i < count; i++) {
-      const slot = work[(i << WORK_SHIFT) + W_SLOT]!;
+      const slot = slots[i]!;
       const at = (slot << SHIFT) + l3[slot]!;
-      const src = view.getInt32(at + SRC_AT) & srcMask;
-      const dst = view.getInt32(at + DST_AT) & dstMask;
+      const src = view.getInt32(at + SRC_AT, true) & srcMask;
+      const dst = view.getInt32(at + DST_AT, true) & dstMask;
       const ports = ((sport[slot]! << 16) | dport[slot]!) & portMask;
       const f = flags[slot]!;
       const rest = ((f << 24) | (portIn[slot]! << 16) | (u8[at + TOS_AT]! << 8) | proto[slot]!) & restMask;
       const tag = vlan[slot]! & vlanMask;
       const e = setOf(src, dst, ports, rest, tag);
-      // The entry of a packet is checked whole: both ways of the set, all fields.
-      const way0 =
-        (cache[e]! ^ src) |
-        (cache[e + 1]! ^ dst) |
-        (cache[e + 2]! ^ ports) |
-        (cache[e + 3]! ^ rest) |
-        (cache[e + 4]! ^ tag);
-      let answer = way0 === 0 ? cache[e + ANSWER]! : 0;
-      if (answer === 0) {
-        const g = e + WAY_WORDS;
-        const way1 =
-          (cache[g]! ^ src) |
+      const g = e + WAY_WORDS;
+      let answer = 0;
+      if (
+        ((cache[e]! ^ src) |
+          (cache[e + 1]! ^ dst) |
+          (cache[e + 2]! ^ ports) |
+          (cache[e + 3]! ^ rest) |
+          (cache[e + 4]! ^ tag)) ===
+        0
+      ) {
+        answer = cache[e + ANSWER]!;
+      } else if (
+        ((cache[g]! ^ src) |
           (cache[g + 1]! ^ dst) |
           (cache[g + 2]! ^ ports) |
           (cache[g + 3]! ^ rest) |
-          (cache[g + 4]! ^ tag);
-        if (way1 === 0) answer = cache[g + ANSWER]!;
+          (cache[g + 4]! ^ tag)) ===
+        0
+      ) {
+        answer = cache[g + ANSWER]!;
       }
       if ((f & IPV4_FLAG) === 0) answer = 0;
-      work[(i << WORK_SHIFT) + W_ANSWER] = answer - 1;
+      answers[i] = answer - 1;
       if (answer === 0) misses++;
     }
     return misses;
   }
 
-  /** The same where no selector reads more than addresses, which is the usual case: three fields less to fetch for each packet. */
-  private lookUpAddresses(work: Int32Array, count: number): number {
-    const { cache, srcMask, dstMask } = this;
-    const { flags, l3, view } = this.arena;
+  /**
+   * The same where no selector reads more than addresses, which is the usual case: fewer fields to fetch for each
+   * packet. Addresses are cut out of aligned words, as they lie behind an untagged Ethernet header; packets that lie
+   * otherwise count as missed.
+   */
+  private lookUpAddresses(slots: Uint32Array, count: number, answers: Int32Array): number {
+    const { cache, srcMask, dstMask, words } = this;
+    const { flags, l3 } = this.arena;
     let misses = 0;
     for (let i = 0; i < count; i++) {
-      const slot = work[(i << WORK_SHIFT) + W_SLOT]!;
-      const at = (slot << SHIFT) + l3[slot]!;
-      const src = view.getInt32(at + SRC_AT) & srcMask;
-      const dst = view.getInt32(at + DST_AT) & dstMask;
+      const slot = slots[i]!;
+      const at = ((slot << SHIFT) + l3[slot]!) | 0;
+      const w = (at + SRC_AT) >>> 2;
+      const middle = words[w + 1]!;
+      const src = ((words[w]! >>> 16) | (middle << 16)) & srcMask;
+      const dst = ((middle >>> 16) | (words[w + 2]! << 16)) & dstMask;
       const e = setOf(src, dst, 0, 0, 0);
-      let answer = ((cache[e]! ^ src) | (cache[e + 1]! ^ dst)) === 0 ? cache[e + ANSWER]! : 0;
-      if (answer === 0) {
-        const g = e + WAY_WORDS;
-        if (((cache[g]! ^ src) | (cache[g + 1]! ^ dst)) === 0) answer = cache[g + ANSWER]!;
-      }
-      if ((flags[slot]! & IPV4_FLAG) === 0) answer = 0;
-      work[(i << WORK_SHIFT) + W_ANSWER] = answer - 1;
+      let answer = 0;
+      if (cache[e] === src && cache[e + 1] === dst) answer = cache[e + ANSWER]!;
+      else if (cache[e + WAY_WORDS] === src && cache[e + WAY_WORDS + 1] === dst)
+        answer = cache[e + WAY_WORDS + ANSWER]!;
+      if ((flags[slot]! & IPV4_FLAG) === 0 || (at & 3) !== 2) answer = 0;
+      answers[i] = answer - 1;
       if (answer === 0) misses++;
     }
     return misses;
   }
 
+  /** What the cache did not answer; fills it. */
   private miss(slot: number): number {
     const { arena, cache } = this;
     const f = arena.flags[slot]!;
@@ -155,18 +174,26 @@ export class SaSelection {
     const tag = arena.vlan[slot]! & this.vlanMask;
     const known = (f << 24) | (arena.portIn[slot]! << 16) | arena.proto[slot]!;
     if ((f & IPV4_FLAG) === 0) return this.find6(slot, at, ports, known, tag);
-    const src = arena.view.getInt32(at + SRC_AT) & this.srcMask;
-    const dst = arena.view.getInt32(at + DST_AT) & this.dstMask;
+    const src = arena.view.getInt32(at + SRC_AT, true) & this.srcMask;
+    const dst = arena.view.getInt32(at + DST_AT, true) & this.dstMask;
     const rest = (known | (arena.u8[at + TOS_AT]! << 8)) & this.restMask;
-    const answer = this.index.find(slot);
     const first = setOf(src, dst, ports, rest, tag);
+    const { key } = this;
+    key[0] = src;
+    key[1] = dst;
+    key[2] = ports;
+    key[3] = rest;
+    key[4] = tag;
+    // Here after all where the fast look-up did not want the packet, or an earlier one of this batch filled it in.
+    for (let e = first; e <= first + WAY_WORDS; e += WAY_WORDS) {
+      let same = cache[e + ANSWER] !== 0;
+      for (let k = 0; k < ANSWER && same; k++) same = cache[e + k] === key[k];
+      if (same) return cache[e + ANSWER]! - 1;
+    }
+    const answer = this.index.find(slot);
     // The newest comes first, the one before it second: the least recently filled goes.
     cache.copyWithin(first + WAY_WORDS, first, first + WAY_WORDS);
-    cache[first] = src;
-    cache[first + 1] = dst;
-    cache[first + 2] = ports;
-    cache[first + 3] = rest;
-    cache[first + 4] = tag;
+    cache.set(key, first);
     cache[first + ANSWER] = answer + 1;
     return answer;
   }
@@ -196,4 +223,11 @@ export class SaSelection {
 function longestMask(specs: readonly SelectorSpec[], key: "src" | "dst"): number {
   const lengths = specs.flatMap((spec) => prefixes4(spec[key]).map((prefix) => prefix.length));
   return prefixMask(Math.max(0, ...lengths));
+}
+
+/** A value in network order as a native load gives it. */
+function asNative(value: number): number {
+  const view = new DataView(new ArrayBuffer(4));
+  view.setInt32(0, value);
+  return view.getInt32(0, true);
 }

@@ -1,12 +1,12 @@
 /**
  * AES-128 and its CBC mode in plain TypeScript (FIPS 197, NIST SP 800-38A section 6.2, RFC 3602).
  *
- * The state is four u32 words in big-endian order, one per column, and a round is sixteen look-ups in tables that combine
- * SubBytes, ShiftRows and MixColumns. Decryption is the equivalent inverse cipher (FIPS 197 section 5.3.5), whose round keys
- * have been through InvMixColumns. Nothing is allocated per call.
+ * The state is four u32 words in big-endian order, one per column, and a round is sixteen look-ups in tables that
+ * combine SubBytes, ShiftRows and MixColumns. Decryption is the equivalent inverse cipher (FIPS 197 section 5.3.5),
+ * whose round keys have been through InvMixColumns. Nothing is allocated per call.
  *
- * Look-ups whose addresses depend on the key can leak it through the cache to somebody on the same core: the native back end has no such
- * tables and is what production uses.
+ * Look-ups whose addresses depend on the key can leak it through the cache to somebody on the same core: the native
+ * back end has no such tables and is what production uses.
  */
 
 /** u32 words of a round key schedule: 11 round keys. */
@@ -66,7 +66,8 @@ function subWord(w: number): number {
 }
 
 /**
- * FIPS 197 section 5.2: the encryption round keys of a 16-byte key, as big-endian words at `keys[at .. at + SCHEDULE_WORDS)`.
+ * FIPS 197 section 5.2: the encryption round keys of a 16-byte key, as big-endian words at `keys[at .. at +
+ * SCHEDULE_WORDS)`.
  */
 export function expandKey(key: Uint8Array, keys: Uint32Array, at: number): void {
   for (let i = 0; i < 4; i++) {
@@ -83,7 +84,10 @@ export function expandKey(key: Uint8Array, keys: Uint32Array, at: number): void 
   }
 }
 
-/** The round keys of the equivalent inverse cipher, from those of encryption: last round first, InvMixColumns on the inner ones. */
+/**
+ * The round keys of the equivalent inverse cipher, from those of encryption: last round first, InvMixColumns on the
+ * inner ones.
+ */
 export function invertKey(encrypt: Uint32Array, from: number, decrypt: Uint32Array, at: number): void {
   for (let round = 0; round <= ROUNDS; round++) {
     for (let i = 0; i < 4; i++) {
@@ -195,7 +199,10 @@ export function decryptCbc(
   }
 }
 
-/** A column of the last round: SubBytes and ShiftRows without MixColumns; the words in the order ShiftRows takes bytes from. */
+/**
+ * A column of the last round: SubBytes and ShiftRows without MixColumns; the words in the order ShiftRows takes bytes
+ * from.
+ */
 function lastColumn(box: Uint8Array, a: number, b: number, c: number, d: number): number {
   return (box[a >>> 24]! << 24) | (box[(b >>> 16) & 0xff]! << 16) | (box[(c >>> 8) & 0xff]! << 8) | box[d & 0xff]!;
 }

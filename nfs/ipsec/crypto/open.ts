@@ -1,9 +1,10 @@
 import type { CreateContext } from "../../../runtime/chain/nf.js";
 import { Arena, DATA_OFFSET, PARAM_WORDS, SLOT_SIZE } from "../../../runtime/packet/arena.js";
-import { ESP, KEYS, OP, PARAM } from "../layout.js";
+import { ESN_BIT, ESP, KEYS, OP, PARAM } from "../layout.js";
 import { expandKey, invertKey } from "./aes.js";
 import type { EspCrypto, EspCryptoFactory } from "./esp-crypto.js";
-import { IpsecMbCrypto, loadIpsecMb } from "./ipsec-mb.js";
+import { IpsecMbCrypto } from "./ipsec-mb.js";
+import { loadIpsecMb } from "./ipsec-mb-library.js";
 import { PortableCrypto } from "./portable.js";
 import { hmacStates } from "./sha1.js";
 
@@ -25,8 +26,8 @@ export function openCrypto(context: CreateContext, keys: Uint32Array): EspCrypto
 }
 
 /**
- * Structure layouts of a library that is not ours are worth a question before they get packets: one packet, sealed by both back ends,
- * verified and decrypted again.
+ * Structure layouts of a library that is not ours are worth a question before they get packets: one packet, sealed by
+ * both back ends, verified and decrypted again.
  */
 function sameAnswer(native: EspCryptoFactory, plain: EspCryptoFactory): boolean {
   const keys = new Uint32Array(KEYS.WORDS);
@@ -46,7 +47,7 @@ function sameAnswer(native: EspCryptoFactory, plain: EspCryptoFactory): boolean 
   const both = Uint32Array.of(0, 1);
   for (const slot of both) {
     for (let i = 0; i < ESP.CIPHER + cipherBytes; i++) arena.u8[slot * SLOT_SIZE + DATA_OFFSET + i] = i * 7;
-    arena.params.set([OP.SEAL, 0, DATA_OFFSET, cipherBytes, 1, 2, 1, 0], slot * PARAM_WORDS);
+    arena.params.set([OP.SEAL | ESN_BIT, DATA_OFFSET | (cipherBytes << 16), 1, 2, 0], slot * PARAM_WORDS);
   }
   const a = native(arena, keys);
   const b = plain(arena, keys);
@@ -55,7 +56,7 @@ function sameAnswer(native: EspCryptoFactory, plain: EspCryptoFactory): boolean 
   b.transform(both.subarray(1), 1);
   const bytes = (slot: number) => Buffer.from(arena.u8.subarray(slot * SLOT_SIZE, (slot + 1) * SLOT_SIZE));
   let same = bytes(0).equals(bytes(1));
-  arena.params[PARAM.OP] = OP.VERIFY;
+  arena.params[PARAM.TASK] = OP.VERIFY | ESN_BIT;
   a.transform(first, 1);
   same &&= arena.params[PARAM.VERDICT] === 1 && bytes(0).equals(bytes(1));
   a.decrypt(first, 1);

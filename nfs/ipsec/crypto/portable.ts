@@ -1,6 +1,6 @@
 /** The back end without native libraries: one packet after the other through aes.ts and sha1.ts. */
 import { type Arena, PARAM_WORDS, SLOT_SHIFT } from "../../../runtime/packet/arena.js";
-import { ESP, KEYS, OP, PARAM } from "../layout.js";
+import { ESN_BIT, ESP, KEYS, OP, OP_MASK, PARAM, SA_SHIFT } from "../layout.js";
 import { decryptCbc, encryptCbc } from "./aes.js";
 import type { EspCrypto } from "./esp-crypto.js";
 import { hmacSha1, STATE_WORDS } from "./sha1.js";
@@ -18,7 +18,7 @@ export class PortableCrypto implements EspCrypto {
     const { params } = this.arena;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      const op = params[slot * PARAM_WORDS + PARAM.OP]!;
+      const op = params[slot * PARAM_WORDS + PARAM.TASK]! & OP_MASK;
       if (op === OP.SEAL) this.seal(slot);
       else if (op === OP.VERIFY) this.verify(slot);
     }
@@ -33,7 +33,7 @@ export class PortableCrypto implements EspCrypto {
 
   private verify(slot: number): void {
     const { view, params } = this.arena;
-    const icv = (slot << SLOT_SHIFT) + params[slot * PARAM_WORDS + PARAM.ESP]! + ESP.CIPHER + this.cipherBytes(slot);
+    const icv = this.espAt(slot) + ESP.CIPHER + this.cipherBytes(slot);
     const first = view.getUint32(icv);
     this.mac(slot);
     view.setUint32(icv, first); // mac() lays the high sequence number over it
@@ -49,27 +49,34 @@ export class PortableCrypto implements EspCrypto {
   private mac(slot: number): number {
     const { view, params } = this.arena;
     const p = slot * PARAM_WORDS;
-    const esp = (slot << SLOT_SHIFT) + params[p + PARAM.ESP]!;
+    const esp = this.espAt(slot);
     let bytes = ESP.CIPHER + this.cipherBytes(slot);
     const icv = esp + bytes;
-    if (params[p + PARAM.ESN] !== 0) {
+    if ((params[p + PARAM.TASK]! & ESN_BIT) !== 0) {
       view.setUint32(icv, params[p + PARAM.SEQ_HIGH]!);
       bytes += 4;
     }
-    hmacSha1(view, esp, bytes, this.keys, params[p + PARAM.SA]! * KEYS.WORDS + KEYS.INNER, this.digest);
+    hmacSha1(view, esp, bytes, this.keys, this.keyAt(slot) + KEYS.INNER, this.digest);
     return icv;
   }
 
   private cipherBytes(slot: number): number {
-    return this.arena.params[slot * PARAM_WORDS + PARAM.CIPHER_BYTES]!;
+    return this.arena.params[slot * PARAM_WORDS + PARAM.PLACE]! >>> 16;
+  }
+
+  private espAt(slot: number): number {
+    return (slot << SLOT_SHIFT) + (this.arena.params[slot * PARAM_WORDS + PARAM.PLACE]! & 0xffff);
+  }
+
+  /** First word of the SA's record in the key table. */
+  private keyAt(slot: number): number {
+    return (this.arena.params[slot * PARAM_WORDS + PARAM.TASK]! >>> SA_SHIFT) * KEYS.WORDS;
   }
 
   private encryptSlot(slot: number): void {
-    const { view, params } = this.arena;
-    const p = slot * PARAM_WORDS;
-    const esp = (slot << SLOT_SHIFT) + params[p + PARAM.ESP]!;
-    const key = params[p + PARAM.SA]! * KEYS.WORDS + KEYS.ENCRYPT;
-    encryptCbc(view, esp + ESP.CIPHER, this.cipherBytes(slot), esp + ESP.IV, this.keys, key);
+    const esp = this.espAt(slot);
+    const key = this.keyAt(slot) + KEYS.ENCRYPT;
+    encryptCbc(this.arena.view, esp + ESP.CIPHER, this.cipherBytes(slot), esp + ESP.IV, this.keys, key);
   }
 
   encrypt(slots: Uint32Array, count: number): void {
@@ -77,13 +84,11 @@ export class PortableCrypto implements EspCrypto {
   }
 
   decrypt(slots: Uint32Array, count: number): void {
-    const { view, params } = this.arena;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      const p = slot * PARAM_WORDS;
-      const esp = (slot << SLOT_SHIFT) + params[p + PARAM.ESP]!;
-      const key = params[p + PARAM.SA]! * KEYS.WORDS + KEYS.DECRYPT;
-      decryptCbc(view, esp + ESP.CIPHER, this.cipherBytes(slot), esp + ESP.IV, this.keys, key);
+      const esp = this.espAt(slot);
+      const key = this.keyAt(slot) + KEYS.DECRYPT;
+      decryptCbc(this.arena.view, esp + ESP.CIPHER, this.cipherBytes(slot), esp + ESP.IV, this.keys, key);
     }
   }
 

@@ -1,9 +1,9 @@
 /**
  * SHA-1 and HMAC-SHA1 in plain TypeScript (FIPS 180-4 section 6.1, RFC 2104, RFC 2202).
  *
- * HMAC hashes one block of key before the message and one before the inner digest; the states after those two blocks depend on
- * the key alone and are computed once per SA ({@link hmacStates}), so a packet costs no more than its own blocks and one.
- * Nothing is allocated per call.
+ * HMAC hashes one block of key before the message and one before the inner digest; the states after those two blocks
+ * depend on the key alone and are computed once per SA ({@link hmacStates}), so a packet costs no more than its own
+ * blocks and one. Nothing is allocated per call.
  */
 
 /** u32 words of a SHA-1 state. */
@@ -73,7 +73,8 @@ function compress(view: DataView, at: number): void {
 }
 
 /**
- * Hashes the rest of a message whose first `before` bytes (whole blocks) are already in the state, then pads. The digest is in `h`.
+ * Hashes the rest of a message whose first `before` bytes (whole blocks) are already in the state, then pads. The
+ * digest is in `h`.
  */
 function finish(view: DataView, at: number, bytes: number, before: number): void {
   const whole = bytes - (bytes % BLOCK);
@@ -99,7 +100,8 @@ function sha1(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * RFC 2104 section 4: the states after the key xor ipad and the key xor opad block, as words at `out[at..]`, inner first.
+ * RFC 2104 section 4: the states after the key xor ipad and the key xor opad block, as words at `out[at..]`, inner
+ * first.
  * @param key any length; an SA's is 20 bytes (RFC 2404)
  */
 export function hmacStates(key: Uint8Array, out: Uint32Array, at: number): void {
