@@ -63,9 +63,9 @@ const post = (message: WorkerMessage) => port.postMessage(message);
 const setup = workerData as WorkerSetup;
 const warn = (line: string) => post({ kind: "warn", line });
 
-async function createNfs(arena: Arena): Promise<(Nf | undefined)[]> {
+/** Fills in the NFs of this thread; those before one that fails are there to be closed. */
+async function createNfs(arena: Arena, nfs: (Nf | undefined)[]): Promise<void> {
   const { plan, topology, thread } = setup;
-  const nfs: (Nf | undefined)[] = plan.nfs.map(() => undefined);
   for (const index of topology.threads[thread]!.nfs) {
     const { name, type, loaded } = plan.nfs[index]!;
     const module = await importNf(type, `nfs.${name}.type`);
@@ -74,67 +74,84 @@ async function createNfs(arena: Arena): Promise<(Nf | undefined)[]> {
     if (digest) nf.keepAlerts?.();
     nfs[index] = nf;
   }
-  return nfs;
+}
+
+/** Closes everything, whatever fails on the way, so that what was written so far stays readable; then throws the first error. */
+async function closeAll(closables: readonly ({ close?(): unknown } | undefined)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const closable of closables) {
+    try {
+      await closable?.close?.();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
 }
 
 async function main(): Promise<void> {
+  const nfs: (Nf | undefined)[] = setup.plan.nfs.map(() => undefined);
+  const rxPorts: NumberedRxPort[] = [];
+  const txPorts: (TxPort | undefined)[] = setup.plan.ports.map(() => undefined);
+  const close = () => closeAll([...txPorts, ...rxPorts.map(({ rx }) => rx), ...nfs]);
+  try {
+    await work(nfs, rxPorts, txPorts);
+  } catch (error) {
+    // What fails while closing is a consequence, or less urgent: the first error is the one to tell.
+    await close().catch(() => {});
+    throw error;
+  }
+  await close();
+}
+
+/** Opens what the thread's role needs, entering it in the lists as it opens, and runs to the end. */
+async function work(
+  nfs: (Nf | undefined)[],
+  rxPorts: NumberedRxPort[],
+  txPorts: (TxPort | undefined)[],
+): Promise<void> {
   const { plan, topology, thread } = setup;
   const role = topology.threads[thread]!;
   const arena = Arena.attach(plan.arena);
   const clock = clockSince(setup.epoch);
   const control = new Int32Array(setup.control);
-  let nfs: (Nf | undefined)[] = [];
-  const rxPorts: NumberedRxPort[] = [];
-  const txPorts: (TxPort | undefined)[] = plan.ports.map(() => undefined);
-  try {
-    if (role.rx) {
-      for (const [i, p] of plan.ports.entries()) {
-        const context = { name: p.name, arena, warn };
-        if (p.rx) rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
-      }
+  if (role.rx) {
+    for (const [i, p] of plan.ports.entries()) {
+      const context = { name: p.name, arena, warn };
+      if (p.rx) rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
     }
-    // After the inputs: an NF that writes a file should not empty it for a run that cannot start.
-    nfs = await createNfs(arena);
-    const gone = new Promise<"go" | "quit">((resolve) => port.once("message", resolve));
-    post({ kind: "ready" });
-    if ((await gone) === "quit") return;
-
-    if (role.tx) {
-      for (const [i, p] of plan.ports.entries()) {
-        if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn });
-      }
-    }
-    const digest =
-      role.tx && plan.options.digest
-        ? new EgressDigest(
-            arena,
-            plan.ports.map((p) => p.name),
-          )
-        : undefined;
-    const parts = assemble({ ...setup, arena, control, clock, nfs, rxPorts, txPorts, digest });
-    const { pool, ingress, egress, latency } = parts;
-    await new Core(parts).run();
-
-    for (const nf of nfs) nf?.flush?.();
-    egress?.flush();
-    const reports = nfs.flatMap((nf, i) => (nf === undefined ? [] : [reportOf(nf, i)]));
-    post({
-      kind: "done",
-      report: {
-        nfs: reports,
-        inFlight: pool === undefined ? 0 : pool.size - pool.available,
-        firstNs: ingress?.firstNs ?? Number.NaN,
-        lastNs: egress?.lastNs ?? Number.NaN,
-        latency: role.tx ? percentiles(latency) : undefined,
-        digest: digest?.finish(),
-      },
-    });
-  } finally {
-    // Also after an error: what was written so far stays readable.
-    for (const tx of txPorts) await tx?.close();
-    for (const { rx } of rxPorts) await rx.close();
-    for (const nf of nfs) nf?.close?.();
   }
+  // After the inputs: an NF that writes a file should not empty it for a run that cannot start.
+  await createNfs(arena, nfs);
+  const gone = new Promise<"go" | "quit">((resolve) => port.once("message", resolve));
+  post({ kind: "ready" });
+  if ((await gone) === "quit") return;
+
+  if (role.tx) {
+    for (const [i, p] of plan.ports.entries()) {
+      if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn });
+    }
+  }
+  const names = plan.ports.map((p) => p.name);
+  const digest = role.tx && plan.options.digest ? new EgressDigest(arena, names) : undefined;
+  const parts = assemble({ ...setup, arena, control, clock, nfs, rxPorts, txPorts, digest });
+  const { pool, ingress, egress, latency } = parts;
+  await new Core(parts).run();
+
+  for (const nf of nfs) nf?.flush?.();
+  egress?.flush();
+  const reports = nfs.flatMap((nf, i) => (nf === undefined ? [] : [reportOf(nf, i)]));
+  post({
+    kind: "done",
+    report: {
+      nfs: reports,
+      inFlight: pool === undefined ? 0 : pool.size - pool.available,
+      firstNs: ingress?.firstNs ?? Number.NaN,
+      lastNs: egress?.lastNs ?? Number.NaN,
+      latency: role.tx ? percentiles(latency) : undefined,
+      digest: digest?.finish(),
+    },
+  });
 }
 
 function reportOf(nf: Nf, index: number): NfReport {
