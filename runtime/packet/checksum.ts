@@ -2,6 +2,8 @@
  * The internet checksum (RFC 1071) over native-order u16 words. Its sum may be taken in either byte order as long as the
  * result is stored in the same order (RFC 1071 section 2.B), so nothing is swapped.
  */
+import { type Arena, FLAG, SLOT_SHIFT } from "./arena.js";
+import { IPPROTO, IPV4, IPV6, UDP } from "./protocols.js";
 
 /**
  * One's complement sum of `bytes` bytes (even) from byte offset `at` (even), folded to 16 bits.
@@ -20,4 +22,58 @@ export function writeIpv4Checksum(u16: Uint16Array, at: number, bytes: number): 
   const field = (at + 10) >> 1;
   u16[field] = 0;
   u16[field] = ~sum16(u16, at, bytes);
+}
+
+/** The other byte order of a u16. */
+export function swap16(native: number): number {
+  return ((native & 0xff) << 8) | (native >> 8);
+}
+
+/**
+ * Whether the checksum of a whole TCP, UDP or ICMP packet is right, over pseudo-header and segment (RFC 768, 9293, 792, 4443).
+ * @param flags FLAG bits of the packet
+ * @param l3 offsets in the slot: IP header, L4 header, first byte behind the segment
+ */
+export function l4ChecksumGood(
+  arena: Arena,
+  slot: number,
+  flags: number,
+  proto: number,
+  l3: number,
+  l4: number,
+  end: number,
+): boolean {
+  const { u8, u16 } = arena;
+  const base = slot << SLOT_SHIFT;
+  if (proto === IPPROTO.SCTP) return true; // CRC32c, not the internet checksum: left to the end host
+  const bytes = end - l4;
+  let sum = 0;
+  if (proto === IPPROTO.UDP && u8[base + l4 + UDP.CHECKSUM] === 0 && u8[base + l4 + UDP.CHECKSUM + 1] === 0) {
+    return (flags & FLAG.IPV4) !== 0; // "no checksum" exists in IPv4 only (RFC 8200 section 8.1)
+  }
+  if (proto !== IPPROTO.ICMP) {
+    const addresses = flags & FLAG.IPV4 ? sum16(u16, base + l3 + IPV4.SRC, 8) : sum16(u16, base + l3 + IPV6.SRC, 32);
+    sum = addresses + swap16(bytes) + swap16(proto);
+  }
+  sum += sum16(u16, base + l4, bytes & ~1);
+  if (bytes & 1) sum += u8[base + end - 1]!;
+  sum = (sum & 0xffff) + (sum >>> 16);
+  return (sum & 0xffff) + (sum >>> 16) === 0xffff;
+}
+
+/** RFC 791 section 3.1: every option but END and NOP has a length of at least 2 and ends within the header. */
+export function ipv4OptionsFit(u8: Uint8Array, from: number, to: number): boolean {
+  let at = from;
+  while (at < to) {
+    const kind = u8[at]!;
+    if (kind === 0) return true;
+    if (kind === 1) {
+      at++;
+      continue;
+    }
+    const bytes = at + 1 < to ? u8[at + 1]! : 0;
+    if (bytes < 2 || at + bytes > to) return false;
+    at += bytes;
+  }
+  return true;
 }

@@ -5,7 +5,7 @@
  * Sources: IEEE 802.3, 802.1Q; RFC 791, 8200, 9293, 768, 792, 4443, 9260 (SCTP), 4302 (AH).
  */
 import { type Arena, FLAG, NO_PORT, RX_ERROR, SLOT_SHIFT } from "./arena.js";
-import { sum16 } from "./checksum.js";
+import { ipv4OptionsFit, l4ChecksumGood, sum16, swap16 } from "./checksum.js";
 import { ETHERNET, ETHERTYPE, IPPROTO, IPV4, IPV6, TCP, UDP, VLAN_TAG_BYTES } from "./protocols.js";
 
 /** Constants of this module are part of the compiled code; imported bindings are looked up at each use (V8 11, Node 20). */
@@ -184,7 +184,7 @@ export class Gate {
     const at = (slot << SHIFT) + l3;
     const header = (u8[at]! & 0xf) * 4;
     if (sum16(u16, at, header) !== 0xffff) return BAD_CHECKSUM;
-    if (header > IPV4.MIN_BYTES && !optionsFit(u8, at + IPV4.MIN_BYTES, at + header)) return BAD_LENGTH;
+    if (header > IPV4.MIN_BYTES && !ipv4OptionsFit(u8, at + IPV4.MIN_BYTES, at + header)) return BAD_LENGTH;
     const end = l3 + ((u8[at + IPV4.TOTAL_LENGTH]! << 8) | u8[at + IPV4.TOTAL_LENGTH + 1]!);
     const fragment = (u8[at + IPV4.FRAGMENT]! << 8) | u8[at + IPV4.FRAGMENT + 1]!;
     const proto = u8[at + IPV4.PROTOCOL]!;
@@ -298,7 +298,7 @@ export class Gate {
       sport = (u8[at]! << 8) | u8[at + 1]!;
       dport = (u8[at + 2]! << 8) | u8[at + 3]!;
     }
-    if (verify && (flags & FLAG.L4) !== 0 && !this.l4ChecksumGood(slot, flags, proto, l3, l4, payloadEnd)) {
+    if (verify && (flags & FLAG.L4) !== 0 && !l4ChecksumGood(arena, slot, flags, proto, l3, l4, payloadEnd)) {
       return BAD_CHECKSUM;
     }
     arena.flags[slot] = flags;
@@ -314,45 +314,4 @@ export class Gate {
     arena.portOut[slot] = NONE;
     return PASS;
   }
-
-  /** RFC 768, 9293, 792, 4443: the checksum over pseudo-header and segment. */
-  private l4ChecksumGood(slot: number, flags: number, proto: number, l3: number, l4: number, end: number): boolean {
-    const { u8, u16 } = this.arena;
-    const base = slot << SHIFT;
-    if (proto === IPPROTO.SCTP) return true; // CRC32c, not the internet checksum: left to the end host
-    const bytes = end - l4;
-    let sum = 0;
-    if (proto === IPPROTO.UDP && u8[base + l4 + UDP.CHECKSUM] === 0 && u8[base + l4 + UDP.CHECKSUM + 1] === 0) {
-      return (flags & FLAG.IPV4) !== 0; // "no checksum" exists in IPv4 only (RFC 8200 section 8.1)
-    }
-    if (proto !== IPPROTO.ICMP) {
-      const addresses = flags & FLAG.IPV4 ? sum16(u16, base + l3 + IPV4.SRC, 8) : sum16(u16, base + l3 + IPV6.SRC, 32);
-      sum = addresses + swap16(bytes) + swap16(proto);
-    }
-    sum += sum16(u16, base + l4, bytes & ~1);
-    if (bytes & 1) sum += u8[base + end - 1]!;
-    sum = (sum & 0xffff) + (sum >>> 16);
-    return (sum & 0xffff) + (sum >>> 16) === 0xffff;
-  }
-}
-
-/** RFC 791 section 3.1: every option but END and NOP has a length of at least 2 and ends within the header. */
-function optionsFit(u8: Uint8Array, from: number, to: number): boolean {
-  let at = from;
-  while (at < to) {
-    const kind = u8[at]!;
-    if (kind === 0) return true;
-    if (kind === 1) {
-      at++;
-      continue;
-    }
-    const bytes = at + 1 < to ? u8[at + 1]! : 0;
-    if (bytes < 2 || at + bytes > to) return false;
-    at += bytes;
-  }
-  return true;
-}
-
-function swap16(native: number): number {
-  return ((native & 0xff) << 8) | (native >> 8);
 }
