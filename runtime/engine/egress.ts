@@ -7,6 +7,9 @@ import { MAX_BATCH } from "../packet/batch.js";
 import { type CounterLayout, PORT_COUNTERS } from "./counters.js";
 import { DROP, type Plan, TARGET } from "./plan.js";
 
+/** What a slow run has sent lies in its files at the latest after this, should it be killed. */
+const FLUSH_EVERY_NS = 1e9;
+
 /** One port's share of a burst. */
 interface Lane {
   readonly slots: Uint32Array;
@@ -19,6 +22,7 @@ interface Lane {
 export class Egress {
   /** When the last packet left, in ns since the epoch; NaN before. */
   lastNs = Number.NaN;
+  private flushNs = 0;
   private readonly lanes: readonly Lane[];
   private readonly onlyPort: number;
   private readonly mtu: Float64Array;
@@ -87,6 +91,10 @@ export class Egress {
     this.lastNs = now;
     if (this.digest !== undefined) this.digestBurst(slots, count);
     for (let p = 0; p < lanes.length; p++) if (lanes[p]!.count > 0) this.send(lanes[p]!, p);
+    if (now >= this.flushNs) {
+      this.flush();
+      this.flushNs = now + FLUSH_EVERY_NS;
+    }
   }
 
   private fits(slot: number, port: number): boolean {
