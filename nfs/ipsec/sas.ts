@@ -1,8 +1,8 @@
 /**
  * The SA file: its schema, and the way from JSON to the tables that workers share.
  */
-import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { readJsonFile } from "../../runtime/chain/json.js";
 import { type SelectorSpec, selectorSchema } from "../../runtime/chain/selector.js";
 import { validate } from "../../runtime/chain/validate.js";
 import { ConfigError } from "../../runtime/errors.js";
@@ -98,7 +98,13 @@ export interface SaTable {
  * @throws ConfigError naming file, SA and key; key material is never printed
  */
 export function loadSas(file: string, ports: readonly string[]): SaTable {
-  const entries = validate(envelopeSchema, parseJson(file), file).sas;
+  const { value } = readJsonFile(file, {
+    what: "the SA file",
+    remedy: "check `sas` in the NF's config",
+    expected: 'expected {"sas": [...]}',
+    secret: true,
+  });
+  const entries = validate(envelopeSchema, value, file).sas;
   const keys = new Uint32Array(new SharedArrayBuffer(entries.length * KEYS.WORDS * 4));
   const unique = new Uniqueness(file);
   const sas = entries.map((entry, index): Sa => {
@@ -142,27 +148,6 @@ export function loadSas(file: string, ports: readonly string[]): SaTable {
     };
   });
   return { sas, keys };
-}
-
-function parseJson(file: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new ConfigError(
-      file,
-      `cannot read the SA file: ${(error as Error).message}`,
-      "check `sas` in the NF's config",
-    );
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    // V8 quotes the text around the mistake, which may be a key: only its position is passed on.
-    const position = /position (\d+)/.exec((error as Error).message)?.[1];
-    const line = position === undefined ? "" : `:${text.slice(0, Number(position)).split("\n").length}`;
-    throw new ConfigError(`${file}${line}`, "not valid JSON", 'expected {"sas": [...]}');
-  }
 }
 
 function nameOf(entry: unknown): string {

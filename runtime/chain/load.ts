@@ -1,9 +1,10 @@
 /** Reads a chain file with everything it names, and checks it whole before a thread starts. */
-import { readFileSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { ConfigError } from "../errors.js";
-import { checkPortFiles, fileIdentity, type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
+import { type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
+import { checkFiles, type UsedFile } from "./files.js";
 import { analyse, type PolicyGraph } from "./graph.js";
+import { inOrder, readJsonFile } from "./json.js";
 import { importNf } from "./modules.js";
 import type { NfModule } from "./nf.js";
 import { DEFAULT_TYPE, NON_IP_TYPE, PolicyResolver, type PolicyRow, readPolicy } from "./policy.js";
@@ -33,6 +34,8 @@ export interface LoadedNf {
 
 export interface LoadedChain {
   readonly file: string;
+  /** Every file it names, itself included; of replaced ports only what replaces them. */
+  readonly files: readonly UsedFile[];
   readonly name: string;
   readonly ports: readonly LoadedPort[];
   readonly selectors: readonly SelectorSpec[];
@@ -56,19 +59,26 @@ export interface LoadOptions {
 
 /** @throws ConfigError for the first thing that is wrong, with file and key or line */
 export async function loadChain(file: string, options: LoadOptions): Promise<LoadedChain> {
-  const chain = validate(chainSchema, readJson(file), file);
+  const { value, order } = readJsonFile(file, {
+    what: "the chain",
+    remedy: "give the path of a chain JSON file",
+    expected: 'a chain is one JSON object with "name", "ports" and "policy"; see examples/',
+  });
+  const chain = validate(chainSchema, value, file);
+  const chainPorts = inOrder(chain.ports, order.get("ports"));
+  const chainTypes = inOrder(chain.types, order.get("types"));
+  const chainNfs = inOrder(chain.nfs, order.get("nfs"));
   const base = dirname(resolve(file));
   const resolvePath = (path: string) => (isAbsolute(path) ? path : join(base, path));
-  const configs = portConfigs(file, chain, options, resolvePath);
+  const configs = portConfigs(file, chainPorts, options, resolvePath);
   const portNames = [...configs.keys()];
   checkSelectors(file, chain, portNames);
   const places = checkPlaces(options.place, Object.keys(chain.nfs));
 
   const modules = new Map<string, NfModule>();
-  for (const [name, nf] of Object.entries(chain.nfs))
-    modules.set(name, await importNf(nf.type, `${file}: nfs.${name}.type`));
+  for (const [name, nf] of chainNfs) modules.set(name, await importNf(nf.type, `${file}: nfs.${name}.type`));
 
-  const types = [...Object.keys(chain.types), DEFAULT_TYPE, NON_IP_TYPE];
+  const types = [...chainTypes.map(([name]) => name), DEFAULT_TYPE, NON_IP_TYPE];
   const nfNames = [...modules].map(([name, module]) => ({ name, outcomes: module.outcomes }));
   const policyFile = resolvePath(chain.policy);
   // Directions of file ports depend on the policy, and the policy names ports: the names are checked against all of them first.
@@ -86,16 +96,25 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
   const knownTx = sending.length === 0 && nameablePorts.length === 1 ? nameablePorts : sending;
   for (const port of knownTx) egress.add(port);
 
+  const read: UsedFile[] = [
+    { file, what: "the chain" },
+    { file: policyFile, what: "its policy" },
+  ];
   const nfs: LoadedNf[] = [];
-  for (const [name, nf] of Object.entries(chain.nfs)) {
+  for (const [name, nf] of chainNfs) {
     const module = modules.get(name)!;
     const where = `${file}: nfs.${name}.config`;
     const config = validate(module.schema, nf.config, where);
     const mtu = portNames.map((port) => configs.get(port)!.mtu ?? SLOT_MTU);
+    const outputs = (module.outputs?.(config) ?? []).map(resolvePath);
+    const named: string[] = [];
     const loaded = await module.load(config, {
       name,
       where,
-      resolve: resolvePath,
+      resolve(path) {
+        named.push(resolvePath(path));
+        return resolvePath(path);
+      },
       ports: portNames,
       txPorts: knownTx,
       nameablePorts,
@@ -103,7 +122,9 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
       warn: options.warn,
     });
     for (const port of module.egressPorts?.(loaded) ?? []) egress.add(port);
-    const outputs = (module.outputs?.(config) ?? []).map(resolvePath);
+    // An output is named once; named once more, it is read as well.
+    for (const path of outputs) if (named.includes(path)) named.splice(named.indexOf(path), 1);
+    for (const path of named) read.push({ file: path, what: `which NF ${name} reads` });
     nfs.push({ name, type: nf.type, place: places.get(name) ?? nf.place, module, loaded, outputs });
   }
 
@@ -111,7 +132,11 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
   if (!ports.some((p) => p.rx)) {
     throw new ConfigError(`${file}: ports`, "no port receives", 'give one of them "dir": "rx", or name it `in`');
   }
-  checkFiles(file, ports, nfs);
+  for (const { name, config } of ports) {
+    if (config.driver === "generator" && config.rules !== undefined)
+      read.push({ file: config.rules, what: `which port ${name} takes rules from` });
+  }
+  const files = [...read, ...checkFiles(file, ports, nfs, read)];
   const names = { types, ports, nfs: nfNames };
   const rows = readPolicy(policyFile, names);
   const policy = new PolicyResolver(rows);
@@ -121,39 +146,18 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
   });
   const graph = analyse(names, policy, possible);
   checkGraph(policyFile, ports, nfs, rows, graph);
-  const selectors = Object.values(chain.types);
-  return { file, name: chain.name, ports, selectors, types, nfs, rows, policy, graph };
-}
-
-function readJson(file: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new ConfigError(
-      file,
-      `cannot read the chain: ${(error as Error).message}`,
-      "give the path of a chain JSON file",
-    );
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const message = (error as Error).message;
-    const position = Number(/position (\d+)/.exec(message)?.[1] ?? Number.NaN);
-    const line = Number.isNaN(position) ? "" : `:${text.slice(0, position).split("\n").length}`;
-    throw new ConfigError(`${file}${line}`, `not JSON: ${message}`);
-  }
+  const selectors = chainTypes.map(([, selector]) => selector);
+  return { file, files, name: chain.name, ports, selectors, types, nfs, rows, policy, graph };
 }
 
 function portConfigs(
   file: string,
-  chain: ChainFile,
+  ports: readonly (readonly [string, PortConfig])[],
   options: LoadOptions,
   resolvePath: (path: string) => string,
 ): Map<string, PortConfig> {
   const configs = new Map<string, PortConfig>();
-  for (const [name, config] of Object.entries(chain.ports)) {
+  for (const [name, config] of ports) {
     configs.set(name, resolvePort(config, resolvePath));
   }
   for (const name of ["in", "out"] as const) {
@@ -199,6 +203,8 @@ function inputPorts(chain: ChainFile, rows: readonly PolicyRow[]): Set<string> {
 /** Whether a port is known to send before the routes are read. */
 function sends(name: string, config: PortConfig, egress: boolean): boolean {
   if (config.dir !== undefined) return config.dir !== "rx";
+  // Sending to `in` is a slip, and must not empty the capture that is there.
+  if (name === "in" && config.driver === "pcap") return false;
   return config.driver === "null" || egress || name === "out";
 }
 
@@ -215,28 +221,6 @@ function loadedPort(file: string, name: string, config: PortConfig, egress: bool
   if (tx && config.driver === "generator")
     throw new ConfigError(where, "a generator only makes packets", "send to a capture or null");
   return { name, config, rx, tx, mtu: config.mtu };
-}
-
-/** Two writers on one file, or a file read and written, would destroy what the user has. */
-function checkFiles(file: string, ports: readonly LoadedPort[], nfs: readonly LoadedNf[]): void {
-  checkPortFiles(ports.map(({ name, config, tx }) => ({ name, config, use: tx ? "tx" : "rx" })));
-  const users = new Map<string, string>();
-  for (const { name, config } of ports) {
-    if (config.driver === "pcap") users.set(fileIdentity(config.file), `port ${name}`);
-  }
-  for (const nf of nfs) {
-    for (const path of nf.outputs) {
-      const other = users.get(fileIdentity(path));
-      if (other !== undefined) {
-        throw new ConfigError(
-          file,
-          `${path} would be written by NF ${nf.name}, and ${other} uses it`,
-          "give each its own file",
-        );
-      }
-      users.set(fileIdentity(path), `NF ${nf.name}`);
-    }
-  }
 }
 
 function checkGraph(

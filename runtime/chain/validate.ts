@@ -20,13 +20,24 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): s
     const list = good.length > 0 ? `; known keys: ${good.join(", ")}` : "";
     return `${key === "" ? "" : `${key}: `}unknown key ${issue.keys.map((k) => JSON.stringify(k)).join(", ")}${list}`;
   }
-  const found = JSON.stringify(valueAt(value, issue.path));
-  const text = found === undefined ? "nothing" : found.length > 80 ? `${found.slice(0, 77)}...` : found;
+  const text = quote(valueAt(value, issue.path));
   return `${key === "" ? "" : `${key}: `}${messageOf(issue)} (found ${text})`;
+}
+
+function quote(value: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    // Nested deeper than the stack.
+    text = "something nested too deeply to show";
+  }
+  return text === undefined ? "nothing" : text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
 /** zod says only "Invalid input" where no alternative of a union fits: says instead what each of them expected. */
 function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "invalid_key") return issue.issues.map(messageOf).join("; ");
   if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue.message.replace(/^Invalid input: /, "");
   const alternatives = issue.errors.flat().map((inner) => {
     const key = keyPath(inner.path);

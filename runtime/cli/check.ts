@@ -1,9 +1,10 @@
 /** `wingbeat check CHAIN.json`: validates everything a run would read, and shows what the policy does. */
 import Table from "cli-table3";
 import type { Command } from "commander";
-import { type LoadedChain, loadChain } from "../chain/load.js";
+import { type LoadedChain, type LoadedNf, loadChain } from "../chain/load.js";
+import type { OutcomeSpec } from "../chain/nf.js";
 import { DEFAULT_TYPE, NON_IP_TYPE, type Target } from "../chain/policy.js";
-import { warn, writeJson } from "./output.js";
+import { checkJson, warn, writeJson } from "./output.js";
 
 interface CheckResult {
   readonly chain: string;
@@ -22,6 +23,7 @@ export function addCheckCommand(program: Command): void {
     .action(async (file: string, flags: { json?: string }) => {
       const warnings: string[] = [];
       const chain = await loadChain(file, { warn: (line) => warnings.push(line) });
+      checkJson(flags.json, chain.files);
       const result = examine(chain, warnings);
       if (flags.json !== undefined) writeJson(flags.json, result);
       if (flags.json !== "-") print(result);
@@ -75,12 +77,18 @@ function policyWarnings(chain: LoadedChain): string[] {
     const dropped = chain.ports.filter((p) => p.rx).every((p) => chain.policy.ingress(type, p.name)?.kind === "drop");
     if (!reached(type) && dropped) warnings.push(`type ${type}: every packet of it is dropped at ingress`);
   }
-  const tx = chain.ports.filter((p) => p.tx);
-  const routers = nfs.some((nf) => nf.module.egressPorts !== undefined);
-  if (tx.length > 1 && !routers && chain.rows.some((r) => r.target.kind === "egress" && r.target.port === undefined)) {
-    warnings.push(
-      `"egress" with ${tx.length} sending ports and no router: such packets are dropped as egress/no-port; name the port`,
-    );
+  for (const type of chain.types) {
+    const { nfs: visited, leaves, unrouted } = waysOut(chain, type);
+    // A type that is dropped at ingress is dropped on purpose, and said above.
+    if (visited > 0 && !leaves)
+      warnings.push(`type ${type}: no way out; whatever its packets meet, they end in a drop`);
+    if (unrouted) {
+      const ports = chain.ports.filter((p) => p.tx).map((p) => p.name);
+      warnings.push(
+        `type ${type}: packets can reach \`egress\` without a router having chosen one of ${ports.join(", ")}; ` +
+          "those are dropped as egress/no-port; write egress:PORT",
+      );
+    }
   }
   if (chain.rows.some((r) => r.target.kind === "kernel")) {
     warnings.push(
@@ -91,6 +99,45 @@ function policyWarnings(chain: LoadedChain): string[] {
   return warnings;
 }
 
+/** Outcomes an NF can have as it is configured. */
+function outcomesOf(nf: LoadedNf): readonly OutcomeSpec[] {
+  const some = nf.module.possible?.(nf.loaded);
+  return some === undefined ? nf.module.outcomes : nf.module.outcomes.filter((o) => some.includes(o.name));
+}
+
+/** Where packets of a type can end up: whether any leaves, and whether one comes to `egress` with no port chosen for it. */
+function waysOut(chain: LoadedChain, type: string): { nfs: number; leaves: boolean; unrouted: boolean } {
+  const { nfs, policy, types } = chain;
+  const choice = chain.ports.filter((p) => p.tx).length > 1;
+  const seen = new Set<string>();
+  const work: { target: Target | undefined; type: string; routed: boolean }[] = chain.ports
+    .filter((p) => p.rx)
+    .map((p) => ({ target: policy.ingress(type, p.name), type, routed: false }));
+  let leaves = false;
+  let unrouted = false;
+  for (let at = work.pop(); at !== undefined; at = work.pop()) {
+    const { target, routed } = at;
+    if (target?.kind === "kernel") leaves = true;
+    if (target?.kind === "egress") {
+      if (target.port === undefined && choice && !routed) unrouted = true;
+      else leaves = true;
+    }
+    const key = target?.kind === "nf" ? `${target.nf},${at.type},${routed}` : "";
+    if (target?.kind !== "nf" || seen.has(key)) continue;
+    seen.add(key);
+    const nf = nfs[target.nf]!;
+    for (const outcome of outcomesOf(nf)) {
+      // What comes out of a tunnel is a new packet, without a port and of any IP type.
+      const chooses = nf.module.egressPorts !== undefined && !outcome.drops && !outcome.alwaysDrops;
+      for (const next of outcome.reparse ? types.filter((t) => t !== NON_IP_TYPE) : [at.type]) {
+        const onward = policy.outcome(next, nf.name, outcome);
+        work.push({ target: onward, type: next, routed: outcome.reparse ? false : routed || chooses });
+      }
+    }
+  }
+  return { nfs: seen.size, leaves, unrouted };
+}
+
 /** nids behind an ipsec that protects sees ESP: only rules of protocol `ip` look at it, and payload rules find nothing in it. */
 function ciphertextWarnings(chain: LoadedChain): string[] {
   const { nfs, graph, policy } = chain;
@@ -98,9 +145,8 @@ function ciphertextWarnings(chain: LoadedChain): string[] {
   for (const place of graph.places) {
     const nf = nfs[place.nf]!;
     if (nf.type !== "ipsec") continue;
-    const protectedOutcome = nf.module.outcomes.find((o) => o.name === "protected");
-    const some = nf.module.possible?.(nf.loaded);
-    if (protectedOutcome === undefined || (some !== undefined && !some.includes("protected"))) continue;
+    const protectedOutcome = outcomesOf(nf).find((o) => o.name === "protected");
+    if (protectedOutcome === undefined) continue;
     const seen = new Set<number>();
     const work = [policy.outcome(place.type, nf.name, protectedOutcome)];
     for (let target = work.pop(); target !== undefined; target = work.pop()) {
@@ -112,7 +158,7 @@ function ciphertextWarnings(chain: LoadedChain): string[] {
           `NF ${next.name}: packets of type ${place.type} reach it as ESP from ${nf.name}; its rules scan ciphertext`,
         );
       }
-      for (const outcome of next.module.outcomes) {
+      for (const outcome of outcomesOf(next)) {
         const onward = policy.outcome(place.type, next.name, outcome);
         if (onward !== undefined && !outcome.reparse) work.push(onward);
       }
@@ -129,5 +175,5 @@ function print(result: CheckResult): void {
   );
   process.stdout.write(`${table.toString()}\n`);
   for (const line of result.warnings) warn(line);
-  process.stdout.write(result.warnings.length === 0 ? "ok\n" : `ok, with ${result.warnings.length} warnings\n`);
+  process.stdout.write(result.warnings.length === 0 ? "ok\n" : `ok, with ${result.warnings.length} warning(s)\n`);
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { ConfigError } from "../errors.js";
 import { doctor, formatDoctor } from "./doctor.js";
-import { writeJson } from "./output.js";
+import { checkJson, writeJson } from "./output.js";
 
 export function addDoctorCommand(program: Command): void {
   program
@@ -14,6 +14,7 @@ export function addDoctorCommand(program: Command): void {
       if (typeof install === "string" && install !== "test") {
         throw new ConfigError("--install", `found "${install}"`, "write --install or --install=test");
       }
+      checkJson(flags.json);
       const result = await doctor({ install: install as boolean | "test" });
       if (flags.json !== undefined) writeJson(flags.json, result);
       if (flags.json !== "-") process.stdout.write(formatDoctor(result));

@@ -1,10 +1,11 @@
 /** `wingbeat gen OUT`: makes captures. */
 import type { Command } from "commander";
 import { ConfigError } from "../errors.js";
+import { fileIdentity } from "../nic/drivers.js";
 import { generate } from "../nic/generator/generate.js";
 import type { GeneratorInput } from "../nic/generator/options.js";
 import { parseInteger } from "./options.js";
-import { warn, writeJson } from "./output.js";
+import { checkJson, warn, writeJson } from "./output.js";
 
 interface GenFlags {
   size: string;
@@ -29,6 +30,14 @@ export function addGenCommand(program: Command): void {
     .option("--rules <FILE>", "rule file for --hits")
     .option("--json <FILE>", "write the result as JSON; -: stdout")
     .action((out: string, flags: GenFlags) => {
+      checkJson(flags.json, [{ file: out, what: "the capture itself" }]);
+      if (flags.rules !== undefined && fileIdentity(flags.rules) === fileIdentity(out)) {
+        throw new ConfigError(
+          out,
+          "is the file of --rules and would be overwritten",
+          "name another file for the capture",
+        );
+      }
       const { packets, bytes } = generate(out, generatorOptions(flags), warn);
       if (flags.json !== undefined) writeJson(flags.json, { file: out, packets, bytes });
       if (flags.json !== "-") process.stdout.write(`${out}: ${packets} packets, ${bytes} bytes\n`);

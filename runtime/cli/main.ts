@@ -8,7 +8,8 @@ import { addDoctorCommand } from "./doctor-command.js";
 import { addGenCommand } from "./gen.js";
 import { addRunCommand } from "./run.js";
 
-/** Wrong usage. */
+/** Exit codes: a failed run, wrong usage. */
+const FAILED = 1;
 const USAGE = 2;
 
 const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
@@ -25,9 +26,19 @@ addCheckCommand(program);
 addDoctorCommand(program);
 addGenCommand(program);
 
-// A reader that went away (`wingbeat ... | head`) is no error of ours.
+// A reader that went away (`wingbeat ... | head`) is no error of ours; a result that cannot be written is.
+let resultLost = false;
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
+  if (error.code === "EPIPE" || resultLost) return;
+  resultLost = true;
+  process.stderr.write(
+    `wingbeat: stdout: cannot write the result: ${error.message}\n  remedy: free space or redirect elsewhere\n`,
+  );
+});
+// Diagnostics nobody can read must not end a run.
+process.stderr.on("error", () => {});
+process.on("exit", () => {
+  if (resultLost) process.exitCode = Math.max(FAILED, Number(process.exitCode ?? 0));
 });
 
 try {

@@ -7,7 +7,7 @@ import { ConfigError, RunError } from "../errors.js";
 import { parsePortString } from "../nic/drivers.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import { parseChoice, parseInteger, parsePlaces, parseRate, parseSeconds } from "./options.js";
-import { warn, writeJson } from "./output.js";
+import { checkJson, warn, writeJson } from "./output.js";
 import { endProgress, showProgress } from "./progress.js";
 import { summary } from "./summary.js";
 
@@ -62,13 +62,20 @@ export function addRunCommand(program: Command): void {
 
 async function runVerb(file: string, flags: RunFlags): Promise<number> {
   const options = runOptions(flags);
+  const input = flags.in === undefined ? undefined : parsePortString(flags.in);
+  if (input?.driver === "null") throw new ConfigError("--in", "null receives nothing", "give a capture or a generator");
+  const output = flags.out === undefined ? undefined : parsePortString(flags.out, "--out");
+  if (output?.driver === "generator") {
+    throw new ConfigError("--out", "a generator makes packets, it takes none", "give a capture or null");
+  }
   const chain = await loadChain(file, {
-    in: flags.in === undefined ? undefined : parsePortString(flags.in),
-    out: flags.out === undefined ? undefined : parsePortString(flags.out),
+    in: input,
+    out: output,
     place: flags.place === undefined ? undefined : parsePlaces(flags.place),
     warn,
   });
   checkDevice(flags.device, chain);
+  checkJson(flags.json, chain.files);
   if (options.seed !== undefined)
     warn("--seed makes IVs predictable: for experiments, never for traffic that must stay secret");
   const run = startRun(chain, { ...options, warn });
@@ -77,8 +84,8 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
   try {
     const result = await run.result;
     if (progress !== undefined) endProgress(progress);
-    if (flags.json !== undefined) writeJson(flags.json, result);
     if (!flags.quiet) (flags.json === "-" ? process.stderr : process.stdout).write(summary(result));
+    if (flags.json !== undefined) writeJson(flags.json, result);
     if (!result.ledger.balanced)
       warn("the ledger does not balance: packets were lost without a reason; please report this");
     return result.ledger.balanced ? 0 : 1;
@@ -117,7 +124,10 @@ function runOptions(flags: RunFlags) {
 
 /** GPU devices come with later releases; until then every NF runs on the CPU, and that is said. */
 function checkDevice(device: string, chain: LoadedChain): void {
-  const [kind] = device.split(":");
+  const [kind, ...name] = device.split(":");
+  if ((kind === "auto" || kind === "none") && name.length > 0) {
+    throw new ConfigError("--device", `found "${device}"; only opencl, webgpu and gpujs take a name`);
+  }
   if (kind !== "auto" && kind !== "none") {
     const known = ["opencl", "webgpu", "gpujs"];
     if (!known.includes(kind!))
@@ -128,30 +138,37 @@ function checkDevice(device: string, chain: LoadedChain): void {
       "use --device auto or none",
     );
   }
+  if (kind === "none") return;
   const wanted = chain.nfs.filter((nf) => nf.place === "gpu");
   const unable = wanted.find((nf) => !nf.module.gpu);
   if (unable !== undefined)
     throw new ConfigError(`nfs.${unable.name}.place`, `an NF of type ${unable.type} runs on the CPU only`);
-  if (kind === "auto" && wanted.length > 0) {
+  if (wanted.length > 0) {
     warn(
       `no GPU device in this release: ${wanted.map((nf) => nf.name).join(", ")} run on the CPU (--device none says so silently)`,
     );
   }
 }
 
+const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /** First Ctrl-C: stop in order. Second: leave at once. Returns a function that takes the handlers off again. */
 function stopOnSignals(run: Run): () => void {
   let asked = false;
-  const onSignal = () => {
-    if (asked) process.exit(130);
+  const release = () => {
+    for (const signal of STOPPING) process.off(signal, onSignal);
+  };
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (asked) {
+      // Not process.exit: that waits for the threads, and one may hang in a system call (a pipe nobody reads).
+      release();
+      process.kill(process.pid, signal);
+      return;
+    }
     asked = true;
     warn("stopping: draining packets under way (again to leave at once)");
     run.stop();
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  return () => {
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
-  };
+  for (const signal of STOPPING) process.on(signal, onSignal);
+  return release;
 }

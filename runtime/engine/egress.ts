@@ -9,6 +9,8 @@ import { DROP, type Plan, TARGET } from "./plan.js";
 
 /** A constant of this module is part of the compiled code; an imported binding is looked up at each use (V8 11, Node 20). */
 const NONE = NO_PORT;
+/** What a slow run has sent lies in its files at the latest after this, should it be killed. */
+const FLUSH_EVERY_NS = 1e9;
 
 /** One port's share of a burst. */
 interface Lane {
@@ -22,6 +24,7 @@ interface Lane {
 export class Egress {
   /** When the last packet left, in ns since the epoch; NaN before. */
   lastNs = Number.NaN;
+  private flushNs = 0;
   private readonly lanes: readonly Lane[];
   private readonly onlyPort: number;
   private readonly mtu: Float64Array;
@@ -90,6 +93,10 @@ export class Egress {
     this.lastNs = now;
     if (this.digest !== undefined) this.digestBurst(slots, count);
     for (let p = 0; p < lanes.length; p++) if (lanes[p]!.count > 0) this.send(lanes[p]!, p);
+    if (now >= this.flushNs) {
+      this.flush();
+      this.flushNs = now + FLUSH_EVERY_NS;
+    }
   }
 
   private fits(slot: number, port: number): boolean {

@@ -2,7 +2,7 @@
  * Where the bytes of a capture come from: a window of constant size that slides over the file, so that a capture of any length
  * takes the same memory. A plain file is read synchronously; a gzip file is decompressed beside the reader (gzip.ts).
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { ConfigError } from "../../errors.js";
 import type { Bytes } from "../copy.js";
 
@@ -108,7 +108,8 @@ export function readOrThrow(file: string, fd: number, into: Uint8Array, at: numb
 export function openRegular(file: string): number {
   let fd: number;
   try {
-    fd = openSync(file, "r");
+    // Without waiting for a writer, should it be a named pipe: this thread could not be stopped any more.
+    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "ENOENT")

@@ -5,7 +5,7 @@
  *
  * Everything is little-endian. Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng, RFC 1952.
  */
-import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, ftruncateSync, openSync, statSync, writeSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { ConfigError, RunError } from "../../errors.js";
 import { type Bytes, copyBytes } from "../copy.js";
@@ -45,6 +45,8 @@ export class CaptureWriter implements Bytes {
     this.fd = openForWriting(file);
     if (this.pcapng) this.pcapngHeader();
     else this.classicHeader();
+    // At once, so that the file can be read whatever becomes of this process.
+    this.flush();
   }
 
   /** Appends a frame of `count` bytes at `at`. @throws RunError where the file cannot be written */
@@ -163,7 +165,14 @@ export class CaptureWriter implements Bytes {
 
 function openForWriting(file: string): number {
   try {
-    return openSync(file, "w");
+    if (!statSync(file, { throwIfNoEntry: false })?.isFIFO()) return openSync(file, "w");
+    // Opening a named pipe waits for its reader, which no signal could end: first without waiting, which fails where there is none.
+    const probe = openSync(file, constants.O_WRONLY | constants.O_NONBLOCK);
+    try {
+      return openSync(file, "w");
+    } finally {
+      closeSync(probe);
+    }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "ENOENT")
@@ -173,6 +182,7 @@ function openForWriting(file: string): number {
     if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
       throw new ConfigError(file, "no permission to write it", "write to a folder of your own");
     }
+    if (code === "ENXIO") throw new ConfigError(file, "is a pipe that nobody reads", "start its reader first");
     throw new ConfigError(file, `cannot create: ${message}`, "check the path");
   }
 }
@@ -185,5 +195,7 @@ function writeError(file: string, error: NodeJS.ErrnoException): RunError {
       "free space, or write elsewhere; what was written before can be read",
     );
   }
+  if (error.code === "EPIPE")
+    return new RunError(file, "its reader has gone away", "keep the reader running, or write to a file");
   return new RunError(file, `cannot write: ${error.message}`, "check the disk; what was written before can be read");
 }
