@@ -54,7 +54,10 @@ export class Core {
     this.batch = plan.cyclic && plan.options.order !== "none" ? 1 : plan.options.batch;
   }
 
-  /** Runs until every slot is home again, or the run is aborted. */
+  /**
+   * Runs until every slot is home again, or the run is aborted.
+   * @throws what an input threw, once all that came before it has left
+   */
   async run(): Promise<void> {
     const { control, ingress, pool } = this.parts;
     for (;;) {
@@ -68,6 +71,7 @@ export class Core {
         } else if (ingress.done && pool.available === pool.size) {
           Atomics.store(control, CONTROL.DRAINED, 1);
           ringAll(control);
+          if (ingress.failure !== undefined) throw ingress.failure;
           return;
         } else if (!moved && !ingress.done) {
           // A port that reads asynchronously needs the event loop to come round.

@@ -35,6 +35,8 @@ export class Ingress {
   private readonly ahead: readonly Lookahead[];
   /** The port that had nothing when it was asked last. */
   private blocked: RxPort | undefined;
+  /** What a port threw; nothing is received after it, and what was received before still leaves. */
+  failure: unknown;
 
   constructor(
     private readonly plan: Plan,
@@ -66,7 +68,8 @@ export class Ingress {
     const { duration, rate } = this.plan.options;
     if (!this.stopped) {
       const late = duration > 0 && now - this.startNs >= duration * 1e9;
-      if (late || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
+      const failed = this.failure !== undefined;
+      if (late || failed || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
     }
     if (this.stopped) return 0;
     let want = max;
@@ -92,11 +95,7 @@ export class Ingress {
 
   private receiveOne(slots: Uint32Array, want: number): number {
     const { port, rx } = this.ahead[0]!;
-    const taken = this.pool.take(slots, want);
-    if (taken === 0) return 0;
-    const count = rx.receive(slots, taken);
-    this.blocked = count === 0 ? rx : undefined;
-    if (count < taken) this.pool.put(slots, count, taken - count);
+    const count = this.read(rx, slots, want);
     const { portIn } = this.arena;
     for (let i = 0; i < count; i++) portIn[slots[i]!] = port;
     return count;
@@ -131,12 +130,23 @@ export class Ingress {
 
   private refill(port: Lookahead): boolean {
     if (port.rx.done) return false;
-    const taken = this.pool.take(port.slots, port.slots.length);
     port.head = 0;
-    port.count = taken === 0 ? 0 : port.rx.receive(port.slots, taken);
-    this.blocked = taken > 0 && port.count === 0 ? port.rx : undefined;
-    if (port.count < taken) this.pool.put(port.slots, port.count, taken - port.count);
+    port.count = this.read(port.rx, port.slots, port.slots.length);
     return port.count > 0;
+  }
+
+  /** Fills free slots from a port; returns how many. Slots it did not fill are free again, also where it fails. */
+  private read(rx: RxPort, slots: Uint32Array, want: number): number {
+    const taken = this.pool.take(slots, want);
+    let count = 0;
+    try {
+      if (taken > 0) count = rx.receive(slots, taken);
+    } catch (error) {
+      this.failure ??= error;
+    }
+    this.blocked = taken > 0 && count === 0 && this.failure === undefined ? rx : undefined;
+    if (count < taken) this.pool.put(slots, count, taken - count);
+    return count;
   }
 
   private stamp(slots: Uint32Array, count: number, now: number): void {
