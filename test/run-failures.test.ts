@@ -10,7 +10,7 @@ import { parseCores } from "../runtime/engine/topology.js";
 import { folder } from "./chain-support.js";
 import { ethernet, ipv4, udp } from "./support/frames.js";
 
-const CORES = ["d1", "d1n2", "d2n2"];
+const CORES = ["d1", "d2n2"];
 const FRAMES = 3000;
 
 /** Half of the packets alert and leave by `a`, half of them by `b`; two nids, so that each has a core of its own in a pipeline. */

@@ -73,7 +73,7 @@ export class Core {
           ringAll(control);
           if (ingress.failure !== undefined) throw ingress.failure;
           return;
-        } else if (!moved && !ingress.done) {
+        } else if (!moved && ingress.waiting) {
           // A port that reads asynchronously needs the event loop to come round.
           await ingress.ready();
         }

@@ -59,6 +59,11 @@ export class Ingress {
     return this.stopped || this.ahead.every((p) => p.rx.done && p.head === p.count);
   }
 
+  /** True when a port had nothing and may have something later; else pacing or slots were in the way. */
+  get waiting(): boolean {
+    return !this.stopped && this.blocked !== undefined && !this.blocked.done;
+  }
+
   /**
    * Fills `slots` with up to `max` fresh packets and stamps them; returns how many. 0: nothing now (no slot free, port not ready, or
    * not yet due by `--rate`).
@@ -180,13 +185,13 @@ export class Ingress {
   }
 
   /**
-   * Resolves when the port that had nothing may have something; at once where pacing or slots were in the way. Waiting for any port
-   * would not do: one that always has something would keep the event loop from the one that reads asynchronously.
+   * Resolves when the port that had nothing may have something; to be called while {@link waiting}. Waiting for any port would not do:
+   * one that always has something would keep the event loop from the one that reads asynchronously.
    */
   async ready(): Promise<void> {
     const { blocked } = this;
     this.blocked = undefined;
-    if (blocked !== undefined && !blocked.done) await blocked.ready();
+    await blocked?.ready();
   }
 
   async close(): Promise<void> {
