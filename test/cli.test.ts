@@ -75,6 +75,7 @@ test("an output never takes the place of something the run reads", () => {
     [["--in", "in.pcap", "--json", "./link.pcap"], /which port in reads/],
     [["--json", "no/such/r.json"], /there is no folder/],
     [["--json", "."], /is a directory/],
+    [["--out", "."], /is a directory/],
   ];
   const names = ["chain.json", "policy.csv", "routes.txt", "local.rules", "in.pcap"];
   const before = names.map((n) => readFileSync(join(cwd, n), "latin1"));
@@ -250,6 +251,21 @@ test("check finds types without a way out and packets that reach egress with no 
   const opened = warnings("*,ingress,protect\n*,protect,open\n*,open,nids\n*,nids,router\n*,router,egress\n");
   assert.not.match(opened, /ciphertext/);
   assert.match(warnings("*,ingress,protect\n*,protect,nids\n*,nids,egress:out\n"), /scan ciphertext/);
+});
+
+test("non-IP frames may be led to an NF, and drop there where no row names them", () => {
+  const cwd = folder({
+    ...forward({ nfs: { nids: { type: "nids", config: { rules: "r.rules" } } } }),
+    "r.rules": 'alert ip any any -> any any (content:"nothing like it"; sid:1;)',
+    "policy.csv": "*,ingress,drop\nnon-ip,ingress,nids\n*,nids,egress\n",
+  });
+  // An ARP frame in a big-endian capture.
+  const frame = Buffer.concat([Buffer.alloc(12, 2), Buffer.from("0806", "hex"), Buffer.alloc(46)]);
+  const header = Buffer.from("a1b2c3d4000200040000000000000000000400000000000100000001000000000000003c0000003c", "hex");
+  writeFileSync(join(cwd, "arp.pcap"), Buffer.concat([header, frame]));
+  const { ledger, nfs } = run(cwd, "chain.json", "--in", "arp.pcap");
+  assert.equal(ledger.drops, [{ nf: "policy", reason: "non-ip", packets: 1 }]);
+  assert.is(nfs[0]!.outcomes["clean"], 1);
 });
 
 test("two runs at once do not disturb each other", async () => {
