@@ -107,6 +107,8 @@ test("options name themselves in their errors", () => {
   const of = (...args: string[]) => ["run", "chain.json", ...args];
   refused(of("--out", "xdp:eth0"), cwd, 2, /--out: driver xdp/);
   refused(of("--out", "generator:size=64"), cwd, 2, /--out: a generator makes packets/);
+  refused(of("--in", "generator:size=64,size=128"), cwd, 2, /"size" stands twice/);
+  refused(of("--in", "generator:__proto__=5"), cwd, 2, /unknown key "__proto__"/);
   refused(of("--in", "null"), cwd, 2, /--in: null receives nothing/);
   refused(of("--device", "none:x"), cwd, 2, /--device: found "none:x"/);
   refused(of("--device", "opencl"), cwd, 1, /--device: opencl is not there/);
