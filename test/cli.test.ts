@@ -75,6 +75,7 @@ test("an output never takes the place of something the run reads", () => {
     [["--in", "in.pcap", "--json", "./link.pcap"], /which port in reads/],
     [["--json", "no/such/r.json"], /there is no folder/],
     [["--json", "."], /is a directory/],
+    [["--out", "."], /is a directory/],
   ];
   const names = ["chain.json", "policy.csv", "routes.txt", "local.rules", "in.pcap"];
   const before = names.map((n) => readFileSync(join(cwd, n), "latin1"));
@@ -106,6 +107,8 @@ test("options name themselves in their errors", () => {
   const of = (...args: string[]) => ["run", "chain.json", ...args];
   refused(of("--out", "xdp:eth0"), cwd, 2, /--out: driver xdp/);
   refused(of("--out", "generator:size=64"), cwd, 2, /--out: a generator makes packets/);
+  refused(of("--in", "generator:size=64,size=128"), cwd, 2, /"size" stands twice/);
+  refused(of("--in", "generator:__proto__=5"), cwd, 2, /unknown key "__proto__"/);
   refused(of("--in", "null"), cwd, 2, /--in: null receives nothing/);
   refused(of("--device", "none:x"), cwd, 2, /--device: found "none:x"/);
   refused(of("--device", "opencl"), cwd, 1, /--device: opencl is not there/);
@@ -250,6 +253,21 @@ test("check finds types without a way out and packets that reach egress with no 
   const opened = warnings("*,ingress,protect\n*,protect,open\n*,open,nids\n*,nids,router\n*,router,egress\n");
   assert.not.match(opened, /ciphertext/);
   assert.match(warnings("*,ingress,protect\n*,protect,nids\n*,nids,egress:out\n"), /scan ciphertext/);
+});
+
+test("non-IP frames may be led to an NF, and drop there where no row names them", () => {
+  const cwd = folder({
+    ...forward({ nfs: { nids: { type: "nids", config: { rules: "r.rules" } } } }),
+    "r.rules": 'alert ip any any -> any any (content:"nothing like it"; sid:1;)',
+    "policy.csv": "*,ingress,drop\nnon-ip,ingress,nids\n*,nids,egress\n",
+  });
+  // An ARP frame in a big-endian capture.
+  const frame = Buffer.concat([Buffer.alloc(12, 2), Buffer.from("0806", "hex"), Buffer.alloc(46)]);
+  const header = Buffer.from("a1b2c3d4000200040000000000000000000400000000000100000001000000000000003c0000003c", "hex");
+  writeFileSync(join(cwd, "arp.pcap"), Buffer.concat([header, frame]));
+  const { ledger, nfs } = run(cwd, "chain.json", "--in", "arp.pcap");
+  assert.equal(ledger.drops, [{ nf: "policy", reason: "non-ip", packets: 1 }]);
+  assert.is(nfs[0]!.outcomes["clean"], 1);
 });
 
 test("two runs at once do not disturb each other", async () => {

@@ -141,6 +141,8 @@ function alertsPath(name: string, context: LoadContext): string {
     const problem = `there is no folder ${path.dirname(file)}`;
     throw new ConfigError(`${context.where}.alerts`, problem, "create it or name another file");
   }
+  if (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory())
+    throw new ConfigError(`${context.where}.alerts`, `${file} is a directory`, "name a file in it");
   return file;
 }
 

@@ -43,6 +43,7 @@ export function analyse(
     if (target === undefined) {
       // A non-IP frame without a row is dropped and counted; everything else without a row is a mistake.
       if (type !== NON_IP_TYPE) missing.set(`${type},${at}`, { type, at });
+      else if (from !== undefined) leaves.set(keyOf(from), true);
       return;
     }
     if (from !== undefined && target.kind !== "nf") leaves.set(keyOf(from), true);

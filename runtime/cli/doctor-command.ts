@@ -17,6 +17,6 @@ export function addDoctorCommand(program: Command): void {
       checkJson(flags.json);
       const result = await doctor({ install: install as boolean | "test" });
       if (flags.json !== undefined) writeJson(flags.json, result);
-      if (flags.json !== "-") process.stdout.write(formatDoctor(result));
+      if (flags.json !== "-") process.stdout.write(`${formatDoctor(result)}\n`);
     });
 }

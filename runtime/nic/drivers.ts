@@ -80,7 +80,8 @@ export function parsePortString(text: string, where = "--in"): PortConfig {
 
 /** `size=64,count=1000` to an object; what looks like a number is one. */
 function parsePairs(text: string, where: string): Record<string, number | string> {
-  const values: Record<string, number | string> = {};
+  // Without a prototype, so that "__proto__" is a key like any other unknown one.
+  const values = Object.create(null) as Record<string, number | string>;
   for (const pair of text.split(",")) {
     if (pair === "") continue;
     const equals = pair.indexOf("=");
@@ -90,8 +91,11 @@ function parsePairs(text: string, where: string): Record<string, number | string
         `"${pair}" in the generator's options is not KEY=VALUE`,
         "generator:size=64,count=1000",
       );
+    const key = pair.slice(0, equals);
     const value = pair.slice(equals + 1);
-    values[pair.slice(0, equals)] = /^[0-9]*\.?[0-9]+(?:e[0-9]+)?$/i.test(value) ? Number(value) : value;
+    if (key in values)
+      throw new ConfigError(where, `"${key}" stands twice in the generator's options`, "keep one of the two");
+    values[key] = /^[0-9]*\.?[0-9]+(?:e[0-9]+)?$/i.test(value) ? Number(value) : value;
   }
   return values;
 }
