@@ -1,10 +1,10 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compileSelectors, type SelectorSpec, selectorSchema } from "../runtime/chain/selector.js";
-import { validate } from "../runtime/chain/validate.js";
 import { ConfigError } from "../runtime/errors.js";
 import { Arena } from "../runtime/packet/arena.js";
 import { Gate } from "../runtime/packet/gate.js";
+import { validate } from "../runtime/validate.js";
 import * as f from "./support/frames.js";
 import { gateReference } from "./support/gate-reference.js";
 import { freshSeed, Random } from "./support/random.js";

@@ -4,8 +4,8 @@
 import { z } from "zod";
 import { readJsonFile } from "../../runtime/chain/json.js";
 import { type SelectorSpec, selectorSchema } from "../../runtime/chain/selector.js";
-import { validate } from "../../runtime/chain/validate.js";
 import { ConfigError } from "../../runtime/errors.js";
+import { validate } from "../../runtime/validate.js";
 import { expandKey, invertKey } from "./crypto/aes.js";
 import { hmacStates } from "./crypto/sha1.js";
 import { KEYS } from "./layout.js";

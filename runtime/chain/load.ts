@@ -2,6 +2,7 @@
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { ConfigError } from "../errors.js";
 import { type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
+import { validate } from "../validate.js";
 import { checkFiles, type UsedFile } from "./files.js";
 import { analyse, type PolicyGraph } from "./graph.js";
 import { inOrder, readJsonFile } from "./json.js";
@@ -10,7 +11,6 @@ import type { NfModule } from "./nf.js";
 import { DEFAULT_TYPE, NON_IP_TYPE, PolicyResolver, type PolicyRow, readPolicy } from "./policy.js";
 import { type ChainFile, chainSchema } from "./schema.js";
 import type { SelectorSpec } from "./selector.js";
-import { validate } from "./validate.js";
 
 export interface LoadedPort {
   readonly name: string;

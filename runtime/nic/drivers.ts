@@ -6,9 +6,9 @@ import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { ConfigError } from "../errors.js";
-import { describeIssues } from "../issues.js";
 import { MAX_FRAME } from "../packet/arena.js";
 import { ETHERNET } from "../packet/protocols.js";
+import { validate } from "../validate.js";
 import { generatorKeys } from "./generator/options.js";
 import { openGenerator } from "./generator/rx.js";
 import { openNullTx } from "./null.js";
@@ -56,10 +56,7 @@ export interface RxOptions {
 export function parsePort(value: unknown, where: string): PortConfig {
   const driver = (value as { driver?: unknown } | null)?.driver;
   if (typeof driver === "string" && !Object.hasOwn(DRIVERS, driver)) throw unknownDriver(driver, `${where}.driver`);
-  const parsed = portSchema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const schema = typeof driver === "string" ? DRIVERS[driver as keyof typeof DRIVERS] : undefined;
-  throw describeIssues(where, parsed.error, Object.keys(schema?.shape ?? common));
+  return validate(portSchema, value, where);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Generated traffic into a capture file: what `wingbeat gen OUT` does. */
-import { describeIssues } from "../../issues.js";
+import { validate } from "../../validate.js";
 import { CaptureWriter } from "../pcap/writer.js";
 import { HEADER_WORDS, strideOf } from "../store.js";
 import { NominalClock } from "./clock.js";
@@ -19,14 +19,13 @@ export interface Generated {
  * @throws ConfigError for wrong options or a file that cannot be created, RunError where the disk is full
  */
 export function generate(out: string, options: GeneratorInput, warn: (line: string) => void = () => {}): Generated {
-  const parsed = generatorOptions.safeParse(options);
-  if (!parsed.success) throw describeIssues("gen", parsed.error, Object.keys(generatorOptions.shape));
+  const parsed = validate(generatorOptions, options, "gen");
   // Everything that can be wrong about the options is known before the file is emptied.
-  const store = makeTraffic(parsed.data, "gen", warn);
+  const store = makeTraffic(parsed, "gen", warn);
   const writer = new CaptureWriter(out);
   try {
-    const clock = new NominalClock(parsed.data.pps);
-    let left = parsed.data.count;
+    const clock = new NominalClock(parsed.pps);
+    let left = parsed.count;
     while (left > 0) {
       for (const block of store.blocks) {
         for (let at = 0; at < block.used && left > 0; left--) {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ConfigError } from "../errors.js";
+import { ConfigError } from "./errors.js";
 
 /**
  * Parses `value` by `schema`.
@@ -16,7 +16,7 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, where: string)
 function describe(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): string {
   const key = keyPath(issue.path);
   if (issue.code === "unrecognized_keys") {
-    const good = keysAt(schema, issue.path);
+    const good = keysAt(schema, issue.path, value);
     const list = good.length > 0 ? `; known keys: ${good.join(", ")}` : "";
     return `${key === "" ? "" : `${key}: `}unknown key ${issue.keys.map((k) => JSON.stringify(k)).join(", ")}${list}`;
   }
@@ -59,19 +59,27 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return at;
 }
 
-/** The keys an object schema knows at `path`, through records, arrays and optional wrappers; [] where that cannot be told. */
-function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+/** The keys an object schema knows at `path`, through whatever wraps it; [] where that cannot be told. */
+function keysAt(schema: z.ZodType, path: readonly PropertyKey[], value: unknown): string[] {
   let at: unknown = schema;
-  for (const part of [...path, undefined]) {
-    for (;;) {
-      if (at instanceof z.ZodOptional || at instanceof z.ZodDefault || at instanceof z.ZodNullable) at = at.unwrap();
-      else break;
-    }
-    if (part === undefined) break;
-    if (at instanceof z.ZodObject) at = at.shape[String(part)];
+  for (let depth = 0; ; depth++) {
+    at = unwrap(at, valueAt(value, path.slice(0, depth)));
+    if (depth === path.length) break;
+    if (at instanceof z.ZodObject) at = at.shape[String(path[depth])];
     else if (at instanceof z.ZodRecord) at = at.valueType;
     else if (at instanceof z.ZodArray) at = at.element;
     else return [];
   }
   return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
+}
+
+/** Takes wrappers off a schema; of a union by a key, the alternative that the value's key names. */
+function unwrap(schema: unknown, value: unknown): unknown {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodNullable) {
+    return unwrap(schema.unwrap(), value);
+  }
+  if (!(schema instanceof z.ZodDiscriminatedUnion)) return schema;
+  const { discriminator } = schema.def;
+  const named = valueAt(value, [discriminator]);
+  return schema.options.find((o) => o instanceof z.ZodObject && o.shape[discriminator]?.safeParse(named).success);
 }
