@@ -1,5 +1,5 @@
 // `npm start`: the set-up, then the bundled example. examples/start.json lists the program's command lines:
-//   { "steps": [{ "say": "what this shows", "run": ["run", "examples/NAME.json"] }] }
+//   { "steps": [{ "say": "what this shows", "run": ["run", "examples/NAME.json"] }], "end": ["what is printed last"] }
 // Arguments after `npm start --` are added to the last one.
 import "./node-version.mjs";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -12,8 +12,9 @@ if (!(await setUp("run"))) process.exit(1);
 
 const file = "examples/start.json";
 let steps;
+let end;
 try {
-  steps = JSON.parse(readFileSync(join(root, file), "utf8")).steps;
+  ({ steps, end } = JSON.parse(readFileSync(join(root, file), "utf8")));
   if (!Array.isArray(steps)) throw new Error('"steps" must be a list of {"say", "run"}');
 } catch (error) {
   say(`${file}: cannot be read: ${error.message}\n  remedy: git checkout -- ${file}`);
@@ -30,3 +31,4 @@ for (const [index, step] of steps.entries()) {
   const { code, interrupted } = await runInForeground(process.execPath, [program, ...args], { cwd: root });
   if (code !== 0 || interrupted) process.exit(code);
 }
+if (Array.isArray(end)) for (const line of end) console.log(line);

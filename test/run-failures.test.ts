@@ -53,8 +53,16 @@ const packetsIn = (file: string) => {
   return packets;
 };
 
-async function start(cwd: string, cores: string, more: { loop?: number; duration?: number } = {}): Promise<Run> {
+interface More {
+  readonly loop?: number;
+  readonly duration?: number;
+  /** Called when the chain is loaded and no thread has been started. */
+  readonly loaded?: () => void;
+}
+
+async function start(cwd: string, cores: string, more: More = {}): Promise<Run> {
   const chain = await loadChain(join(cwd, "chain.json"), { warn: () => {} });
+  more.loaded?.();
   return startRun(chain, {
     ...{ cores: parseCores(cores), batch: 64, portable: true, order: "flow", wait: "adaptive", verifyL4: false },
     ...{ loop: more.loop ?? 1, duration: more.duration ?? 0, rate: undefined, seed: undefined, digest: false },
@@ -63,8 +71,8 @@ async function start(cwd: string, cores: string, more: { loop?: number; duration
 }
 
 /** The error a run ends with; fails where it succeeds or does not end. */
-async function failure(cwd: string, cores: string): Promise<Error> {
-  const run = await start(cwd, cores);
+async function failure(cwd: string, cores: string, more: More = {}): Promise<Error> {
+  const run = await start(cwd, cores, more);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${cores}: does not end`)), 10_000);
@@ -91,8 +99,8 @@ for (const cores of CORES) {
   test(`${cores}: an NF that cannot start`, async () => {
     const cwd = folder(files());
     writeFileSync(join(cwd, "in.pcap"), capture());
-    mkdirSync(join(cwd, "second.jsonl"));
-    const error = await failure(cwd, cores);
+    // A folder that is there when the chain is loaded is refused at once; this one comes in between.
+    const error = await failure(cwd, cores, { loaded: () => mkdirSync(join(cwd, "second.jsonl")) });
     assert.match(error.message, /second\.jsonl: the alerts file cannot be created/);
     assert.not.ok(existsSync(join(cwd, "a.pcap")), "no output is touched");
   });
@@ -105,16 +113,12 @@ for (const cores of CORES) {
     assert.match(error.message, "no-folder/b.pcap");
   });
 
-  test(`${cores}: an output on a full disk; the others are written to their end`, async () => {
+  test(`${cores}: an output on a full disk is found before the first packet`, async () => {
     const cwd = folder(files({ a: "/dev/full" }));
     writeFileSync(join(cwd, "in.pcap"), capture());
     const error = await failure(cwd, cores);
     assert.match(error.message, /\/dev\/full: the disk is full/);
-    assert.is(packetsIn(join(cwd, "b.pcap")), FRAMES / 2);
-    for (const file of ["first.jsonl", "second.jsonl"]) {
-      const lines = readFileSync(join(cwd, file), "utf8").split("\n");
-      assert.is(lines.length - 1, FRAMES / 2, file);
-    }
+    for (const file of ["first.jsonl", "second.jsonl"]) assert.is(readFileSync(join(cwd, file), "utf8"), "");
   });
 
   test(`${cores}: alerts on a full disk; captures keep what was sent`, async () => {
