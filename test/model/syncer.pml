@@ -117,16 +117,17 @@ byte localIndex[WORKGROUPS];
 byte met[WORKGROUPS];
 bit phase[WORKGROUPS];
 
-/* `over` lets the processes of threads end that wait for a launch which will not come. */
-inline barrier() {
-  atomic {
-    met[wg]++;
-    if
-    :: met[wg] == THREADS -> met[wg] = 0; phase[wg] = 1 - phase[wg]
-    :: else
-    fi
-  }
-  atomic { (phase[wg] != mine || over) -> mine = 1 - mine }
+/*
+ * A barrier is arrive(), then waiting for phase[wg] != mine. Atomic blocks begin with such a wait or a poll and end with
+ * arrive() or an index store, with one access to shared data between: no other process can tell that they are atomic.
+ */
+inline arrive() {
+  met[wg]++;
+  mine = phase[wg];
+  if
+  :: met[wg] == THREADS -> met[wg] = 0; phase[wg] = 1 - phase[wg]
+  :: else
+  fi
 }
 
 /* Line 10 of Algorithm 1, on this thread's column. One step: where it stands between the barriers is what matters. */
@@ -146,14 +147,13 @@ inline process(column) {
 }
 
 inline returnFromKernel() {
-  d_step { running--; remaining-- }
+  running--;
+  remaining--
 }
 
 inline advance() {
-  d_step {
-    GpuIndex[queue[wg]] = NEXT(GpuIndex[queue[wg]]);
-    printf("GPU  workgroup %d thread 0: GpuIndex of queue %d = %d\n", wg, queue[wg], GpuIndex[queue[wg]])
-  }
+  GpuIndex[queue[wg]] = NEXT(GpuIndex[queue[wg]]);
+  printf("GPU  workgroup %d thread 0: GpuIndex of queue %d = %d\n", wg, queue[wg], GpuIndex[queue[wg]])
 }
 
 /* GPUSyncer: the first thread of a workgroup. */
@@ -167,49 +167,46 @@ start:
   :: atomic {
       toStart[wg] && running + THREADS <= resident * THREADS ->
       toStart[wg] = false;
-      running = running + THREADS
-    }
-  :: over -> goto done
-  fi;
-  if
-  :: atomic { stop || leave -> serve[wg] = false }; goto meet
-  :: atomic {
-      !stop && !leave ->
+      running = running + THREADS;
+      if
+      :: stop || leave -> serve[wg] = false; arrive(); goto meet
+      :: else
+      fi;
       queue[wg] = ticket % WORKGROUPS;
       ticket++;
       localIndex[wg] = GpuIndex[queue[wg]] /* all the state that a launch takes over */
     }
+  :: over -> goto done
   fi;
-  d_step {
+  atomic {
     started[queue[wg]] = true;
     printf("GPU  workgroup %d: starts, takes queue %d\n", wg, queue[wg])
   }
 
 poll: /* Either may be read first, so both may be seen together and either acted on. */
   if
-  :: atomic { AHEAD(CpuIndex[queue[wg]], localIndex[wg]) -> serve[wg] = true }
+  :: atomic { AHEAD(CpuIndex[queue[wg]], localIndex[wg]) -> serve[wg] = true; arrive() }
   :: atomic {
       stop || (leave && (served || !AHEAD(CpuIndex[queue[wg]], localIndex[wg]))) ->
       serve[wg] = false;
-      printf("GPU  workgroup %d: returns\n", wg)
+      printf("GPU  workgroup %d: returns\n", wg);
+      arrive()
     }
   fi;
 
 meet:
-  barrier();
   if
-  :: !serve[wg] -> served = false; returnFromKernel(); goto start
-  :: else
-  fi;
-  process(0);
+  :: atomic { phase[wg] != mine && !serve[wg] -> served = false; returnFromKernel(); goto start }
 #ifdef PAPER_ORDER
-  advance();
-  barrier();
+  :: atomic { phase[wg] != mine && serve[wg] -> process(0) }
+  fi;
+  atomic { advance(); arrive() }
+  atomic { phase[wg] != mine -> localIndex[wg] = NEXT(localIndex[wg]); served = true }
 #else
-  barrier();
-  advance();
+  :: atomic { phase[wg] != mine && serve[wg] -> process(0); arrive() }
+  fi;
+  atomic { phase[wg] != mine -> advance(); localIndex[wg] = NEXT(localIndex[wg]); served = true }
 #endif
-  d_step { localIndex[wg] = NEXT(localIndex[wg]); served = true }
   goto poll;
 
 done:
@@ -221,14 +218,17 @@ proctype OtherThread(byte wg; byte column) {
   byte slot;
   bit mine;
 
-  do
-  :: barrier();
-    if
-    :: over -> break
-    :: !over && serve[wg] -> process(column); barrier()
-    :: !over && !serve[wg] -> returnFromKernel()
-    fi
-  od
+  atomic { arrive() }
+meet:
+  if
+  :: over -> goto done
+  :: atomic { phase[wg] != mine && !serve[wg] -> returnFromKernel(); arrive(); goto meet }
+  :: atomic { phase[wg] != mine && serve[wg] -> process(column); arrive() }
+  fi;
+  atomic { phase[wg] != mine -> arrive(); goto meet }
+
+done:
+  skip
 }
 
 /* The kernel is enqueued. The oldest row in flight comes first, whatever the number of workgroups that will run. */
@@ -334,20 +334,17 @@ proctype Host() {
 
   launch();
   do
-  :: /* A packet arrives, or none. */
-    if
-    :: d_step {
-        state[arriving] == FREE ->
+  :: atomic {
+      /* A packet arrives, or none. */
+      if
+      :: state[arriving] == FREE ->
         state[arriving] = WAITING;
         printf("host: packet %d arrives\n", arriving);
         arriving = (arriving + 1) % PACKETS;
         waiting++
-      }
-    :: skip
-    fi;
-
-    /* Publish a row that is full; one that is not when its deadline comes: now, or in the next round. */
-    atomic {
+      :: true
+      fi;
+      /* Publish a row that is full; one that is not when its deadline comes: now, or in the next round. */
       n = 0;
       if
       :: waiting > 0 && !leave ->
@@ -370,18 +367,16 @@ proctype Host() {
 #endif
         fi
       :: else
-      fi
-    }
-    if
-    :: n > 0 ->
-      fill();
-      d_step {
+      fi;
+      if
+      :: n > 0 ->
+        fill();
         CpuIndex[q] = NEXT(CpuIndex[q]);
-        printf("host: CpuIndex of queue %d = %d\n", q, CpuIndex[q]);
-        q = 0
-      }
-    :: else -> q = 0
-    fi;
+        printf("host: CpuIndex of queue %d = %d\n", q, CpuIndex[q])
+      :: else
+      fi;
+      q = 0
+    }
 
     /* Collect the oldest row in flight, if it is done. */
     atomic {
@@ -396,10 +391,10 @@ proctype Host() {
       fi
     }
 
-    /* The slice: leave when somebody runs; no choice where the oldest row has nobody. Launch again when all returned. */
+#ifdef SLICES
+    /* Leave when somebody runs; no choice where the oldest row has nobody. Launch again when all have returned. */
     atomic {
       if
-#ifdef SLICES
       :: !leave && ANY_STARTED && len(order) > 0 ->
         order ? <q>;
         if
@@ -409,19 +404,15 @@ proctype Host() {
         q = 0
       :: !leave && ANY_STARTED && len(order) == 0 && waiting == 0 ->
         if
-        :: skip
+        :: true
         :: leave = true
         fi
       :: leave && remaining == 0 -> launch()
-#endif
       :: else
       fi
     }
-
-    if
-    :: skip
-    :: stop = true; printf("host: stops\n"); break
-    fi
+#endif
+  :: atomic { stop = true; printf("host: stops\n"); break }
   od;
 
   remaining == 0; /* clFinish */
