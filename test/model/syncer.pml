@@ -270,6 +270,10 @@ inline take(expected) {
       :: else ->
         assert(slot < PACKETS);
         printf("host: takes packet %d from queue %d, index %d\n", slot, q, taken[q]);
+        if
+        :: state[slot] != expected -> printf("host: packet %d has not been written\n", slot)
+        :: else
+        fi;
         assert(state[slot] == expected);
         state[slot] = FREE;
         n++
