@@ -97,7 +97,7 @@ function fails(name: string, defines: Defines, property: Property, why: RegExp):
 
 holds("one workgroup of 2, indices that wrap around", { THREADS: 2 });
 holds("one workgroup of 3", { THREADS: 3, DEPTH: 1, MODULUS: 2, PACKETS: 4 });
-holds("one workgroup of 2, leave and launch again", { THREADS: 2, SLICES: 1 });
+holds("one workgroup of 2, leave and launch again", { THREADS: 2, PACKETS: 2, SLICES: 1 });
 holds("two workgroups of 2, of which one may be late or never start", small);
 // One thread each: the barriers are in the others, and all of it together is too much for a test.
 holds("two workgroups, leave, and fewer that run than before", { ...small, THREADS: 1, SLICES: 1 });
