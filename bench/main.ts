@@ -10,6 +10,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { ConfigError, exitCodeOf } from "../runtime/errors.js";
 import { SIZES, type Size } from "./frames.js";
 import { type Bench, type BenchOptions, type Measurement, measure, provenance, renderTable } from "./harness.js";
+import { pinToOneProcessor } from "./pin.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -39,6 +40,7 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
     throw new ConfigError("bench", `no benchmark is named ${JSON.stringify(name)}`, `use one of: ${good}`);
   }
   const quick = flags.quick ?? false;
+  const processor = pinToOneProcessor();
   const repeats = flags.repeats ?? (quick ? 3 : 11);
   const scratch = mkdtempSync(join(tmpdir(), "wingbeat-bench-"));
   const options: BenchOptions = {
@@ -74,10 +76,12 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
-  const origin = provenance();
+  const origin: Record<string, unknown> = { ...provenance(), pinned_to: processor ?? null };
   if (flags.json !== "-") {
     console.log(renderTable(results));
-    console.log(`${origin.cpu}, Node ${origin.node}: ${origin.method}; ${repeats} repeats, seed ${flags.seed}`);
+    console.log(
+      `${origin.cpu}, Node ${origin.node}: ${origin.method}${processor === undefined ? "" : `, pinned to processor ${processor}`}; ${repeats} repeats, seed ${flags.seed}`,
+    );
     for (const [nf, note] of Object.entries(notes)) console.log(`${nf}: ${note}`);
     for (const line of skipped) console.log(`skipped: ${line}`);
   }

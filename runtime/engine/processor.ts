@@ -10,6 +10,9 @@ import { Classifier } from "./classifier.js";
 import type { CounterLayout } from "./counters.js";
 import { DROP, MAX_VISITS, OUTCOMES_PER_NF, outcomeSource, type Plan, TARGET } from "./plan.js";
 
+/** Outcome codes are below OUTCOMES_PER_NF = 2^5. */
+const OUTCOME_BITS = 5;
+
 /** An NF of this thread with its scratch. */
 interface Stage {
   readonly index: number;
@@ -19,9 +22,6 @@ interface Stage {
   readonly source: number;
   readonly reparse: Uint8Array;
   readonly reparses: boolean;
-  /** Packets per outcome of the batch at hand. */
-  readonly tally: Uint32Array;
-  readonly outcomes: number;
 }
 
 export class Processor {
@@ -58,8 +58,6 @@ export class Processor {
         source: outcomeSource(plan.ports.length, index, 0),
         reparse,
         reparses: reparse.includes(1),
-        tally: new Uint32Array(OUTCOMES_PER_NF),
-        outcomes: outcomes.length,
       };
     });
   }
@@ -100,21 +98,34 @@ export class Processor {
     const { next } = this.arena;
     const { stages, pending } = this;
     if (stages.length === 0) return;
-    for (;;) {
-      pending.fill(0, 0, this.plan.nfs.length);
-      for (let i = 0; i < count; i++) {
-        const target = next[slots[i]!]!;
-        if (target < TARGET.NF_LIMIT) pending[target] = pending[target]! + 1;
+    pending.fill(0, 0, this.plan.nfs.length);
+    let target = TARGET.DROP as number;
+    let run = 0;
+    for (let i = 0; i < count; i++) {
+      const now = next[slots[i]!]!;
+      if (now !== target) {
+        this.expect(target, run);
+        target = now;
+        run = 0;
       }
-      let ran = false;
+      run++;
+    }
+    this.expect(target, run);
+    // Once through in visiting order; again only where a cyclic policy handed packets back.
+    for (let ran = true; ran; ) {
+      ran = false;
       for (let s = 0; s < stages.length; s++) {
         const stage = stages[s]!;
         if (pending[stage.index] === 0) continue;
         this.runStage(stage, slots, count);
         ran = true;
       }
-      if (!ran) return;
     }
+  }
+
+  /** Notes that `count` packets are bound for a target. Called once for a run of packets alike: one access instead of many. */
+  private expect(target: number, count: number): void {
+    if (target < TARGET.NF_LIMIT) this.pending[target] = this.pending[target]! + count;
   }
 
   private runStage(stage: Stage, slots: Uint32Array, count: number): void {
@@ -130,37 +141,54 @@ export class Processor {
       }
     }
     batch.count = n;
+    this.pending[index] = 0;
     stage.nf.process(batch);
     this.counters[this.layout.nfBytes + index] = this.counters[this.layout.nfBytes + index]! + bytes;
-    this.forward(stage, batch);
+    if (stage.reparses || this.plan.cyclic) this.forwardEach(stage, batch);
+    else this.forwardRuns(stage, batch);
   }
 
-  /** Counts outcomes and asks the policy where each packet goes; packets for a later stage of this burst become pending. */
-  private forward(stage: Stage, batch: Batch): void {
-    const { arena, pending, counters } = this;
+  /** Counts outcomes and asks the policy where packets go, once for each run of packets of one type and outcome. */
+  private forwardRuns(stage: Stage, batch: Batch): void {
+    const { policy, sources } = this.plan;
+    const { next, type } = this.arena;
+    const { slots, outcomes, count } = batch;
+    let key = -1;
+    let target = 0;
+    let start = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]!;
+      const now = (type[slot]! << OUTCOME_BITS) | outcomes[i]!;
+      if (now !== key) {
+        if (i > start) this.conclude(stage, outcomes[start]!, target, i - start);
+        key = now;
+        start = i;
+        target = policy[type[slot]! * sources + stage.source + outcomes[i]!]!;
+      }
+      next[slot] = target;
+    }
+    if (count > start) this.conclude(stage, outcomes[start]!, target, count - start);
+  }
+
+  /** The same packet by packet, where one may have to be classified anew or may have gone round too often. */
+  private forwardEach(stage: Stage, batch: Batch): void {
     const { policy, sources, cyclic } = this.plan;
-    const { next, type, outcome } = arena;
-    const { tally, source } = stage;
+    const { next, type } = this.arena;
     const { slots, outcomes, count } = batch;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      const code = outcomes[i]!;
-      tally[code] = tally[code]! + 1;
-      outcome[slot] = code;
-      if (stage.reparses && stage.reparse[code] === 1) {
-        this.reparse(slot, source + code);
-      } else {
-        next[slot] = policy[type[slot]! * sources + source + code]!;
-      }
-      const target = next[slot]!;
-      if (target < TARGET.NF_LIMIT) pending[target] = pending[target]! + 1;
+      const source = stage.source + outcomes[i]!;
+      if (stage.reparse[outcomes[i]!] === 1) this.reparse(slot, source);
+      else next[slot] = policy[type[slot]! * sources + source]!;
+      if (cyclic) this.countVisit(slot);
+      this.conclude(stage, outcomes[i]!, next[slot]!, 1);
     }
-    if (cyclic) this.countVisits(slots, count);
-    const at = this.layout.outcome + stage.index * OUTCOMES_PER_NF;
-    for (let o = 0; o < stage.outcomes; o++) {
-      if (tally[o] !== 0) counters[at + o] = counters[at + o]! + tally[o]!;
-      tally[o] = 0;
-    }
+  }
+
+  private conclude(stage: Stage, outcome: number, target: number, count: number): void {
+    const at = this.layout.outcome + stage.index * OUTCOMES_PER_NF + outcome;
+    this.counters[at] = this.counters[at]! + count;
+    this.expect(target, count);
   }
 
   /** A decapsulated packet is a new packet to everything behind: gate, classifier, then policy with its new type. */
@@ -176,12 +204,9 @@ export class Processor {
     arena.next[slot] = this.plan.policy[arena.type[slot]! * this.plan.sources + source]!;
   }
 
-  private countVisits(slots: Uint32Array, count: number): void {
+  private countVisit(slot: number): void {
     const { visits, next } = this.arena;
-    for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
-      visits[slot] = visits[slot]! + 1;
-      if (visits[slot]! >= MAX_VISITS && next[slot]! < TARGET.NF_LIMIT) next[slot] = TARGET.DROP + DROP.LOOP;
-    }
+    visits[slot] = visits[slot]! + 1;
+    if (visits[slot]! >= MAX_VISITS && next[slot]! < TARGET.NF_LIMIT) next[slot] = TARGET.DROP + DROP.LOOP;
   }
 }

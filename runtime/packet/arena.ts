@@ -58,9 +58,9 @@ const META_LINE = 64;
 /** Three lines: the u16 metadata of a burst of 64 take two. */
 const META_STAGGER = 3 * META_LINE;
 
-/** Metadata bytes per slot: 11 u16, 8 u8, 3 u32, 2 f64, and the params. */
-const META_BYTES = 11 * 2 + 8 + 3 * 4 + 2 * 8 + PARAM_WORDS * 4;
-const META_ARRAYS = 25;
+/** Metadata bytes per slot: 11 u16, 7 u8, 3 u32, 2 f64, and the params. */
+const META_BYTES = 11 * 2 + 7 + 3 * 4 + 2 * 8 + PARAM_WORDS * 4;
+const META_ARRAYS = 24;
 /** Byte offsets into the arena are computed with `slot << SLOT_SHIFT`, which must stay below 2^31. */
 export const MAX_SLOTS = 2 ** 31 / SLOT_SIZE;
 
@@ -142,8 +142,6 @@ export class Arena {
   readonly portIn: Uint8Array;
   /** Egress port chosen by a router, or NO_PORT. */
   readonly portOut: Uint8Array;
-  /** Outcome code of the NF that had the packet last. */
-  readonly outcome: Uint8Array;
   /** NFs the packet has been through; kept only under a cyclic policy. */
   readonly visits: Uint8Array;
   /** Bytes on the wire as the capture recorded them. */
@@ -192,7 +190,6 @@ export class Arena {
     this.type = u8();
     this.portIn = u8();
     this.portOut = u8();
-    this.outcome = u8();
     this.visits = u8();
     this.wireLen = u32();
     this.tsSec = u32();
