@@ -45,6 +45,8 @@ export interface PlanNf {
   readonly type: string;
   readonly place: "cpu" | "gpu";
   readonly outcomes: readonly OutcomeSpec[];
+  /** True where its configuration can produce an outcome that passes gate and classifier again. */
+  readonly reparses: boolean;
   readonly loaded: unknown;
 }
 
@@ -157,13 +159,11 @@ export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOp
     selectors: chain.selectors,
     defaultType: types - 2,
     nonIpType,
-    nfs: chain.nfs.map(({ name, type, place, module, loaded }) => ({
-      name,
-      type,
-      place,
-      outcomes: module.outcomes,
-      loaded,
-    })),
+    nfs: chain.nfs.map(({ name, type, place, module, loaded }) => {
+      const possible = module.possible?.(loaded);
+      const reparses = module.outcomes.some((o) => o.reparse && (possible?.includes(o.name) ?? true));
+      return { name, type, place, outcomes: module.outcomes, reparses, loaded };
+    }),
     policy,
     sources,
     drops,

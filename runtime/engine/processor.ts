@@ -18,6 +18,8 @@ interface Stage {
   readonly index: number;
   readonly nf: Nf;
   readonly batch: Batch;
+  /** The batch's own array, for packets picked out of a burst. */
+  readonly gathered: Uint32Array;
   /** Source column of outcome 0. */
   readonly source: number;
   readonly reparse: Uint8Array;
@@ -26,6 +28,8 @@ interface Stage {
 
 export class Processor {
   private readonly stages: readonly Stage[];
+  /** By NF; undefined where another thread owns it. */
+  private readonly stageOf: readonly (Stage | undefined)[];
   private readonly gate: Gate;
   private readonly classifier: Classifier;
   private readonly reasons = new Uint8Array(MAX_BATCH);
@@ -49,17 +53,20 @@ export class Processor {
     this.stages = plan.nfOrder.flatMap((index) => {
       const nf = nfs[index];
       if (nf === undefined) return [];
-      const { outcomes } = plan.nfs[index]!;
+      const { outcomes, reparses } = plan.nfs[index]!;
       const reparse = Uint8Array.from({ length: OUTCOMES_PER_NF }, (_, o) => (outcomes[o]?.reparse ? 1 : 0));
+      const batch = new Batch(MAX_BATCH);
       return {
         index,
         nf,
-        batch: new Batch(MAX_BATCH),
+        batch,
+        gathered: batch.slots,
         source: outcomeSource(plan.ports.length, index, 0),
         reparse,
-        reparses: reparse.includes(1),
+        reparses,
       };
     });
+    this.stageOf = plan.nfs.map((_, index) => this.stages.find((stage) => stage.index === index));
   }
 
   /** Takes fresh packets, portIn set, from the port to their first target: gate, classifier, policy. */
@@ -110,7 +117,8 @@ export class Processor {
       }
       run++;
     }
-    this.expect(target, run);
+    if (run === count && !this.plan.cyclic && !this.runWhole(target, slots, count)) return;
+    if (run < count || this.plan.cyclic) this.expect(target, run);
     // Once through in visiting order; again only where a cyclic policy handed packets back.
     for (let ran = true; ran; ) {
       ran = false;
@@ -128,22 +136,66 @@ export class Processor {
     if (target < TARGET.NF_LIMIT) this.pending[target] = this.pending[target]! + count;
   }
 
-  private runStage(stage: Stage, slots: Uint32Array, count: number): void {
-    const { next, len } = this.arena;
-    const { batch, index } = stage;
-    let n = 0;
+  /**
+   * The case that pays to treat apart: all packets of the burst are bound for one NF, and then for the next. Nothing is gathered, and
+   * `next` is written once at the end.
+   * @returns true where the packets have parted and some may be pending
+   */
+  private runWhole(first: number, slots: Uint32Array, count: number): boolean {
+    const { next, type } = this.arena;
+    const { policy, sources } = this.plan;
+    const kind = type[slots[0]!]!;
+    let alike = true;
+    for (let i = 1; i < count && alike; i++) alike = type[slots[i]!] === kind;
+    let target = first;
+    for (;;) {
+      const stage = target < TARGET.NF_LIMIT ? this.stageOf[target] : undefined;
+      if (stage === undefined || stage.reparses || !alike) {
+        if (target !== first) for (let i = 0; i < count; i++) next[slots[i]!] = target;
+        if (stage !== undefined) this.expect(target, count);
+        return stage !== undefined;
+      }
+      const { batch } = stage;
+      batch.slots = slots;
+      this.process(stage, count);
+      const { outcomes } = batch;
+      const outcome = outcomes[0]!;
+      let same = 1;
+      while (same < count && outcomes[same] === outcome) same++;
+      if (same < count) {
+        this.forwardRuns(stage, batch);
+        return true;
+      }
+      // Counted, but not noted as pending: the whole burst goes on in this loop.
+      this.countOutcome(stage, outcome, count);
+      target = policy[kind * sources + stage.source + outcome]!;
+    }
+  }
+
+  /** Hands the first `count` packets of the stage's batch to its NF. */
+  private process(stage: Stage, count: number): void {
+    const { len } = this.arena;
+    const { batch } = stage;
+    const { slots } = batch;
     let bytes = 0;
+    for (let i = 0; i < count; i++) bytes += len[slots[i]!]!;
+    batch.count = count;
+    stage.nf.process(batch);
+    const at = this.layout.nfBytes + stage.index;
+    this.counters[at] = this.counters[at]! + bytes;
+  }
+
+  private runStage(stage: Stage, slots: Uint32Array, count: number): void {
+    const { next } = this.arena;
+    const { batch, index, gathered } = stage;
+    batch.slots = gathered;
+    let n = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      if (next[slot] === index) {
-        batch.slots[n++] = slot;
-        bytes += len[slot]!;
-      }
+      if (next[slot] === index) gathered[n++] = slot;
     }
-    batch.count = n;
     this.pending[index] = 0;
-    stage.nf.process(batch);
-    this.counters[this.layout.nfBytes + index] = this.counters[this.layout.nfBytes + index]! + bytes;
+    this.process(stage, n);
     if (stage.reparses || this.plan.cyclic) this.forwardEach(stage, batch);
     else this.forwardRuns(stage, batch);
   }
@@ -186,9 +238,13 @@ export class Processor {
   }
 
   private conclude(stage: Stage, outcome: number, target: number, count: number): void {
+    this.countOutcome(stage, outcome, count);
+    this.expect(target, count);
+  }
+
+  private countOutcome(stage: Stage, outcome: number, count: number): void {
     const at = this.layout.outcome + stage.index * OUTCOMES_PER_NF + outcome;
     this.counters[at] = this.counters[at]! + count;
-    this.expect(target, count);
   }
 
   /** A decapsulated packet is a new packet to everything behind: gate, classifier, then policy with its new type. */

@@ -1,7 +1,7 @@
 /** What an NF gets: slot numbers in arrival order, and an outcome to write for each. Allocated once, used for ever. */
 export class Batch {
-  /** Slots, [0, count). The NF owns them until it returns. */
-  readonly slots: Uint32Array;
+  /** Slots, [0, count). The NF owns them until it returns. Another array from call to call where a whole burst goes to one NF. */
+  slots: Uint32Array;
   /** Outcome codes, [0, count): indices into the NF's outcomes. */
   readonly outcomes: Uint8Array;
   count = 0;
