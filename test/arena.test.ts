@@ -28,10 +28,20 @@ for (const slots of [1, 2, 63, 64, 1000]) {
       assert.ok(array.byteOffset + array.byteLength <= arenaBytes(slots), `${name} ends behind arenaBytes`);
     }
     const last = Math.max(...arrays.map(([, array]) => array.byteOffset + array.byteLength));
-    assert.ok(
-      arenaBytes(slots) - last <= arrays.length * 256,
-      `arenaBytes is ${arenaBytes(slots) - last} more than is used`,
-    );
+    // Scratch lies behind the metadata, and what is taken does not overlap; the other end of the arena is attached, as a worker would.
+    const other = Arena.attach(arena.handle);
+    let end = last;
+    for (let at = arena.takeScratch(100_000); at !== undefined; at = other.takeScratch(100_000)) {
+      assert.is(at % 64, 0);
+      assert.ok(at >= end, "scratch overlaps what lies before it");
+      end = at + 100_000;
+      new Uint8Array(arena.buffer, at, 100_000).fill(0xff);
+    }
+    assert.ok(end > last + 400_000, "there is scratch");
+    assert.ok(end <= arenaBytes(slots), "scratch ends behind arenaBytes");
+    assert.is(checkPattern(arena, 1), "", "scratch left the slots alone");
+    assert.is.not(arena.takeScratch(64), undefined, "a request that fails takes nothing");
+    assert.ok(arenaBytes(slots) - end <= 100_000 + arrays.length * 256, "arenaBytes is more than is used");
     arena.free();
   });
 }

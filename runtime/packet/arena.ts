@@ -64,15 +64,24 @@ const META_ARRAYS = 24;
 /** Byte offsets into the arena are computed with `slot << SLOT_SHIFT`, which must stay below 2^31. */
 export const MAX_SLOTS = 2 ** 31 / SLOT_SIZE;
 
+/** Bytes behind the metadata that NFs may take for scratch. */
+const SCRATCH_BYTES = 512 * 1024;
+
+/** Where the scratch begins: a line that says how much of it is taken, then the scratch itself. */
+function scratchAt(slots: number): number {
+  const end = slots * (SLOT_SIZE + META_BYTES) + META_ARRAYS * (META_LINE + META_STAGGER);
+  return Math.ceil(end / META_LINE) * META_LINE;
+}
+
 /**
- * Bytes of region that `slots` slots and their metadata take.
+ * Bytes of region that `slots` slots, their metadata and the scratch take.
  * @throws ConfigError where `slots` is not a whole number of 1 to {@link MAX_SLOTS}
  */
 export function arenaBytes(slots: number): number {
   if (!Number.isInteger(slots) || slots < 1 || slots > MAX_SLOTS) {
     throw new ConfigError("arena", `found ${slots} slots, expected a whole number of 1 to ${MAX_SLOTS}`);
   }
-  return slots * (SLOT_SIZE + META_BYTES) + META_ARRAYS * (META_LINE + META_STAGGER);
+  return scratchAt(slots) + META_LINE + SCRATCH_BYTES;
 }
 
 /**
@@ -197,7 +206,21 @@ export class Arena {
     this.arrival = f64();
     this.rxNs = f64();
     this.params = u32(PARAM_WORDS);
-    if (layout.end > arenaBytes(slots)) throw new Error("META_BYTES and META_ARRAYS leave out some metadata arrays");
+    if (layout.end > scratchAt(slots)) throw new Error("META_BYTES and META_ARRAYS leave out some metadata arrays");
+  }
+
+  /**
+   * Takes scratch memory within the arena's own buffer, where bytes of packets get by copyWithin, without a view made for each. It is
+   * never given back; any thread may ask.
+   * @returns byte offset in `buffer`, a multiple of 64; undefined where there is not so much left
+   */
+  takeScratch(bytes: number): number | undefined {
+    const at = scratchAt(this.slots);
+    const size = Math.ceil(bytes / META_LINE) * META_LINE;
+    const used = Atomics.add(new Int32Array(this.buffer, at, 1), 0, size);
+    if (used + size <= SCRATCH_BYTES) return at + META_LINE + used;
+    Atomics.sub(new Int32Array(this.buffer, at, 1), 0, size);
+    return undefined;
   }
 
   /** Maps a new arena. */

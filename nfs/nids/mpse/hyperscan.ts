@@ -39,9 +39,12 @@ import { type Mpse, type Pattern, takeBits } from "./mpse.js";
 const CHUNK_BYTES = 65_536;
 /**
  * Payloads up to this many bytes are copied by a loop over 8-byte words (14 ns at 22 bytes, 49 at 150, 118 at 470, 316 at 1430), longer
- * ones by TypedArray.set (71, 77, 97, 129), whose view is the one object per packet that pays.
+ * ones by copyWithin, which needs the scratch of the arena; where there is none left, by TypedArray.set (71, 77, 97, 129) from a
+ * view made for the packet.
  */
 const COPY_LOOP_MAX = 320;
+/** The copy loop writes whole turns of four words, and so up to this many bytes behind the last packet. */
+const SLACK_BYTES = 64;
 /** Matches per scanned packet after which a chunk's scan is stopped and its packets are asked one by one, natively. */
 const FLOOD = 4;
 
@@ -56,7 +59,11 @@ export class HyperscanMpse implements Mpse {
   private readonly onPacket: bigint;
   /** libc's abs as a match handler: returns the id, which is not 0, and so stops at the first match without entering JavaScript. */
   private readonly stopAtFirst: bigint;
-  private readonly region: Region;
+  /** Own memory for the copies, where the arena has no scratch left. */
+  private readonly region: Region | undefined;
+  /** Where the copies lie: in copy8 and copy64 from this byte on. */
+  private readonly copyBase: number;
+  private readonly copyAddress: number;
   private readonly copy8: Uint8Array;
   private readonly copy64: BigInt64Array;
   private readonly arena64: BigInt64Array;
@@ -84,10 +91,13 @@ export class HyperscanMpse implements Mpse {
     check(hs.allocScratch(this.every, scratch) as number, "hs_alloc_scratch");
     check(hs.allocScratch(this.once, scratch) as number, "hs_alloc_scratch");
     this.scratch = scratch[0]!;
-    this.region = mapRegion(CHUNK_BYTES);
-    this.copy8 = new Uint8Array(this.region.buffer);
-    this.copy64 = new BigInt64Array(this.region.buffer);
     this.arena64 = new BigInt64Array(arena.buffer, 0, arena.buffer.byteLength >>> 3);
+    const scratch8 = arena.takeScratch(CHUNK_BYTES + SLACK_BYTES);
+    this.region = scratch8 === undefined ? mapRegion(CHUNK_BYTES) : undefined;
+    this.copyBase = scratch8 ?? 0;
+    this.copyAddress = (this.region ?? arena).address + this.copyBase;
+    this.copy8 = new Uint8Array(this.region?.buffer ?? arena.buffer);
+    this.copy64 = this.region === undefined ? this.arena64 : new BigInt64Array(this.region.buffer);
     this.onChunk = registerHandler((id, _from, to) => this.chunkMatch(id, to));
     this.onPacket = registerHandler((id) => {
       this.found[(id - 1) >>> 5]! |= 1 << ((id - 1) & 31);
@@ -97,7 +107,9 @@ export class HyperscanMpse implements Mpse {
   }
 
   scan(starts: Uint32Array, lengths: Uint32Array, count: number, hits: Uint32Array): number {
-    const { begins, ends, hit, copy64, arena64 } = this;
+    const { begins, ends, hit, copy8, copy64, copyBase, arena64 } = this;
+    const within = this.region === undefined;
+    const base64 = copyBase >>> 3;
     hit.fill(0, 0, count);
     let from = 0;
     let at = 0; // where the next packet may begin: a multiple of 8
@@ -117,14 +129,16 @@ export class HyperscanMpse implements Mpse {
       if (length <= COPY_LOOP_MAX) {
         // Four words a turn: what is copied beyond the end is overwritten by the next packet.
         const lastWord = (start + length + 7) >>> 3;
-        for (let word = start >>> 3, to = at >>> 3; word < lastWord; word += 4, to += 4) {
+        for (let word = start >>> 3, to = base64 + (at >>> 3); word < lastWord; word += 4, to += 4) {
           copy64[to] = arena64[word]!;
           copy64[to + 1] = arena64[word + 1]!;
           copy64[to + 2] = arena64[word + 2]!;
           copy64[to + 3] = arena64[word + 3]!;
         }
+      } else if (within) {
+        copy8.copyWithin(copyBase + begin, start, start + length);
       } else {
-        this.copy8.set(new Uint8Array(this.arena.buffer, start, length), begin);
+        copy8.set(new Uint8Array(this.arena.buffer, start, length), begin);
       }
       at = (begin + length + 7) & ~7;
     }
@@ -148,7 +162,7 @@ export class HyperscanMpse implements Mpse {
     hs.freeDatabase(this.once);
     unregisterHandler(this.onChunk);
     unregisterHandler(this.onPacket);
-    unmapRegion(this.region);
+    if (this.region !== undefined) unmapRegion(this.region);
   }
 
   /** Scans packets [from, to), copied one behind the other, and sets `hit` for those that do. */
@@ -157,7 +171,7 @@ export class HyperscanMpse implements Mpse {
     this.chunkFrom = from;
     this.chunkTo = to;
     this.budget = FLOOD * (to - from);
-    let status = hs.scan(this.every, this.region.address, ends[to - 1]!, 0, scratch, this.onChunk, null);
+    let status = hs.scan(this.every, this.copyAddress, ends[to - 1]!, 0, scratch, this.onChunk, null);
     if (status !== HS_SCAN_TERMINATED) {
       check(status, "hs_scan");
       return;
