@@ -1,4 +1,5 @@
 /** Published vectors through both back ends: RFC 3602, RFC 2202, Wycheproof, intel-ipsec-mb's own. */
+
 import { createHmac } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,6 +14,7 @@ import { hmacSha1, hmacStates } from "../nfs/ipsec/crypto/sha1.js";
 import { ESP, KEYS, OP } from "../nfs/ipsec/layout.js";
 import { Arena, DATA_OFFSET, PARAM_WORDS, SLOT_SIZE } from "../runtime/packet/arena.js";
 import { freshSeed, Random, setParams, verdictOf } from "./ipsec-support.js";
+import { skipUnless } from "./skip.js";
 
 const hex = (text: string) => Buffer.from(text, "hex");
 const library = loadIpsecMb();
@@ -180,8 +182,7 @@ interface Vector {
 
 function vectors(file: string): Vector[] | undefined {
   const path = join(data, "vectors", file);
-  if (!existsSync(path)) {
-    console.log(`skipped: ${path} is not there (set WINGBEAT_DATA to a folder that holds vectors/${file})`);
+  if (skipUnless(existsSync(path), `${path} is not there: set WINGBEAT_DATA to a folder that holds vectors/${file}`)) {
     return undefined;
   }
   const { testGroups } = JSON.parse(readFileSync(path, "utf8")) as { testGroups: { tests: Vector[] }[] };
@@ -256,10 +257,10 @@ for (const file of [
 
 test("ipsec-mb: upper halves of addresses written job by job give the same bytes", () => {
   const native = makers.find(([name]) => name === "ipsec-mb")?.[1];
-  if (native === undefined) return console.log("skipped: back end ipsec-mb is not there");
+  if (skipUnless(native !== undefined, "back end ipsec-mb is not there: apt-get install libipsec-mb1")) return;
   const random = new Random(freshSeed());
   const key = random.bytes(20);
-  const rig = new Rig(native, random.bytes(16), key);
+  const rig = new Rig(native!, random.bytes(16), key);
   const text = random.bytes(64);
   const iv = random.bytes(16);
   const message = random.bytes(100);

@@ -1,4 +1,5 @@
 /** What the ipsec tests share: random frames, an arena to put them in, and the NF with each back end. */
+
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,25 +11,17 @@ import { Arena, DATA_OFFSET, PARAM_WORDS, SLOT_SIZE } from "../runtime/packet/ar
 import { Batch } from "../runtime/packet/batch.js";
 import { sum16 } from "../runtime/packet/checksum.js";
 import { Gate } from "../runtime/packet/gate.js";
+import { Random as Numbers } from "./support/random.js";
 
-/** Deterministic random numbers (mulberry32), so that a failure can be run again from its printed seed. */
-export class Random {
-  constructor(private state: number) {}
-
+/** Seeded numbers as these tests ask for them. */
+export class Random extends Numbers {
   /** 0 to n - 1. */
   below(n: number): number {
-    this.state = (this.state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000) * n);
+    return this.int(0, n - 1);
   }
 
-  bytes(n: number): Buffer {
-    return Buffer.from(Array.from({ length: n }, () => this.below(256)));
-  }
-
-  pick<T>(list: readonly T[]): T {
-    return list[this.below(list.length)]!;
+  override bytes(n: number): Buffer {
+    return Buffer.from(super.bytes(n));
   }
 }
 

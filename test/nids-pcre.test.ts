@@ -1,10 +1,12 @@
 /** The translation of PCRE against the PCRE2 library itself, where it is installed. */
+
 import koffi from "koffi";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { translatePcre } from "../nfs/nids/rules/pcre.js";
 import { RuleProblem } from "../nfs/nids/rules/problem.js";
 import { randomFrom } from "./nids-run.js";
+import { skipUnless } from "./skip.js";
 
 interface Case {
   readonly regex: string;
@@ -56,13 +58,10 @@ function ours({ regex, flags, text }: Case): string {
 /** How many cases matched; -1 where there is nothing to compare with. */
 function compare(cases: readonly Case[], seed: string): number {
   const theirs = pcre2();
-  if (theirs === null) {
-    console.log("skipped: no libpcre2-8.so.0 (apt-get install libpcre2-8-0)");
-    return -1;
-  }
+  if (skipUnless(theirs !== null, "no libpcre2-8.so.0: apt-get install libpcre2-8-0")) return -1;
   let matches = 0;
   for (const one of cases) {
-    const expected = theirs(one);
+    const expected = theirs!(one);
     if (expected === null) continue;
     assert.is(ours(one), expected, `${seed} /${one.regex}/${one.flags} on ${JSON.stringify(one.text)}`);
     if (expected !== "-") matches++;

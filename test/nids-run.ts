@@ -1,4 +1,5 @@
 /** Runs packets through the nids and through its reference. */
+
 import { nf } from "../nfs/nids/index.js";
 import type { NidsLoaded } from "../nfs/nids/load.js";
 import { NidsReference, type Verdict } from "../nfs/nids/reference.js";
@@ -6,6 +7,7 @@ import type { Nf } from "../runtime/chain/nf.js";
 import type { Arena } from "../runtime/packet/arena.js";
 import { Batch } from "../runtime/packet/batch.js";
 import { arenaWith, type FrameSpec, loadContext } from "./nids-frames.js";
+import { Random } from "./support/random.js";
 
 export interface Loaded {
   readonly loaded: NidsLoaded;
@@ -65,11 +67,6 @@ export async function sidsOf(
 
 /** A small deterministic generator, so that a failing test can be repeated from its seed. */
 export function randomFrom(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
+  const random = new Random(seed);
+  return (below) => random.int(0, below - 1);
 }

@@ -1,4 +1,5 @@
 /** The nids as the engine sees it: alerts file, statistics, real rules on a real capture. */
+
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -9,6 +10,7 @@ import { Arena, DATA_OFFSET, SLOT_SHIFT } from "../runtime/packet/arena.js";
 import { Gate } from "../runtime/packet/gate.js";
 import { arenaWith, type FrameSpec } from "./nids-frames.js";
 import { create, judgeAll, judgeByReference, loadRules } from "./nids-run.js";
+import { skipUnless } from "./skip.js";
 
 const DATA = process.env.WINGBEAT_DATA ?? "../shared/data";
 
@@ -176,9 +178,8 @@ function readPcap(file: string): { arena: Arena; count: number } {
 
 function dataFile(name: string): string | null {
   const file = path.join(DATA, name);
-  if (fs.existsSync(file)) return file;
-  console.log(`skipped: ${file} is not here (set WINGBEAT_DATA to the folder that holds it)`);
-  return null;
+  const missing = skipUnless(fs.existsSync(file), `${file} is not here: set WINGBEAT_DATA to the folder that holds it`);
+  return missing ? null : file;
 }
 
 test("Emerging Threats web server rules: every rule is loaded or skipped by name", async () => {

@@ -6,6 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { checkPortFiles } from "../runtime/nic/drivers.js";
 import { classic, context, folder, fresh, put, readFile, rejects, someFrames, write } from "./ports-util.js";
+import { skipUnless } from "./skip.js";
 
 for (const suffix of [".pcap", ".pcapng", ".pcap.gz", ".pcapng.gz", ".PcapNG"]) {
   test(`what is written as ${suffix} is read back, byte for byte and nanosecond for nanosecond`, async () => {
@@ -33,7 +34,7 @@ test("files that cannot be written", async () => {
   assert.is(missing.name, "ConfigError");
   assert.match(missing.message, /folder does not exist/);
   assert.match((await rejects(write(folder, []))).message, /is a directory/);
-  if (!existsSync("/dev/full")) return console.log("skipped: a full disk (no /dev/full here)");
+  if (skipUnless(existsSync("/dev/full"), "a full disk: there is no /dev/full here")) return;
   const full = await rejects(write("/dev/full", someFrames()));
   assert.is(full.name, "RunError");
   assert.match(full.message, /disk is full/);
@@ -104,7 +105,8 @@ test("a file is not read and written, nor written twice", () => {
 });
 
 test("what is written, tshark reads", async () => {
-  if (spawnSync("tshark", ["-v"]).error !== undefined) return console.log("skipped: foreign reader (install tshark)");
+  const there = spawnSync("tshark", ["-v"]).error === undefined;
+  if (skipUnless(there, "tshark is not installed: apt-get install tshark")) return;
   const frames = someFrames().filter((frame) => frame.bytes.length > 0);
   for (const suffix of [".pcap", ".pcapng", ".pcap.gz", ".pcapng.gz"]) {
     const file = fresh(suffix);

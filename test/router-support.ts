@@ -1,22 +1,19 @@
 /** What the router's tests share: random numbers from a printed seed, contexts, files, frames. */
+
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type LoadedRouter, nf, type RouterConfig } from "../nfs/router/index.js";
 import type { LoadContext } from "../runtime/chain/nf.js";
+import { Random as Numbers } from "./support/random.js";
 
-/** Random integers in [0, limit): mulberry32. */
+/** Random integers in [0, limit). */
 export type Random = (limit: number) => number;
 
 export function random(seed: number): Random {
-  let state = seed >>> 0;
-  return (limit) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * limit);
-  };
+  const numbers = new Numbers(seed);
+  return (limit) => numbers.int(0, limit - 1);
 }
 
 /** A seed that differs on every run, or the one to run again: WINGBEAT_TEST_SEED. */

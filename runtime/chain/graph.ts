@@ -22,8 +22,6 @@ export interface PolicyGraph {
   readonly cyclic: readonly number[];
   /** All NFs so that, cycles apart, every packet visits them from front to back. */
   readonly order: readonly number[];
-  /** NF index -> NFs it hands packets to. */
-  readonly edges: readonly ReadonlySet<number>[];
   readonly places: readonly Place[];
 }
 
@@ -99,7 +97,6 @@ export function analyse(
     unreachable: names.nfs.map((_, nf) => nf).filter((nf) => !nfsReached.has(nf)),
     cyclic,
     order: visitOrder(edges),
-    edges,
     places: [...reached.values()],
   };
 }

@@ -145,8 +145,4 @@ export class Egress {
   flush(): void {
     for (const port of this.ports) port?.flush();
   }
-
-  async close(): Promise<void> {
-    for (const port of this.ports) await port?.close();
-  }
 }

@@ -41,7 +41,7 @@ export class Ingress {
   constructor(
     private readonly plan: Plan,
     private readonly arena: Arena,
-    private readonly ports: readonly NumberedRxPort[],
+    ports: readonly NumberedRxPort[],
     private readonly pool: SlotPool,
     private readonly layout: CounterLayout,
     private readonly counters: Float64Array,
@@ -192,9 +192,5 @@ export class Ingress {
     const { blocked } = this;
     this.blocked = undefined;
     await blocked?.ready();
-  }
-
-  async close(): Promise<void> {
-    for (const { rx } of this.ports) await rx.close();
   }
 }

@@ -18,8 +18,6 @@ export const SLOT_SHIFT = 11;
 export const DATA_OFFSET = 256;
 /** The longest frame a port can put in a slot, in bytes without FCS; 32 bytes of tailroom are kept for an ESP trailer. */
 export const MAX_FRAME = SLOT_SIZE - DATA_OFFSET - 32;
-/** Slot number of "no packet": a dummy column of a GPU row. */
-export const NO_SLOT = 0xffff_ffff;
 /** u32 words per slot that an NF's prepare hands to its transform. */
 export const PARAM_WORDS = 8;
 /** `portOut` before a router chose one. */
