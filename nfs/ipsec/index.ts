@@ -191,7 +191,7 @@ export const nf: NfModule<IpsecConfig, IpsecLoaded> = {
   type: "ipsec",
   outcomes: OUTCOMES,
   schema: configSchema,
-  gpu: true,
+  gpu: { program: "ipsec", writes: "packet", tables: ({ keys }) => keys },
   load(config: IpsecConfig, context: LoadContext): IpsecLoaded {
     const table = loadSas(context.resolve(config.sas), context.ports);
     const mtu = Math.min(...context.txPorts.map((port) => context.mtu[port]!));

@@ -36,6 +36,7 @@
  */
 import type { NfModule } from "../../runtime/chain/nf.js";
 import { Nids } from "./cpu.js";
+import { gpuTables } from "./gpu.js";
 import { loadRules, type NidsLoaded } from "./load.js";
 import { type NidsConfig, schema } from "./schema.js";
 
@@ -43,7 +44,7 @@ export const nf: NfModule<NidsConfig, NidsLoaded> = {
   type: "nids",
   outcomes: [{ name: "clean" }, { name: "alert" }, { name: "drop", alwaysDrops: true }],
   schema,
-  gpu: true,
+  gpu: { program: "nids", writes: "params", tables: ({ patterns }) => gpuTables(patterns) },
   outputs: (config) => (config.alerts === undefined ? [] : [config.alerts]),
   load: loadRules,
   create: (loaded, context) => new Nids(loaded, context),

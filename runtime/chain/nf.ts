@@ -56,13 +56,46 @@ export interface CreateContext {
   readonly seed: number | undefined;
   /** Run without native libraries, for comparison; else the NF probes and falls back by itself. */
   readonly portable: boolean;
+  /** Where its transform runs; absent: cpu. With "gpu" the engine calls `offload` and never `process`. */
+  readonly place?: "cpu" | "gpu";
   warn(line: string): void;
+}
+
+/**
+ * What an NF does on the CPU around its kernel. Any number of batches may be prepared before the first of them is finished, and
+ * packets are finished in other batches than they were prepared in; both in arrival order. So what lies between the two is kept in the
+ * slot: outcome (by the engine), params, packet bytes.
+ */
+export interface Offload {
+  /**
+   * In arrival order: owns state (sequence numbers, IVs, which SA). Writes the params of packets the kernel has to see, PARAM_PLACE
+   * among them, and `wanted[i]` = 1; 0 where the kernel is not needed. Writes outcomes[i] for all: final, or what `finish` needs to know.
+   * @returns how many are wanted
+   */
+  prepare(batch: Batch, wanted: Uint8Array): number;
+  /**
+   * In arrival order, over packets that were prepared and, where wanted, served by the kernel: outcomes[i] is what prepare wrote, and is
+   * final afterwards.
+   */
+  finish(batch: Batch): void;
+}
+
+/** How an NF runs on a GPU. */
+export interface GpuProgram<Loaded> {
+  /** Device code: kernels/<program>.cl and .wgsl. */
+  readonly program: string;
+  /** What the kernel changes: packet bytes within PARAM_PLACE and params, or params alone. Devices that copy want to know. */
+  readonly writes: "packet" | "params";
+  /** Read-only tables as the kernel reads them, u32 in native byte order. */
+  tables(loaded: Loaded): Uint32Array;
 }
 
 /** An NF at work in the thread that owns it. */
 export interface Nf {
   /** CPU placement: from bytes to outcomes. */
   process(batch: Batch): void;
+  /** Present where the NF was created for a GPU. */
+  readonly offload?: Offload;
   /** Which implementation `process` uses, for results and doctor: "hyperscan 5.4.0", "aho-corasick", "ipsec-mb 1.3.0"... */
   readonly engine: string;
   /** More keys for the NF's entry in the result, e.g. `{"rules":{"loaded":1,"skipped":0}}`. Plain JSON. */
@@ -82,8 +115,8 @@ export interface NfModule<Config = unknown, Loaded = unknown> {
   readonly outcomes: readonly OutcomeSpec[];
   /** Schema of `config`, strict; its errors are reported with the key. */
   readonly schema: z.ZodType<Config>;
-  /** True where a GPU device may take its transform over. */
-  readonly gpu: boolean;
+  /** Present where a GPU device can take its transform over. */
+  readonly gpu?: GpuProgram<Loaded>;
   /** Outcomes this configuration can produce (ipsec without inbound SAs never opens); all of them where absent. */
   possible?(loaded: Loaded): readonly string[];
   /** Indices of ports this configuration sends packets to (a router's routes): a file port used so is an output. */
