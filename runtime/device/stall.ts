@@ -42,7 +42,7 @@ const LOOKS = 8;
 export class StallWatch {
   private readonly interval: number;
   private nextLook = -1;
-  private readonly progress: Int32Array;
+  private readonly progress: Float64Array;
   private readonly launch: Int32Array;
   private readonly busy: Uint8Array;
   private readonly since: Float64Array;
@@ -60,7 +60,7 @@ export class StallWatch {
     private readonly launches: number,
   ) {
     this.interval = limit / LOOKS;
-    this.progress = new Int32Array(count);
+    this.progress = new Float64Array(count);
     this.launch = new Int32Array(count);
     this.launchAtProgress = new Int32Array(count);
     this.busy = new Uint8Array(count);

@@ -14,16 +14,11 @@
  * test/model/syncer.pml is the proof of the protocol, for one syncer.
  */
 import type { Arena } from "../packet/arena.js";
-import { attachRegion } from "../packet/memory.js";
 import type { DeviceHandle } from "./device.js";
 import { LengthGroups } from "./length-groups.js";
-import { DUMMY, HOST, lineAt, ROW, ROW_HEADER, rowAt, rowWords, WG } from "./queue.js";
+import { RowQueues } from "./row-queues.js";
 import { SlotFifo } from "./slot-fifo.js";
 import { type Stall, StallWatch } from "./stall.js";
-
-/** Constants of this module are part of the compiled code; imported bindings are looked up at each use (V8 11, Node 20). */
-const EMPTY = DUMMY;
-const HEADER = ROW_HEADER;
 
 /** Counters of a syncer, from the place its creator gives. */
 export const enum SYNC {
@@ -54,45 +49,20 @@ const WINDOW_ROWS = 8;
 const LAUNCHES_PER_WORKGROUP = 2;
 
 export class Syncer {
-  private readonly words: Uint32Array;
-  /** The same memory for Atomics: indices are u32, held as i32 and compared by difference. */
-  private readonly atomic: Int32Array;
-
+  private readonly queues: RowQueues;
   private readonly size: number;
-  private readonly depth: number;
-  private readonly rowWords: number;
-  private readonly queues: number;
-  /** Of each queue: word of its control line, word of its first row, the NF whose partition it is in. */
-  private readonly line: Int32Array;
-  private readonly rows: Int32Array;
-  private readonly partition: Int32Array;
-  /** Rows published and rows collected, of each queue. */
-  private readonly cpuIndex: Int32Array;
-  private readonly taken: Int32Array;
-  /** Packets in flight, of each queue. */
-  private readonly packets: Int32Array;
-  /** 1 where somebody serves the queue in this launch, as publish() last saw it. */
-  private readonly open: Uint8Array;
-  /** NF of each row, queue after queue. */
-  private readonly nfOf: Uint8Array;
-
   private readonly nfs: number;
   private readonly fifos: SlotFifo[];
-  private readonly program: Uint32Array;
-  private readonly table: Uint32Array;
   private readonly groups: LengthGroups | undefined;
-
   private readonly deadline: number;
   private readonly hardDeadline: number;
   /** Of each queue; behind them, of the packets that wait. */
   private readonly watch: StallWatch;
-
   private waitingPackets = 0;
-  private inFlightPackets = 0;
-  private inFlightRows = 0;
-  /** The NF that is first to publish full rows, and the queue that is first to be collected. */
+  /** Rows published so far. */
+  private rows = 0;
+  /** The NF that is first to publish. */
   private turn = 0;
-  private next = 0;
 
   /**
    * @param workgroups whose queues belong to this syncer and to no other; nothing is in flight in them
@@ -101,38 +71,20 @@ export class Syncer {
   constructor(
     handle: DeviceHandle,
     arena: Arena,
-    private readonly workgroups: readonly number[],
+    workgroups: readonly number[],
     private readonly counters: Float64Array,
     private readonly at: number,
     options: SyncerOptions = {},
   ) {
-    const { shape } = handle;
-    const { buffer } = attachRegion(handle.queue);
-    this.words = new Uint32Array(buffer);
-    this.atomic = new Int32Array(buffer);
-    this.size = shape.workgroupSize;
-    this.depth = shape.depth;
-    this.rowWords = rowWords(shape);
-    const queues = workgroups.length;
-    const nfs = handle.nfs.length;
-    this.queues = queues;
-    this.nfs = nfs;
-    this.line = Int32Array.from(workgroups, lineAt);
-    this.rows = Int32Array.from(workgroups, (workgroup) => rowAt(shape, workgroup, 0));
-    this.partition = Int32Array.from(workgroups, (_, k) => k % nfs);
-    this.cpuIndex = Int32Array.from(this.line, (line) => Atomics.load(this.atomic, line + WG.CPU_INDEX));
-    this.taken = this.cpuIndex.slice();
-    this.packets = new Int32Array(queues);
-    this.open = new Uint8Array(queues);
-    this.nfOf = new Uint8Array(queues * shape.depth);
+    this.queues = new RowQueues(handle, workgroups);
+    this.size = handle.shape.workgroupSize;
+    this.nfs = handle.nfs.length;
     this.fifos = handle.nfs.map(() => new SlotFifo(arena.slots));
-    this.program = Uint32Array.from(handle.nfs, (nf) => nf.program);
-    this.table = Uint32Array.from(handle.nfs, (nf) => nf.table);
     this.groups = handle.lockStep ? new LengthGroups(arena.params, WINDOW_ROWS * this.size) : undefined;
     this.deadline = options.deadline ?? DEADLINE;
     this.hardDeadline = options.hardDeadline ?? HARD_DEADLINE;
-    const launches = LAUNCHES_PER_WORKGROUP * shape.workgroups;
-    this.watch = new StallWatch(queues + 1, options.stall ?? STALL, launches);
+    const launches = LAUNCHES_PER_WORKGROUP * handle.shape.workgroups;
+    this.watch = new StallWatch(workgroups.length + 1, options.stall ?? STALL, launches);
   }
 
   /** Packets added and not published. */
@@ -142,7 +94,7 @@ export class Syncer {
 
   /** Packets published and not collected. */
   get inFlight(): number {
-    return this.inFlightPackets;
+    return this.queues.inFlight;
   }
 
   /**
@@ -159,7 +111,7 @@ export class Syncer {
    * @param table word of the tables' memory at which it begins. The old one is free once all rows now in flight are collected.
    */
   useTable(nf: number, table: number): void {
-    this.table[nf] = table;
+    this.queues.useTable(nf, table);
   }
 
   /**
@@ -178,168 +130,86 @@ export class Syncer {
       if (fifo.since < 0) fifo.since = now;
       else if (fifo.count < size && now - fifo.since >= hardDeadline) late = true;
     }
-    const room = this.findRoom();
+    const room = this.queues.findRoom();
     if (room === 0) return 0;
     // What is late goes first: full rows of other NFs would take all the room, again and again.
-    let rows = late ? this.publishLate(now) : 0;
+    let rows = late ? this.publishDue(now, hardDeadline, false) : 0;
     rows += this.publishFull(now, room - rows);
-    if (rows < room && this.waitingPackets > 0) rows += this.publishDue(now, idle);
-    return rows;
-  }
-
-  /** Finds out which queues somebody serves in this launch; returns how many rows they take. */
-  private findRoom(): number {
-    const { atomic, line, open, queues, depth, cpuIndex, taken } = this;
-    const launch = Atomics.load(atomic, HOST.LAUNCH);
-    // From leave to the next launch nobody would get to a row. Before the first launch every line says "launch 0".
-    if (launch === 0 || Atomics.load(atomic, HOST.LEAVE) !== 0 || Atomics.load(atomic, HOST.STOP) !== 0) return 0;
-    let room = 0;
-    for (let k = 0; k < queues; k++) {
-      const registered = Atomics.load(atomic, line[k]! + WG.STARTED) === launch;
-      open[k] = registered ? 1 : 0;
-      if (registered) room += depth - ((cpuIndex[k]! - taken[k]!) | 0);
-    }
-    return room;
-  }
-
-  /** The open queue with the fewest rows in flight, among equals one of the NF's partition; -1 where none has room. */
-  private choose(nf: number): number {
-    const { open, queues, cpuIndex, taken, partition } = this;
-    let fewest = this.depth;
-    let chosen = -1;
-    for (let k = 0; k < queues; k++) {
-      if (open[k] === 0) continue;
-      const inFlight = (cpuIndex[k]! - taken[k]!) | 0;
-      if (
-        inFlight < fewest ||
-        (inFlight === fewest && chosen >= 0 && partition[k] === nf && partition[chosen] !== nf)
-      ) {
-        fewest = inFlight;
-        chosen = k;
-      }
-    }
-    return chosen;
-  }
-
-  /** Rows that are not full and have waited for the hard deadline. */
-  private publishLate(now: number): number {
-    const { fifos, nfs, size, hardDeadline } = this;
-    let rows = 0;
-    for (let i = 0; i < nfs; i++) {
-      const nf = (this.turn + i) % nfs;
-      const { count, since } = fifos[nf]!;
-      if (count === 0 || count >= size || now - since < hardDeadline) continue;
-      const queue = this.choose(nf);
-      if (queue < 0) break;
-      this.publishWaiting(queue, nf, count, now);
-      rows++;
-    }
+    if (rows < room && this.waitingPackets > 0) rows += this.publishDue(now, idle ? 0 : this.deadline, !idle);
     return rows;
   }
 
   /** Full rows, one NF after the other, so that each gets its share of the room. */
   private publishFull(now: number, room: number): number {
-    const { fifos, nfs, size, groups } = this;
+    const { queues, fifos, nfs, size, groups } = this;
     let ready = 0;
     for (let nf = 0; nf < nfs; nf++) if (fifos[nf]!.count >= size) ready++;
     let rows = 0;
-    let nf = this.turn;
     while (ready > 0 && rows < room) {
+      const nf = this.turn;
       const fifo = fifos[nf]!;
       if (fifo.count >= size) {
         const full = Math.floor(fifo.count / size);
-        const share = Math.max(1, Math.floor((room - rows) / ready));
-        if (groups === undefined || full === 1 || share === 1) {
-          this.publishWaiting(this.choose(nf), nf, size, now);
+        const share = Math.floor((room - rows) / ready);
+        if (groups === undefined || full === 1 || share <= 1) {
+          queues.publishWaiting(queues.choose(nf), nf, fifo, size);
+          this.published(fifo, 1, size, now);
           rows++;
         } else {
-          rows += this.publishGrouped(nf, Math.min(WINDOW_ROWS, full, share), now, groups);
+          const window = Math.min(WINDOW_ROWS, full, share);
+          this.publishGrouped(nf, window, groups);
+          this.published(fifo, window, window * size, now);
+          rows += window;
         }
         if (fifo.count < size) ready--;
       }
-      nf = nf + 1 === nfs ? 0 : nf + 1;
+      this.turn = nf + 1 === nfs ? 0 : nf + 1;
     }
-    this.turn = nf;
     return rows;
   }
 
   /** The oldest packets, `window` rows of them, in rows of like length; all go now, so none grows old in favour of others. */
-  private publishGrouped(nf: number, window: number, now: number, groups: LengthGroups): number {
-    const { size } = this;
-    const fifo = this.fifos[nf]!;
-    fifo.shift(groups.slots, 0, window * size);
-    this.moved(fifo, now);
+  private publishGrouped(nf: number, window: number, groups: LengthGroups): void {
+    const { queues, size } = this;
+    this.fifos[nf]!.shift(groups.slots, 0, window * size);
     const oldest = Math.floor(groups.sort(window * size) / size);
-    this.publishSorted(nf, groups.slots, oldest);
-    for (let row = 0; row < window; row++) if (row !== oldest) this.publishSorted(nf, groups.slots, row);
-    return window;
+    queues.publishFull(queues.choose(nf), nf, groups.slots, oldest * size);
+    for (let row = 0; row < window; row++) {
+      if (row !== oldest) queues.publishFull(queues.choose(nf), nf, groups.slots, row * size);
+    }
   }
 
-  private publishSorted(nf: number, sorted: Uint32Array, row: number): void {
-    const { words, size } = this;
-    const queue = this.choose(nf);
-    const entries = this.rowOf(queue) + HEADER;
-    const from = row * size;
-    for (let i = 0; i < size; i++) words[entries + i] = sorted[from + i]!;
-    this.send(queue, nf, size);
-  }
-
-  /** What is left where a row is due for less than the hard deadline. */
-  private publishDue(now: number, idle: boolean): number {
-    const { fifos, nfs, deadline, cpuIndex, taken } = this;
+  /**
+   * Rows that are not full, of packets that have waited for `age` ns.
+   * @param ifIdle only where the queue has nothing in flight
+   */
+  private publishDue(now: number, age: number, ifIdle: boolean): number {
+    const { queues, fifos, nfs, size } = this;
     let rows = 0;
     for (let i = 0; i < nfs; i++) {
       const nf = (this.turn + i) % nfs;
-      const { count, since } = fifos[nf]!;
-      if (count === 0 || (!idle && now - since < deadline)) continue;
-      const queue = this.choose(nf);
+      const fifo = fifos[nf]!;
+      const { count } = fifo;
+      if (count === 0 || count >= size || now - fifo.since < age) continue;
+      const queue = queues.choose(nf);
       if (queue < 0) break;
-      if (!idle && cpuIndex[queue] !== taken[queue]) continue;
-      this.publishWaiting(queue, nf, count, now);
+      if (ifIdle && !queues.isIdle(queue)) continue;
+      queues.publishWaiting(queue, nf, fifo, count);
+      this.published(fifo, 1, count, now);
       rows++;
     }
     return rows;
   }
 
-  /** One row of the oldest `count` packets, dummies behind them. */
-  private publishWaiting(queue: number, nf: number, count: number, now: number): void {
-    const { words, size } = this;
-    const fifo = this.fifos[nf]!;
-    const entries = this.rowOf(queue) + HEADER;
-    fifo.shift(words, entries, count);
-    for (let i = count; i < size; i++) words[entries + i] = EMPTY;
-    this.moved(fifo, now);
-    this.send(queue, nf, count);
-  }
-
-  private moved(fifo: SlotFifo, now: number): void {
+  /** Takes note that rows of an NF went, all that they hold taken from its waiting packets. */
+  private published(fifo: SlotFifo, rows: number, packets: number, now: number): void {
+    const { counters, at } = this;
     fifo.since = fifo.count === 0 ? -1 : now;
-  }
-
-  /** Word of the row a queue publishes next. */
-  private rowOf(queue: number): number {
-    return this.rows[queue]! + (this.cpuIndex[queue]! & (this.depth - 1)) * this.rowWords;
-  }
-
-  /** Writes the header of a row whose entries are written, and hands the row over. */
-  private send(queue: number, nf: number, count: number): void {
-    const { words, size, counters, at } = this;
-    const row = this.rowOf(queue);
-    words[row + ROW.PROGRAM] = this.program[nf]!;
-    words[row + ROW.COUNT] = count;
-    words[row + ROW.TABLE] = this.table[nf]!;
-    const index = this.cpuIndex[queue]!;
-    this.nfOf[queue * this.depth + (index & (this.depth - 1))] = nf;
-    this.cpuIndex[queue] = index + 1;
-    Atomics.store(this.atomic, this.line[queue]! + WG.CPU_INDEX, (index + 1) | 0);
-
-    this.packets[queue] = this.packets[queue]! + count;
-    this.waitingPackets -= count;
-    this.inFlightPackets += count;
-    this.inFlightRows++;
-    counters[at + SYNC.ROWS] = counters[at + SYNC.ROWS]! + 1;
-    counters[at + SYNC.PACKETS] = counters[at + SYNC.PACKETS]! + count;
-    counters[at + SYNC.DUMMIES] = counters[at + SYNC.DUMMIES]! + size - count;
+    this.waitingPackets -= packets;
+    this.rows += rows;
+    counters[at + SYNC.ROWS] = counters[at + SYNC.ROWS]! + rows;
+    counters[at + SYNC.PACKETS] = counters[at + SYNC.PACKETS]! + packets;
+    counters[at + SYNC.DUMMIES] = counters[at + SYNC.DUMMIES]! + rows * this.size - packets;
   }
 
   /**
@@ -348,44 +218,7 @@ export class Syncer {
    * @returns how many; 0: none is done now
    */
   collect(out: Uint32Array): number {
-    if (this.inFlightRows === 0) return 0;
-    const { atomic, line, cpuIndex, taken, queues } = this;
-    let filled = 0;
-    let queue = this.next;
-    for (let i = 0; i < queues; i++) {
-      const published = cpuIndex[queue]!;
-      if (published !== taken[queue]) {
-        const inFlight = (published - taken[queue]!) >>> 0;
-        // As u32: a GpuIndex out of range counts as nothing done.
-        const done = inFlight - ((published - Atomics.load(atomic, line[queue]! + WG.GPU_INDEX)) >>> 0);
-        for (let row = 0; row < done; row++) {
-          const count = this.take(queue, out, filled);
-          if (count === 0) {
-            this.next = queue;
-            return filled;
-          }
-          filled += count;
-        }
-      }
-      queue = queue + 1 === queues ? 0 : queue + 1;
-    }
-    return filled;
-  }
-
-  /** Takes the oldest row of a queue back; returns its packets, 0 where `out` has no place for them. */
-  private take(queue: number, out: Uint32Array, filled: number): number {
-    const { words, depth } = this;
-    const index = this.taken[queue]!;
-    const row = this.rows[queue]! + (index & (depth - 1)) * this.rowWords;
-    const count = words[row + ROW.COUNT]!;
-    if (filled + count > out.length) return 0;
-    const entries = row + HEADER;
-    for (let i = 0; i < count; i++) out[filled + i] = words[entries + i]!;
-    this.taken[queue] = index + 1;
-    this.packets[queue] = this.packets[queue]! - count;
-    this.inFlightPackets -= count;
-    this.inFlightRows--;
-    return count;
+    return this.queues.collect(out);
   }
 
   /** What does not go on, where a queue with rows in flight, or packets that wait, have seen no progress for the time limit. */
@@ -394,47 +227,36 @@ export class Syncer {
   }
 
   private findStall(now: number): Stall | undefined {
-    const { atomic, line, watch, queues, depth, cpuIndex, taken } = this;
-    const launch = Atomics.load(atomic, HOST.LAUNCH);
+    const { queues, watch, fifos } = this;
+    const launch = queues.launch();
     let found: Stall | undefined;
-    for (let k = 0; k < queues; k++) {
-      const gpuIndex = Atomics.load(atomic, line[k]! + WG.GPU_INDEX);
+    for (let queue = 0; queue < queues.queues; queue++) {
+      const cpuIndex = queues.published(queue);
+      const gpuIndex = queues.processed(queue);
       // Rows that are done and not collected are no stall of the device's.
-      const ns = watch.standsStill(k, now, cpuIndex[k] !== taken[k] && gpuIndex !== cpuIndex[k], gpuIndex, launch);
+      const busy = !queues.isIdle(queue) && gpuIndex !== cpuIndex;
+      const ns = watch.standsStill(queue, now, busy, gpuIndex, launch);
       if (ns === 0 || found !== undefined) continue;
-      found = {
-        workgroup: this.workgroups[k]!,
-        cpuIndex: cpuIndex[k]! >>> 0,
-        gpuIndex: gpuIndex >>> 0,
-        nf: this.nfOf[k * depth + (taken[k]! & (depth - 1))]!,
-        packets: this.packets[k]!,
-        seconds: ns / 1e9,
-      };
+      const workgroup = queues.workgroups[queue]!;
+      const nf = queues.oldestNf(queue);
+      found = { workgroup, cpuIndex, gpuIndex, nf, packets: queues.packetsOf(queue), seconds: ns / 1e9 };
     }
-    const stuck = this.waitingPackets > 0 && this.inFlightRows === 0;
-    const rows = this.counters[this.at + SYNC.ROWS]! | 0;
-    const ns = watch.standsStill(queues, now, stuck, rows, launch);
+    const ns = watch.standsStill(queues.queues, now, this.waitingPackets > 0 && queues.empty, this.rows, launch);
     if (ns === 0 || found !== undefined) return found;
-    const nf = this.fifos.findIndex((fifo) => fifo.count > 0);
-    const packets = this.fifos[nf]!.count;
-    return { workgroup: undefined, cpuIndex: 0, gpuIndex: 0, nf, packets, seconds: ns / 1e9 };
+    const nf = fifos.findIndex((fifo) => fifo.count > 0);
+    return { workgroup: undefined, cpuIndex: 0, gpuIndex: 0, nf, packets: fifos[nf]!.count, seconds: ns / 1e9 };
   }
 
   /**
-   * Takes packets that wait or are in flight back, served or not: collect what is done before. Nothing may be published afterwards
-   * before the device has stopped, which may still write what it was at.
+   * Takes packets back that wait or are in flight, served or not: collect what is done before. The device may still write to what is in
+   * flight until it has stopped, and nothing may be published any more.
    * @param out of a row's length at least
    * @returns how many; 0: there are no more
    */
   abandon(out: Uint32Array): number {
-    let filled = 0;
-    for (let queue = 0; queue < this.queues; queue++) {
-      while (this.cpuIndex[queue] !== this.taken[queue]) {
-        const count = this.take(queue, out, filled);
-        if (count === 0) return filled;
-        filled += count;
-      }
-    }
+    let filled = this.queues.abandon(out);
+    // What is in flight first: there may be more of it.
+    if (filled > 0) return filled;
     for (const fifo of this.fifos) {
       const count = Math.min(fifo.count, out.length - filled);
       fifo.shift(out, filled, count);
