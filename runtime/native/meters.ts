@@ -62,14 +62,27 @@ function nvml(): Finding {
 
 /** A persistent kernel runs as long as the program; a driver that takes that for a hang resets the GPU. */
 export function watchdogFindings(files: SystemFiles): Finding[] {
-  const findings = [
-    ...heartbeats(files),
-    ...jobTimeouts(files),
-    ...parameter(files, "i915", "enable_hangcheck", "N"),
-    ...parameter(files, "amdgpu", "lockup_timeout", "-1"),
-  ];
+  const findings = watchdogs(files).map((watchdog) => watchdog.finding);
   if (findings.length > 0) return findings;
   return [{ area: "watchdogs", name: "GPU watchdogs", state: "ok", detail: "no driver here has one that is known" }];
+}
+
+/** Kernel drivers with a watchdog, by whose GPUs they drive. */
+export type WatchedVendor = "intel" | "amd";
+
+/** The watchdog that would end a persistent kernel on a GPU of this vendor: what doctor calls it; undefined where none would. */
+export function activeWatchdog(files: SystemFiles, vendor: WatchedVendor): string | undefined {
+  return watchdogs(files).find((one) => one.vendor === vendor && one.finding.state !== "ok")?.finding.name;
+}
+
+function watchdogs(files: SystemFiles): { vendor: WatchedVendor; finding: Finding }[] {
+  const of = (vendor: WatchedVendor, findings: Finding[]) => findings.map((finding) => ({ vendor, finding }));
+  return [
+    ...of("intel", heartbeats(files)),
+    ...of("intel", jobTimeouts(files)),
+    ...of("intel", parameter(files, "i915", "enable_hangcheck", "N")),
+    ...of("amd", parameter(files, "amdgpu", "lockup_timeout", "-1")),
+  ];
 }
 
 /** i915 sends a heartbeat through each engine, and resets one that does not answer; 0 turns that off. */
