@@ -34,8 +34,7 @@ export function parseDevice(text: string): DeviceRequest {
   const kind = KINDS.find((known) => known === first);
   const wrong = (problem: string) => new ConfigError("--device", `found "${text}"; ${problem}`);
   if (kind === undefined) throw wrong("it takes auto, none, opencl[:NAME][:rounds], webgpu[:NAME], gpujs[:NAME]");
-  if ((kind === "auto" || kind === "none") && rest.length > 0)
-    throw wrong("only opencl, webgpu and gpujs take a name");
+  if ((kind === "auto" || kind === "none") && rest.length > 0) throw wrong("only opencl, webgpu and gpujs take a name");
   const rounds = kind === "opencl" && rest.at(-1) === ROUNDS;
   if (rounds) rest.pop();
   const name = rest.join(":").trim();
@@ -142,7 +141,11 @@ function refuse(request: DeviceRequest, candidate: OpenClCandidate, error: unkno
 function withRemedy({ found }: OpenClCandidate, error: unknown): unknown {
   if (!(error instanceof RunError) || !/portable computing language|pocl/i.test(found.device.platform)) return error;
   if (isInstalled("PoCL")) return error;
-  return new RunError(error.message, "PoCL works only where root has installed it", "wingbeat doctor --install as root");
+  return new RunError(
+    error.message,
+    "PoCL works only where root has installed it",
+    "wingbeat doctor --install as root",
+  );
 }
 
 function describe({ found, persistent }: OpenClCandidate): string {

@@ -92,7 +92,7 @@ function heartbeats(files: SystemFiles): Finding[] {
   if (values.length === 0) return [];
   const common = { area: "watchdogs", name: "i915 heartbeat" } as const;
   if (values.every((value) => value === "0")) return [{ ...common, state: "ok", detail: "off" }];
-  const detail = `${[...new Set(values)].join(", ")} ms: it ends a persistent kernel`;
+  const detail = `${[...new Set(values)].join(", ")} ms: it ends a persistent kernel; runs are sliced (--slice)`;
   return [{ ...common, state: "limited", detail, remedy: `echo 0 | sudo tee ${pattern}` }];
 }
 
@@ -101,7 +101,7 @@ function jobTimeouts(files: SystemFiles): Finding[] {
   const paths = files.glob("/sys/class/drm/card*/device/tile*/gt*/engines/*/job_timeout_ms");
   if (paths.length === 0) return [];
   const common = { area: "watchdogs", name: "xe job timeout", state: "limited" } as const;
-  const detail = `${[...new Set(paths.map((path) => files.text(path) ?? "unreadable"))].join(", ")} ms: it ends a persistent kernel`;
+  const detail = `${[...new Set(paths.map((path) => files.text(path) ?? "unreadable"))].join(", ")} ms: it ends a persistent kernel; runs are sliced (--slice)`;
   const low = paths.filter((path) => (files.number(path) ?? 0) < (files.number(path.replace(/ms$/, "max")) ?? 0));
   if (low.length === 0) return [{ ...common, detail: `${detail}; the driver allows no longer one` }];
   const remedy = low.map((path) => `echo ${files.text(path.replace(/ms$/, "max"))} | sudo tee ${path}`).join("; ");
@@ -115,5 +115,12 @@ function parameter(files: SystemFiles, module: string, name: string, off: string
   if (value === off) return [{ ...common, state: "ok", detail: value }];
   const remedy = `boot with ${module}.${name}=${off === "N" ? "0" : off}`;
   const detail = value === "" ? "the driver's default" : value;
-  return [{ ...common, state: "limited", detail: `${detail}: it may end a persistent kernel`, remedy }];
+  return [
+    {
+      ...common,
+      state: "limited",
+      detail: `${detail}: it may end a persistent kernel; runs are sliced (--slice)`,
+      remedy,
+    },
+  ];
 }
