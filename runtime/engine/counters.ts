@@ -17,10 +17,15 @@ export interface CounterLayout {
   readonly toKernel: number;
   /** Packets that left by a port after one that had arrived later. */
   readonly reordered: number;
+  /** Packets that left by a port after one of their own flow that had arrived later (flow-audit.ts). */
+  readonly flowReordered: number;
+  /** Three of a CPUSyncer: rows, packets, dummies. */
+  readonly sync: number;
   readonly length: number;
 }
 
 export const PORT_COUNTERS = 4;
+export const SYNC_COUNTERS = 3;
 
 export function counterLayout(plan: Pick<Plan, "ports" | "nfs" | "drops">): CounterLayout {
   const port = 0;
@@ -29,7 +34,9 @@ export function counterLayout(plan: Pick<Plan, "ports" | "nfs" | "drops">): Coun
   const drop = nfBytes + plan.nfs.length;
   const toKernel = drop + plan.drops.length;
   const reordered = toKernel + 1;
-  return { port, outcome, nfBytes, drop, toKernel, reordered, length: reordered + 1 };
+  const flowReordered = reordered + 1;
+  const sync = flowReordered + 1;
+  return { port, outcome, nfBytes, drop, toKernel, reordered, flowReordered, sync, length: sync + SYNC_COUNTERS };
 }
 
 const LINE_BYTES = 64;

@@ -3,6 +3,7 @@
  *
  * Source: OpenCL 3.0 API specification, section 4.2 (device queries) and 3.3.4 (memory scopes); numbers from cl.h.
  */
+import { availableParallelism } from "node:os";
 import { RunError } from "../../errors.js";
 import { CL, type Handle, handles, info, infoNumber, infoText, type OpenCl } from "./library.js";
 
@@ -15,6 +16,7 @@ const NAME_VERSION = 68;
 export interface OpenClDevice {
   readonly platform: string;
   readonly name: string;
+  readonly vendor: string;
   /** CL_DEVICE_VERSION: "OpenCL 3.0 ...". */
   readonly version: string;
   readonly driver: string;
@@ -134,9 +136,10 @@ export function ranked<T extends { readonly device: OpenClDevice }>(found: reado
   return keyed.map(({ one }) => one);
 }
 
-const NO_DEVICE_REMEDY =
+/** What brings an OpenCL device. */
+export const NO_DEVICE_REMEDY =
   "wingbeat doctor --install as root (PoCL, an emulation on the CPU), or the GPU vendor's OpenCL package: " +
-  "intel-opencl-icd, mesa-opencl-icd, rocm-opencl-icd; or --device none";
+  "intel-opencl-icd, mesa-opencl-icd";
 
 /**
  * The best device, or the best of those whose name or platform contains `name` (in any case).
@@ -186,8 +189,19 @@ function cVersionOf(cl: OpenCl, device: Handle): string {
 }
 
 /**
+ * Tells the drivers what they read once, when they are loaded: PoCL runs as many workgroups at once as it has threads, and it makes one
+ * per processor unless told otherwise. What the user has set stays. On the main thread only, and before the first {@link listDevices}:
+ * a worker's process.env never reaches native code.
+ * @param workgroups how many have to run at once; undefined: as the driver likes
+ */
+export function prepareDrivers(workgroups: number | undefined): void {
+  if (workgroups === undefined || workgroups <= availableParallelism()) return;
+  // The name before PoCL 5, and since.
+  for (const name of ["POCL_MAX_PTHREAD_COUNT", "POCL_CPU_MAX_CU_COUNT"]) process.env[name] ??= String(workgroups);
+}
+
+/**
  * Asks every platform for its devices. A question that a device does not know leaves its answer 0 or empty.
- * The environment drivers read (POCL_*, OCL_ICD_*) has to be set on the main thread before: a worker's process.env never reaches them.
  */
 export function listDevices(cl: OpenCl): FoundDevice[] {
   const platforms = handles((count, out, found) => cl.getPlatformIDs(count, out, found) as number);
@@ -206,6 +220,7 @@ function describeDevice(cl: OpenCl, handle: Handle, platform: string): OpenClDev
   return {
     platform,
     name: text(CL.DEVICE_NAME),
+    vendor: text(CL.DEVICE_VENDOR),
     version: text(CL.DEVICE_VERSION),
     driver: text(CL.DRIVER_VERSION),
     cVersion: cVersionOf(cl, handle),
