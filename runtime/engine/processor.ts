@@ -16,7 +16,7 @@ const OUTCOME_BITS = 5;
 /** An NF of this thread with its scratch. */
 interface Stage {
   readonly index: number;
-  readonly nf: Nf;
+  readonly nf: Pick<Nf, "process">;
   readonly batch: Batch;
   /** The batch's own array, for packets picked out of a burst. */
   readonly gathered: Uint32Array;
@@ -39,13 +39,15 @@ export class Processor {
   /**
    * @param nfs the NFs this thread owns, by index; others are undefined
    * @param counters this thread's block
+   * @param countsBytes false where somebody else counts the bytes its NFs are given
    */
   constructor(
     private readonly plan: Plan,
     private readonly arena: Arena,
-    nfs: readonly (Nf | undefined)[],
+    nfs: readonly (Pick<Nf, "process"> | undefined)[],
     private readonly layout: CounterLayout,
     private readonly counters: Float64Array,
+    private readonly countsBytes = true,
   ) {
     this.gate = new Gate(arena, plan.options.verifyL4);
     this.classifier = new Classifier(plan, arena);
@@ -174,13 +176,16 @@ export class Processor {
 
   /** Hands the first `count` packets of the stage's batch to its NF. */
   private process(stage: Stage, count: number): void {
-    const { len } = this.arena;
     const { batch } = stage;
-    const { slots } = batch;
-    let bytes = 0;
-    for (let i = 0; i < count; i++) bytes += len[slots[i]!]!;
+    if (this.countsBytes) this.countBytes(stage, batch.slots, count);
     batch.count = count;
     stage.nf.process(batch);
+  }
+
+  private countBytes(stage: Stage, slots: Uint32Array, count: number): void {
+    const { len } = this.arena;
+    let bytes = 0;
+    for (let i = 0; i < count; i++) bytes += len[slots[i]!]!;
     const at = this.layout.nfBytes + stage.index;
     this.counters[at] = this.counters[at]! + bytes;
   }
