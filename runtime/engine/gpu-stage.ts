@@ -184,6 +184,8 @@ export class GpuStage {
 
   /** Finishes the packets of a burst that are still bound for the NF: their `next` becomes what the policy says. */
   finish(slots: Uint32Array, count: number): void {
-    this.finisher.run(slots, count);
+    // Where the NF is next once more, the packet has to be prepared once more.
+    if (this.context.plan.cyclic) this.finisher.runOnce(slots, count);
+    else this.finisher.run(slots, count);
   }
 }

@@ -133,6 +133,11 @@ export class Processor {
     }
   }
 
+  /** The same, but each NF takes its packets once: what a cyclic policy hands back to an NF stays bound for it. */
+  runOnce(slots: Uint32Array, count: number): void {
+    for (const stage of this.stages) this.runStage(stage, slots, count);
+  }
+
   /** Notes that `count` packets are bound for a target. Called once for a run of packets alike: one access instead of many. */
   private expect(target: number, count: number): void {
     if (target < TARGET.NF_LIMIT) this.pending[target] = this.pending[target]! + count;

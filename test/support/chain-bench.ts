@@ -69,6 +69,8 @@ class MemoryRx implements RxPort {
     private readonly frames: readonly Captured[],
     private readonly arena: Arena,
     private readonly pauses: () => boolean,
+    /** Slots that are free may still be written to: nothing is to be received any more. */
+    private readonly halted: () => boolean,
   ) {}
 
   get done(): boolean {
@@ -76,6 +78,7 @@ class MemoryRx implements RxPort {
   }
 
   receive(slots: Uint32Array, count: number): number {
+    if (this.halted()) throw new Error("received after the device came to a halt");
     if (this.pauses()) return 0;
     const some = Math.min(count, this.frames.length - this.at);
     for (let i = 0; i < some; i++) {
@@ -166,8 +169,10 @@ export function execute(
       created.push({ nf, index: i, thread });
       return nf;
     });
+    const pauses = () => r.chance(hiccups);
+    const halted = () => stalls.length > 0;
     const rxPorts = plan.ports.flatMap((p, port) =>
-      role.rx && p.rx ? [{ port, rx: new MemoryRx(input.get(p.name)!, arena, () => r.chance(hiccups)) }] : [],
+      role.rx && p.rx ? [{ port, rx: new MemoryRx(input.get(p.name)!, arena, pauses, halted) }] : [],
     );
     const txPorts = plan.ports.map((p) => (role.tx && p.tx ? tx(p.name) : undefined));
     const parts = assemble({ ...common, nfs: own, rxPorts, txPorts, digest: role.tx ? digest : undefined });
@@ -185,6 +190,7 @@ export function execute(
     if (idle > STUCK)
       throw new Error(`stuck: ${pool!.available} of ${slots} slots are home, input done: ${ingress!.done}`);
   }
+  if (ingress!.failure !== undefined) throw ingress!.failure;
   control[CONTROL.DRAINED] = 1;
   const reports = threads.map(({ parts }, thread) => ({
     nfs: created
