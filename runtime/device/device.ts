@@ -71,6 +71,13 @@ export interface Device {
    */
   start(): Promise<number>;
   /**
+   * Puts a new table for an NF beside the old one; hand what it returns to the NF's syncers.
+   * @throws RunError where the device's memory has no room for it
+   */
+  swapTable(nf: number, tables: Uint32Array): Promise<DeviceNfHandle>;
+  /** Gives back the room of a table that no row names any more: those that named it are collected, and no syncer has it. */
+  freeTable(handle: DeviceNfHandle): void;
+  /**
    * Stops serving and frees nothing yet. Rows published and not served stay as they are.
    * @throws RunError where the device does not come to an end within its time limit
    */
