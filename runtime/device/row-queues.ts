@@ -219,11 +219,12 @@ export class RowQueues {
     return Atomics.load(this.atomic, this.line[queue]! + WG.GPU_INDEX) >>> 0;
   }
 
-  /** NF of the oldest row in flight, and packets in flight, of a queue. */
-  oldestNf(queue: number): number {
-    return this.nfs[queue * this.depth + (this.taken[queue]! & (this.depth - 1))]!;
+  /** NF of a row in flight. */
+  nfOf(queue: number, index: number): number {
+    return this.nfs[queue * this.depth + (index & (this.depth - 1))]!;
   }
 
+  /** Packets in flight in a queue. */
   packetsOf(queue: number): number {
     return this.packets[queue]!;
   }

@@ -238,7 +238,7 @@ export class Syncer {
       const ns = watch.standsStill(queue, now, busy, gpuIndex, launch);
       if (ns === 0 || found !== undefined) continue;
       const workgroup = queues.workgroups[queue]!;
-      const nf = queues.oldestNf(queue);
+      const nf = queues.nfOf(queue, gpuIndex);
       found = { workgroup, cpuIndex, gpuIndex, nf, packets: queues.packetsOf(queue), seconds: ns / 1e9 };
     }
     const ns = watch.standsStill(queues.queues, now, this.waitingPackets > 0 && queues.empty, this.rows, launch);

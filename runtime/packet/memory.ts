@@ -68,8 +68,12 @@ export function unmapRegion(region: RegionHandle): void {
  * covers a few MiB of small pages only. Where the kernel has none to give, nothing changes.
  */
 export function adviseHugePages(buffer: SharedArrayBuffer): void {
-  const start = koffi.address(new Uint8Array(buffer));
+  adviseHugePagesAt(koffi.address(new Uint8Array(buffer)), buffer.byteLength);
+}
+
+/** The same for `size` bytes at an address. */
+export function adviseHugePagesAt(start: bigint, size: number): void {
   const first = (start + PAGE_MASK) & ~PAGE_MASK;
-  const bytes = Number(((start + BigInt(buffer.byteLength)) & ~PAGE_MASK) - first);
+  const bytes = Number(((start + BigInt(size)) & ~PAGE_MASK) - first);
   if (bytes >= HUGE_PAGE) madvise(first, bytes, MADV_HUGEPAGE);
 }
