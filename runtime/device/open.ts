@@ -99,6 +99,8 @@ class Thread {
   private fail!: (error: Error) => void;
   /** Why no request can be answered any more. */
   private failure: Error | undefined;
+  /** Told to end: that it does is no failure. */
+  private closing = false;
 
   constructor(setup: DeviceSetup, options: DeviceOptions) {
     this.wake = new Int32Array(setup.wake);
@@ -114,7 +116,9 @@ class Thread {
     this.failed.catch(() => {});
     this.gone = new Promise((resolve) => this.worker.on("exit", () => resolve()));
     this.worker.on("exit", (code) => {
-      this.fail(new RunError("device thread", `it has ended (exit code ${code})`, "report this as a bug"));
+      const ended = new RunError("device thread", `it has ended (exit code ${code})`, "report this as a bug");
+      if (this.closing) this.failure ??= ended;
+      else this.fail(ended);
     });
     this.worker.on("error", (error) => this.fail(error as Error));
     this.opened = this.expect() as Promise<OpenedDevice>;
@@ -175,6 +179,7 @@ class Thread {
   /** Ends the thread, also after a failure. */
   async close(): Promise<void> {
     await this.last.catch(() => {});
+    this.closing = true;
     this.worker.ref();
     this.send({ kind: "close" });
     let timer: NodeJS.Timeout | undefined;

@@ -170,7 +170,8 @@ export class RowQueues {
         for (let row = 0; row < done; row++) {
           const count = this.take(queue, out, filled);
           if (count === 0) {
-            this.next = queue;
+            // The next call begins with a queue of which this one has taken nothing.
+            this.next = row === 0 ? queue : (queue + 1) % queues;
             return filled;
           }
           filled += count;
