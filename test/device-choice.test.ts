@@ -13,14 +13,16 @@ import {
   type FoundDevice,
   type OpenClDevice,
   pickDevice,
-  prepareDrivers,
   ranked,
   svmKinds,
   traitsOf,
 } from "../runtime/device/opencl/platform.js";
+import { preparePocl, tryPocl } from "../runtime/device/opencl/pocl.js";
 import { sliceFor } from "../runtime/device/slice.js";
 import { ConfigError, RunError } from "../runtime/errors.js";
+import { ask } from "../runtime/native/ask.js";
 import { SystemFiles } from "../runtime/native/system-files.js";
+import { skipUnless } from "./skip.js";
 import { freshSeed, Random } from "./support/random.js";
 
 const ALL_ATOMICS = 0b111_0111;
@@ -418,14 +420,14 @@ test("PoCL gets as many threads as workgroups are asked for, unless the user say
   const before = names.map((name) => process.env[name]);
   try {
     for (const name of names) delete process.env[name];
-    prepareDrivers(undefined);
-    prepareDrivers(1);
+    preparePocl(undefined);
+    preparePocl(1);
     assert.equal(
       names.map((name) => process.env[name]),
       [undefined, undefined],
     );
     process.env["POCL_CPU_MAX_CU_COUNT"] = "3";
-    prepareDrivers(4096);
+    preparePocl(4096);
     assert.equal(
       names.map((name) => process.env[name]),
       ["4096", "3"],
@@ -436,6 +438,16 @@ test("PoCL gets as many threads as workgroups are asked for, unless the user say
       else process.env[name] = before[i];
     });
   }
+});
+
+test("PoCL that nobody has installed is tried in another process before a run relies on it", async () => {
+  await tryPocl(device({ name: "no such device" }), false);
+  await tryPocl(POCL, true);
+  await fails(tryPocl({ ...POCL, name: "no such device" }, false), /there is no device no such device.*remedy: /s);
+  const answer = await ask<OpenClDevice[]>(new URL("../runtime/device/opencl/probe.js", import.meta.url));
+  const real = answer instanceof Error ? undefined : answer.find((one) => /portable computing/i.test(one.platform));
+  if (skipUnless(real !== undefined, "PoCL is not installed: wingbeat doctor --install as root")) return;
+  await tryPocl(real!, false);
 });
 
 test.run();

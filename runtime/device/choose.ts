@@ -4,7 +4,6 @@
  * `auto` goes from the best to the next and ends at the CPU, one line for each step; a device that was named is taken or the run fails.
  */
 import { ConfigError, RunError } from "../errors.js";
-import { isInstalled } from "../native/library-path.js";
 import type { DeviceKind } from "./device.js";
 import { type FoundDevice, pickDevice, ranked, traitsOf } from "./opencl/platform.js";
 
@@ -119,7 +118,7 @@ async function openBest<T>(request: DeviceRequest, nfs: readonly string[], opene
     } catch (error) {
       const next = choice[i + 1];
       const then = next === undefined ? onCpu : `trying ${describe(next)}`;
-      opener.warn(`${describe(candidate)} does not open, ${then}: ${oneLine(withRemedy(candidate, error))}`);
+      opener.warn(`${describe(candidate)} does not open, ${then}: ${oneLine(error)}`);
     }
   }
   return undefined;
@@ -127,25 +126,10 @@ async function openBest<T>(request: DeviceRequest, nfs: readonly string[], opene
 
 /** A named device is never fallen back from; where it could be driven in another way, that is said. */
 function refuse(request: DeviceRequest, candidate: OpenClCandidate, error: unknown): never {
-  const better = withRemedy(candidate, error);
-  if (!(better instanceof RunError)) throw better;
+  if (!(error instanceof RunError)) throw error;
   const name = request.name === undefined ? "" : `:${request.name}`;
   const otherwise = candidate.persistent ? `; --device opencl${name}:${ROUNDS} launches round by round` : "";
-  throw new RunError(`--device ${request.text}`, `${better.message}${otherwise}`);
-}
-
-/**
- * PoCL unpacked into a folder compiles kernels and cannot link them: its linker's paths are those of the package. Whatever goes wrong then,
- * installing it comes first.
- */
-function withRemedy({ found }: OpenClCandidate, error: unknown): unknown {
-  if (!(error instanceof RunError) || !/portable computing language|pocl/i.test(found.device.platform)) return error;
-  if (isInstalled("PoCL")) return error;
-  return new RunError(
-    error.message,
-    "PoCL works only where root has installed it",
-    "wingbeat doctor --install as root",
-  );
+  throw new RunError(`--device ${request.text}`, `${error.message.replace(/^opencl: /, "")}${otherwise}`);
 }
 
 function describe({ found, persistent }: OpenClCandidate): string {

@@ -35,6 +35,18 @@ export function quietWord(control: Int32Array, thread: number): number {
   return CONTROL.WAITING + threadsOf(control) + thread;
 }
 
+/** Nothing more is coming only where nothing comes to any of the threads packets pass. */
+export function quietOf(control: Int32Array, stations: number): QUIET {
+  let quiet = QUIET.YES;
+  const first = quietWord(control, 0);
+  for (let t = 0; t < stations; t++) {
+    const word = Atomics.load(control, first + t);
+    if (word === QUIET.NO) return QUIET.NO;
+    if (word === QUIET.STARVED) quiet = QUIET.STARVED;
+  }
+  return quiet;
+}
+
 /** Wakes a thread that went to sleep; a thread that did not is not disturbed. */
 export function ring(control: Int32Array, thread: number): void {
   if (Atomics.load(control, CONTROL.WAITING + thread) === 1) {

@@ -2,6 +2,7 @@
  * Counters of a run in shared memory: each thread adds into a block of its own, the control plane sums the blocks whenever it likes.
  * A counter is a float64 (exact to 2^53), written by one thread only.
  */
+import { SYNC_COUNTERS } from "../device/syncer.js";
 import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
 
 /** Where each group of counters starts in a block. */
@@ -19,13 +20,12 @@ export interface CounterLayout {
   readonly reordered: number;
   /** Packets that left by a port after one of their own flow that had arrived later (flow-audit.ts). */
   readonly flowReordered: number;
-  /** Three of a CPUSyncer: rows, packets, dummies. */
+  /** SYNC_COUNTERS of a CPUSyncer (device/syncer.ts). */
   readonly sync: number;
   readonly length: number;
 }
 
 export const PORT_COUNTERS = 4;
-export const SYNC_COUNTERS = 3;
 
 export function counterLayout(plan: Pick<Plan, "ports" | "nfs" | "drops">): CounterLayout {
   const port = 0;

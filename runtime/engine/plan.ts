@@ -126,12 +126,7 @@ export function outcomeSource(ports: number, nf: number, outcome: number): numbe
  * Resolves a chain's policy into the table of the data plane.
  * @param device opened with the chain's GPU NFs; undefined: every NF runs on the CPU
  */
-export function makePlan(
-  chain: LoadedChain,
-  arena: ArenaHandle,
-  options: PlanOptions,
-  device?: DeviceHandle,
-): Plan {
+export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOptions, device?: DeviceHandle): Plan {
   const drops = [...ENGINE_DROPS];
   const ports = chain.ports.length;
   const sources = ports + chain.nfs.length * OUTCOMES_PER_NF;

@@ -98,7 +98,8 @@ export function makeTopology(
     nf = 0;
     sync = 0;
   }
-  if (serial || io + nf === 1) return withSyncers(plan, [{ rx: true, tx: true, nfs: plan.nfOrder }], [], true, sync, "d1");
+  if (serial || io + nf === 1)
+    return withSyncers(plan, [{ rx: true, tx: true, nfs: plan.nfOrder }], [], true, sync, "d1");
 
   const wanted = nf;
   while (sync === 0 && nf > 0 && ownersOf(plan, segmentsOf(plan, nf)) > workgroups) nf--;
@@ -141,7 +142,7 @@ function ownersOf(plan: TopologyPlan, segments: readonly (readonly number[])[]):
 }
 
 /** The threads that own GPU NFs. */
-export function gpuOwners(plan: TopologyPlan, threads: readonly ThreadRole[]): number[] {
+function gpuOwners(plan: TopologyPlan, threads: readonly ThreadRole[]): number[] {
   return threads.flatMap(({ nfs }, t) => (nfs.some((nf) => plan.nfs[nf]!.place === "gpu") ? [t] : []));
 }
 
@@ -164,15 +165,20 @@ function withSyncers(
 }
 
 /**
- * The workgroups of each thread's CPUSyncer: dealt in turn, so that each has its share of those that are there. Empty where a thread has no
- * syncer.
- * @param workgroups that have registered
+ * The workgroups of each thread's CPUSyncer, dealt in turn. Empty where a thread has no syncer.
+ * @param workgroups all of them, those that have registered first, so that each syncer has its share of these
  */
-export function dealWorkgroups(plan: TopologyPlan, topology: Topology, workgroups: number): number[][] {
-  const { threads, stations } = topology;
-  const cores = threads.map((_, t) => t).slice(stations);
-  const syncers = cores.length > 0 ? cores : gpuOwners(plan, threads);
-  const dealt: number[][] = threads.map(() => []);
-  for (let w = 0; w < workgroups && syncers.length > 0; w++) dealt[syncers[w % syncers.length]!]!.push(w);
+export function dealWorkgroups(plan: TopologyPlan, topology: Topology, workgroups: readonly number[]): number[][] {
+  const syncers = syncerThreads(plan, topology);
+  const dealt: number[][] = topology.threads.map(() => []);
+  workgroups.forEach((workgroup, i) => {
+    dealt[syncers[i % syncers.length]!]!.push(workgroup);
+  });
   return dealt;
+}
+
+/** The threads that have a CPUSyncer. */
+export function syncerThreads(plan: TopologyPlan, { threads, stations }: Topology): number[] {
+  const cores = threads.map((_, t) => t).slice(stations);
+  return cores.length > 0 ? cores : gpuOwners(plan, threads);
 }

@@ -3,7 +3,6 @@
  *
  * Source: OpenCL 3.0 API specification, section 4.2 (device queries) and 3.3.4 (memory scopes); numbers from cl.h.
  */
-import { availableParallelism } from "node:os";
 import { RunError } from "../../errors.js";
 import { CL, type Handle, handles, info, infoNumber, infoText, type OpenCl } from "./library.js";
 
@@ -186,18 +185,6 @@ function cVersionOf(cl: OpenCl, device: Handle): string {
   const all = nameVersions(info(cl.getDeviceInfo, device, CL.DEVICE_OPENCL_C_ALL_VERSIONS)).map((v) => v.version);
   if (all.length > 0) return all.sort((a, b) => Number(a) - Number(b)).at(-1)!;
   return /^OpenCL C (\d+\.\d+)/.exec(infoText(cl.getDeviceInfo, device, CL.DEVICE_OPENCL_C_VERSION))?.[1] ?? "";
-}
-
-/**
- * Tells the drivers what they read once, when they are loaded: PoCL runs as many workgroups at once as it has threads, and it makes one
- * per processor unless told otherwise. What the user has set stays. On the main thread only, and before the first {@link listDevices}:
- * a worker's process.env never reaches native code.
- * @param workgroups how many have to run at once; undefined: as the driver likes
- */
-export function prepareDrivers(workgroups: number | undefined): void {
-  if (workgroups === undefined || workgroups <= availableParallelism()) return;
-  // The name before PoCL 5, and since.
-  for (const name of ["POCL_MAX_PTHREAD_COUNT", "POCL_CPU_MAX_CU_COUNT"]) process.env[name] ??= String(workgroups);
 }
 
 /**
