@@ -87,6 +87,21 @@ export class Host {
     return this.syncer.waiting;
   }
 
+  /** Every packet once, in the order of slots, all to NF 0. */
+  once(): void {
+    const { syncer, all } = this;
+    syncer.add(0, all, 0, all.length);
+    this.added += all.length;
+    // Not the source's: nothing is given back to it.
+    for (let left = all.length; left > 0; ) {
+      if (syncer.waiting > 0) syncer.publish(nowNs(), true);
+      const got = syncer.collect(this.out);
+      left -= got;
+      this.collected += got;
+      if (got === 0) this.pause();
+    }
+  }
+
   /** Between two looks at what the device has done: lets others have the processor, and notices a halt. */
   private pause(): void {
     sched_yield();
