@@ -37,7 +37,7 @@ export interface BedOptions extends Partial<Pick<DeviceOptions, "mode" | "sliceM
   readonly workgroups: number;
   readonly slots: number;
   readonly nfs: DeviceOptions["nfs"];
-  /** Folder under bench/kernels whose files stand in for the product's: another syncer.cl. */
+  /** Folder whose files stand in for the product's kernels: another syncer.cl. */
   readonly variant?: string;
   warn(line: string): void;
 }
@@ -59,7 +59,7 @@ export async function withDevice<T>(
     workgroups,
     workgroupSize: SIZE,
     depth: DEPTH,
-    kernelFolders: [...(variant === undefined ? [] : [`${BENCH_KERNELS}/${variant}`]), BENCH_KERNELS],
+    kernelFolders: [...(variant === undefined ? [] : [variant]), BENCH_KERNELS],
     ...(mode !== undefined && { mode }),
     ...(sliceMs !== undefined && { sliceMs }),
     warn,

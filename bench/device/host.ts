@@ -50,6 +50,7 @@ export class Host {
   private readonly byNf: Uint32Array[];
   private readonly counts: Uint32Array;
   private readonly eager: boolean;
+  private readonly patient: boolean;
   private looks = 0;
   /** Packets handed to the syncer, and back, by this host. */
   added = 0;
@@ -63,6 +64,7 @@ export class Host {
     const { handle } = device;
     const { grouped, dummies = "deadline" } = options;
     this.eager = dummies === "eager";
+    this.patient = dummies !== "never";
     const never: SyncerOptions = { deadline: Number.POSITIVE_INFINITY, hardDeadline: Number.POSITIVE_INFINITY };
     this.syncer = new Syncer(
       grouped === undefined ? handle : { ...handle, lockStep: grouped },
@@ -176,7 +178,9 @@ export class Host {
     while (now < end) {
       const take = source.take(this.burst, burst);
       this.add(take);
-      const published = syncer.publish(now, this.eager || take < burst);
+      // As in the engine: without a free slot nothing comes until rows are done.
+      const starved = take < burst && syncer.inFlight === 0;
+      const published = syncer.publish(now, this.eager || (starved && this.patient));
       let back = 0;
       for (let got = syncer.collect(out); got > 0; got = syncer.collect(out)) {
         source.give(out, got);

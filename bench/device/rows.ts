@@ -1,8 +1,9 @@
 /** The way of a row by itself, with a kernel that touches nothing: round trips, and rows per second against a launch per set of rows. */
 import { type Cell, type CellOptions, type CellResult, type Experiment, Figures, inTurns } from "../experiment.js";
 import { DEPTH, SIZE, usedDevice, withDevice } from "./bed.js";
-import { Host, nowNs, percentile, sumParams } from "./host.js";
+import { Host, percentile, sumParams } from "./host.js";
 import { Launcher } from "./launcher.js";
+import { launchLockStep } from "./lock-step.js";
 import { touchNf } from "./touch.js";
 
 const PASS = { program: "pass", tables: new Uint32Array(1), writes: "params" } as const;
@@ -14,21 +15,6 @@ const MEASURED_BEFORE: Readonly<Record<number, string>> = {
   4: "2.6 in a first trial",
   8: "1.7 in a first trial",
 };
-
-/** Rows of one workgroup each, all waited for, by launches: what {@link Host.lockStep} does with a persistent kernel. */
-export function launchLockStep(launcher: Launcher, slots: Uint32Array, rows: number, ms: number) {
-  const start = nowNs();
-  const end = start + ms * 1e6;
-  const times: number[] = [];
-  let now = start;
-  while (now < end) {
-    launcher.launch(launcher.write(slots, rows * SIZE));
-    const done = nowNs();
-    times.push(done - now);
-    now = done;
-  }
-  return { sets: times.length, seconds: (now - start) / 1e9, ns: Float64Array.from(times).sort() };
-}
 
 async function measure(workgroups: number, options: CellOptions): Promise<CellResult> {
   const slots = 2 * workgroups * DEPTH * SIZE;
