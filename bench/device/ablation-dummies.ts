@@ -1,9 +1,8 @@
 /** Ablation: no dummies, and eager ones as the paper has them, against dummies by deadline; two NFs, one of which gets few packets. */
-import { SYNC } from "../../runtime/device/syncer.js";
 import { type Cell, type CellOptions, type CellResult, Figures, inTurns } from "../experiment.js";
 import { seededRandom } from "../frames.js";
 import { DEPTH, SIZE, usedDevice, withDevice } from "./bed.js";
-import { type Dummies, Host, percentile, sumParams } from "./host.js";
+import { type Dummies, dummyShare, Host, percentile, sumParams } from "./host.js";
 import { twoClasses } from "./source.js";
 import { checkTouch, fillTouch, touchNf } from "./touch.js";
 
@@ -14,6 +13,8 @@ const BYTES = 512;
 const FEW = 14;
 /** Packets that ports bring at once. */
 const BURST = 32;
+/** ms after the last packet: more than the longest deadline. */
+const SETTLE_MS = 30;
 /** Share of the throughput at saturation at which latency is measured. */
 const LOAD = 0.25;
 
@@ -24,9 +25,6 @@ const NAMES: Readonly<Record<Dummies, string>> = {
   eager: "eager dummies (the paper's)",
   never: "no dummies",
 };
-
-const share = (counters: Float64Array) =>
-  (100 * counters[SYNC.DUMMIES]!) / (counters[SYNC.DUMMIES]! + counters[SYNC.PACKETS]!);
 
 async function measure(options: CellOptions): Promise<CellResult> {
   const mix = twoClasses(SLOTS, FEW, seededRandom(options.seed));
@@ -41,13 +39,14 @@ async function measure(options: CellOptions): Promise<CellResult> {
       const { result } = await withDevice(bed, (device, arena) => {
         const before = fillTouch(arena, () => BYTES, options.seed);
         const full = new Host(device, arena, { mix, classIsNf: true, dummies });
-        const { packets, seconds } = full.saturate(options.turnMs, BURST);
+        const { packets, seconds, dummies: saturatedDummies } = full.saturate(options.turnMs, BURST);
         full.check(sumParams(arena, 0));
         if (rate === 0) rate = (LOAD * packets) / seconds;
         const paced = new Host(device, arena, { mix, classIsNf: true, dummies });
         const { ns, nf } = paced.paced(rate, options.turnMs, () => random(2 ** 31) / 2 ** 31);
+        const pacedShare = dummyShare(paced.counters);
+        paced.settle(SETTLE_MS);
         const { waiting } = paced;
-        const pacedShare = share(paced.counters);
         paced.drain();
         paced.check(sumParams(arena, 0) - full.added);
         checkTouch(arena, before);
@@ -58,7 +57,7 @@ async function measure(options: CellOptions): Promise<CellResult> {
         const sorted = ns.slice().sort();
         return {
           mpps: packets / seconds / 1e6,
-          saturatedDummies: share(full.counters),
+          saturatedDummies,
           p50: of(sorted, 0.5),
           p99: of(sorted, 0.99),
           fewP50: of(few, 0.5),
@@ -89,7 +88,7 @@ async function measure(options: CellOptions): Promise<CellResult> {
     figures.add(name, "latency p50, NF with few packets", "us", of.fewP50);
     figures.add(name, "latency p99, NF with few packets", "us", of.fewP99);
     figures.add(name, "dummies, paced", "% of entries", of.dummies);
-    figures.add(name, "left waiting when no more come", "packets", of.waiting);
+    figures.add(name, "left waiting for ever", "packets", of.waiting);
   }
   figures.ratio("by deadline / eager", "throughput, saturated", samples[0]!.mpps, samples[1]!.mpps);
   figures.ratio("none / by deadline", "latency p99, NF with few packets", samples[2]!.fewP99, samples[0]!.fewP99);

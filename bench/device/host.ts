@@ -37,6 +37,12 @@ export interface Work {
   readonly seconds: number;
 }
 
+/** Share of entries without a packet, in percent. */
+export function dummyShare(counters: Float64Array): number {
+  const entries = counters[SYNC.PACKETS]! + counters[SYNC.DUMMIES]!;
+  return entries === 0 ? 0 : (100 * counters[SYNC.DUMMIES]!) / entries;
+}
+
 export class Host {
   readonly counters = new Float64Array(3);
   private readonly syncer: Syncer;
@@ -168,8 +174,9 @@ export class Host {
   /**
    * As many packets as there are slots, in bursts as ports bring them, each again as soon as it is back.
    * @param burst packets added between two looks at the device
+   * @returns with the share of dummies in percent, without those that took the last packets along at the end
    */
-  saturate(ms: number, burst = SIZE): Work {
+  saturate(ms: number, burst = SIZE): Work & { readonly dummies: number } {
     const { syncer, source, out } = this;
     const start = nowNs();
     const end = start + ms * 1e6;
@@ -192,8 +199,9 @@ export class Host {
     }
     this.collected += packets;
     const seconds = (now - start) / 1e9;
+    const dummies = dummyShare(this.counters);
     this.drain();
-    return { packets, seconds };
+    return { packets, seconds, dummies };
   }
 
   /** Hands the first `count` packets of the burst to their NFs. */
@@ -253,6 +261,19 @@ export class Host {
       if (take === 0 && back === 0 && published === 0) this.pause();
     }
     return { ns: ns.subarray(0, done), nf: nf.subarray(0, done) };
+  }
+
+  /** As if nothing more came, and nobody said so: what goes in that time goes by deadline. */
+  settle(ms: number): void {
+    const { syncer, source, out } = this;
+    const end = nowNs() + ms * 1e6;
+    for (let now = nowNs(); now < end; now = nowNs()) {
+      const published = syncer.publish(now, this.eager);
+      const got = syncer.collect(out);
+      source.give(out, got);
+      this.collected += got;
+      if (got === 0 && published === 0) this.pause();
+    }
   }
 
   /** Takes back all that is in flight, and has rows go that are not full. */
