@@ -242,19 +242,8 @@ class ThreadDevice implements Device {
   }
 
   start(): Promise<number> {
-    this.started ??= this.begin();
+    this.started ??= this.thread.ask({ kind: "start" }) as Promise<number>;
     return this.started;
-  }
-
-  private async begin(): Promise<number> {
-    const count = (await this.thread.ask({ kind: "start" })) as number;
-    const { workgroups } = this.handle.shape;
-    if (count < workgroups) {
-      this.options.warn(
-        `device ${this.handle.info.name}: only ${count} of ${workgroups} workgroups run at once; the others get no work`,
-      );
-    }
-    return count;
   }
 
   stop(): Promise<DeviceReport> {
