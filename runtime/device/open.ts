@@ -205,7 +205,7 @@ class ThreadDevice implements Device {
   constructor(
     private readonly thread: Thread,
     opened: OpenedDevice,
-    private readonly options: DeviceOptions,
+    options: DeviceOptions,
     programs: readonly string[],
     tableWords: number,
   ) {
