@@ -17,7 +17,7 @@ export class RowTaker {
     private readonly shape: QueueShape,
   ) {
     this.words = new Int32Array(attachRegion(queue).buffer);
-    this.taken = Int32Array.from({ length: shape.workgroups }, (_, i) => this.words[lineAt(i) + WG.GPU_INDEX]!);
+    this.taken = new Int32Array(shape.workgroups);
   }
 
   /** Registers for all queues. */
