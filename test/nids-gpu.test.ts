@@ -261,7 +261,7 @@ test("without patterns the kernel is not needed; too many of them are refused", 
   const huge = Array.from({ length: 1100 }, (): Pattern => ({ bytes: random.bytes(250), nocase: false }));
   assert.throws(
     () => gpuTables(huge),
-    /nids on a GPU: the automaton of 1100 patterns takes up to \d+ bytes, more than .*\n {2}remedy: .*CPU/,
+    /nids on a GPU: the automaton of 1100 patterns takes more than \d+ bytes.*\n {2}remedy: .*CPU/,
   );
 });
 
