@@ -1,7 +1,7 @@
 /** The control plane of a run: starts the threads, watches them, stops them, and puts the result together. */
 import { Worker } from "node:worker_threads";
 import type { LoadedChain } from "../chain/load.js";
-import type { Device } from "../device/device.js";
+import type { Device, DeviceReport } from "../device/device.js";
 import { lineAt, WG } from "../device/queue.js";
 import { RunError, reviveError } from "../errors.js";
 import { Arena } from "../packet/arena.js";
@@ -94,6 +94,8 @@ class Supervisor {
   private error: Error | undefined;
   private ready = 0;
   private workgroups = 0;
+  /** The device has stopped, or will not. */
+  private over = false;
 
   constructor(
     private readonly workers: readonly Worker[],
@@ -155,8 +157,6 @@ class Supervisor {
     const all = Array.from({ length: shape.workgroups }, (_, workgroup) => workgroup);
     const hasStarted = (workgroup: number) => Atomics.load(queue, lineAt(workgroup) + WG.STARTED) !== 0;
     const here = all.filter(hasStarted);
-    if (here.length < shape.workgroups)
-      this.warn(`device ${info.name}: ${here.length} of ${shape.workgroups} workgroups run at once; these are used`);
     const { owners } = this;
     if (here.length < owners) {
       const problem = `${owners} cores have NFs on the device ${info.name}, which has ${here.length} workgroups`;
@@ -175,6 +175,7 @@ class Supervisor {
 
   /** The threads take back what the device has, and come to an end. */
   private failDevice(failure: string): void {
+    if (this.over) return;
     this.failure ??= failure;
     failDevice(this.control);
   }
@@ -183,15 +184,17 @@ class Supervisor {
   async endDevice(): Promise<void> {
     const { device, workgroups } = this;
     if (device === undefined) return;
+    let report: DeviceReport | undefined;
     try {
-      const report = await device.stop();
-      this.end = { workgroups, report };
-      await device.close();
+      report = await device.stop();
     } catch (error) {
       // A thread's error, or the device's first, says more.
       this.failure ??= (error as Error).message;
-      this.end ??= { workgroups, report: undefined };
     }
+    this.end = { workgroups, report };
+    // What fails from here on concerns no packet.
+    this.over = true;
+    await device.close().catch((error: Error) => this.warn(error.message));
   }
 }
 
