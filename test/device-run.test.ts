@@ -1,6 +1,6 @@
 /** Runs with NFs on the OpenCL device of this machine, as users start them; on one without a GPU that is PoCL. */
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { test } from "uvu";
@@ -28,7 +28,7 @@ function same(result: RunResult) {
   return { digest, alerts, drops: ledger.drops, outcomes: nfs.map((nf) => [nf.name, nf.packets, nf.outcomes]) };
 }
 
-const chain = folder(gateway(4000));
+const chain = folder(gateway(2000));
 const onGpu = ["--place", "protect=gpu,open=gpu,nids=gpu,router=gpu", "--seed", "3"];
 let reference: RunResult | undefined;
 /** The run on the CPU that others are compared with. */
@@ -43,13 +43,20 @@ test("the example with two NFs on the GPU leaves the digest of the CPU", () => {
   const files = folder();
   cpSync(join(ROOT, "examples"), join(files, "examples"), { recursive: true });
   mkdirSync(join(files, "out"));
+  // A tenth of the packets: the device may be a processor.
+  for (const name of ["branch", "gateway"]) {
+    const file = join(files, "examples", `${name}.json`);
+    const example = JSON.parse(readFileSync(file, "utf8")) as { ports: { in: { count: number } } };
+    example.ports.in.count /= 10;
+    writeFileSync(file, JSON.stringify(example));
+  }
   run(files, "examples/branch.json");
   const args = ["examples/gateway.json", "--out", "null", "--place", "ipsec=gpu,nids=gpu", "--seed", "1"] as const;
   const gpu = run(files, ...args, "--device", "opencl");
   const cpu = run(files, ...args, "--device", "none");
   assert.is(cpu.device, null);
   assert.equal(same(gpu), same(cpu));
-  assert.ok(gpu.ledger.balanced && gpu.packets.rx > 100_000);
+  assert.ok(gpu.ledger.balanced && gpu.packets.rx > 10_000);
   assert.equal(
     gpu.nfs.map((nf) => [nf.name, nf.place, nf.device]),
     [
