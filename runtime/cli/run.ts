@@ -104,7 +104,13 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
   if (options.seed !== undefined)
     warn("--seed makes IVs predictable: for experiments, never for traffic that must stay secret");
   const device = await openRunDevice(chain, deviceFlags, warn);
-  const run = startRun(chain, { ...options, device, warn });
+  let run: Run;
+  try {
+    run = startRun(chain, { ...options, device, warn });
+  } catch (error) {
+    await device?.close();
+    throw error;
+  }
   const progress = flags.quiet ? undefined : showProgress(run);
   const release = stopOnSignals(run);
   try {
