@@ -62,7 +62,10 @@ export function addRunCommand(program: Command): void {
       "--workgroups <N>",
       "queues and workgroups of the device, 1 to 64; default: as many as it runs at once, up to 8",
     )
-    .option("--slice <MS>", "a persistent kernel returns this often; 0: never; default: where a driver's watchdog is")
+    .option(
+      "--slice <MS>",
+      "ms after which a persistent kernel returns to be launched again; 0: never; default: 250 where a driver has a watchdog",
+    )
     .option("--loop <N>", "replay the input N times from memory; 0: until --duration or Ctrl-C", "1")
     .option("--duration <S>", "stop receiving after S seconds")
     .option("--rate <R>", "open loop at this rate: 500000, 1.5Mpps, 2Gbps")
