@@ -103,6 +103,7 @@ class Thread {
   private fail!: (error: Error) => void;
   /** Why no request can be answered any more. */
   private failure: Error | undefined;
+  private closing = false;
 
   constructor(setup: DeviceSetup, options: DeviceOptions) {
     this.wake = new Int32Array(setup.wake);
@@ -118,6 +119,7 @@ class Thread {
     this.failed.catch(() => {});
     this.gone = new Promise((resolve) => this.worker.on("exit", () => resolve()));
     this.worker.on("exit", (code) => {
+      if (this.closing) return;
       this.fail(new RunError("device thread", `it has ended (exit code ${code})`, "report this as a bug"));
     });
     this.worker.on("error", (error) => this.fail(error as Error));
@@ -179,6 +181,7 @@ class Thread {
   /** Ends the thread, also after a failure. */
   async close(): Promise<void> {
     await this.last.catch(() => {});
+    this.closing = true;
     this.worker.ref();
     this.send({ kind: "close" });
     let timer: NodeJS.Timeout | undefined;
@@ -216,11 +219,13 @@ class ThreadDevice implements Device {
     this.queue = new Int32Array(attachRegion(regions.queue).buffer);
     const nfs = options.nfs.map(({ program, tables }) => this.place(programs.indexOf(program), tables));
     this.handle = { info, shape, lockStep, queue: regions.queue, tables: regions.tables, nfs };
-    process.once("exit", this.onExit);
+    process.once("exit", this.raiseStop);
+    // Nobody may be left to look after the kernel. The memory is there until close().
+    thread.failed.catch(this.raiseStop);
   }
 
   /** A kernel on a real GPU outlives its process, until it misses the heartbeat: so it is told. */
-  private readonly onExit = () => {
+  private readonly raiseStop = () => {
     Atomics.store(this.queue, HOST.STOP, 1);
   };
 
@@ -259,7 +264,7 @@ class ThreadDevice implements Device {
 
   async close(): Promise<void> {
     if (this.started) await this.stop().catch(() => {});
+    process.off("exit", this.raiseStop);
     await this.thread.close();
-    process.off("exit", this.onExit);
   }
 }
