@@ -1,16 +1,19 @@
 /** Main's end of a device: starts the device thread, puts tables into the device's memory, and passes on what the thread says. */
-import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { ConfigError, type PlainError, RunError, reviveError } from "../errors.js";
 import { arenaBytes } from "../packet/arena.js";
 import { attachRegion } from "../packet/memory.js";
 import type { Device, DeviceHandle, DeviceNf, DeviceNfHandle, DeviceReport } from "./device.js";
+import type { FoundDevice } from "./opencl/platform.js";
+import { preparePocl } from "./opencl/pocl.js";
 import { HOST, type QueueShape } from "./queue.js";
 import { TableHeap } from "./tables.js";
 import type { DeviceMessage, DeviceRequest, DeviceSetup, OpenedDevice } from "./worker.js";
 
 export interface DeviceOptions {
   readonly kind: "opencl";
+  /** The device; absent: by `name`. */
+  readonly found?: FoundDevice;
   /** Part of the device's or its platform's name; absent: the best there is. */
   readonly name?: string;
   /** Absent: persistent where the device can, else rounds. */
@@ -52,10 +55,11 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
   const depth = inRange("depth", options.depth ?? DEPTH, MOST_DEPTH, true);
   const { workgroups } = options;
   if (workgroups !== undefined) inRange("workgroups", workgroups, MOST_WORKGROUPS, false);
-  if (workgroups !== undefined) letRunAtOnce(workgroups);
+  preparePocl(workgroups);
   const programs = [...new Set(options.nfs.map((nf) => nf.program))];
   const setup: DeviceSetup = {
     request: {
+      found: options.found,
       name: options.name,
       mode: options.mode,
       workgroups,
@@ -82,14 +86,6 @@ function inRange(name: string, value: number, most: number, power: boolean): num
   throw new ConfigError(`device ${name}`, `found ${value}, expected ${expected}`);
 }
 
-/**
- * PoCL runs as many workgroups at once as it has threads, by default one per processor. It reads the variable when libOpenCL is first
- * used, and what a worker sets never reaches native code: so here, and first.
- */
-function letRunAtOnce(workgroups: number): void {
-  if (workgroups > availableParallelism()) process.env["POCL_MAX_PTHREAD_COUNT"] ??= String(workgroups);
-}
-
 /** The device thread: one request at a time, and what it says unasked. It keeps the process alive only while a request is open. */
 class Thread {
   readonly opened: Promise<OpenedDevice>;
@@ -103,6 +99,7 @@ class Thread {
   private fail!: (error: Error) => void;
   /** Why no request can be answered any more. */
   private failure: Error | undefined;
+  /** Told to end: that it does is no failure. */
   private closing = false;
 
   constructor(setup: DeviceSetup, options: DeviceOptions) {
@@ -119,8 +116,9 @@ class Thread {
     this.failed.catch(() => {});
     this.gone = new Promise((resolve) => this.worker.on("exit", () => resolve()));
     this.worker.on("exit", (code) => {
-      if (this.closing) return;
-      this.fail(new RunError("device thread", `it has ended (exit code ${code})`, "report this as a bug"));
+      const ended = new RunError("device thread", `it has ended (exit code ${code})`, "report this as a bug");
+      if (this.closing) this.failure ??= ended;
+      else this.fail(ended);
     });
     this.worker.on("error", (error) => this.fail(error as Error));
     this.opened = this.expect() as Promise<OpenedDevice>;
@@ -202,12 +200,12 @@ class ThreadDevice implements Device {
   private readonly tables: Uint32Array;
   private readonly queue: Int32Array;
   private stopped: Promise<DeviceReport> | undefined;
-  private started = false;
+  private started: Promise<number> | undefined;
 
   constructor(
     private readonly thread: Thread,
     opened: OpenedDevice,
-    private readonly options: DeviceOptions,
+    options: DeviceOptions,
     programs: readonly string[],
     tableWords: number,
   ) {
@@ -245,16 +243,9 @@ class ThreadDevice implements Device {
     this.heap.free(handle.table);
   }
 
-  async start(): Promise<number> {
-    this.started = true;
-    const count = (await this.thread.ask({ kind: "start" })) as number;
-    const { workgroups } = this.handle.shape;
-    if (count < workgroups) {
-      this.options.warn(
-        `device ${this.handle.info.name}: only ${count} of ${workgroups} workgroups run at once; the others get no work`,
-      );
-    }
-    return count;
+  start(): Promise<number> {
+    this.started ??= this.thread.ask({ kind: "start" }) as Promise<number>;
+    return this.started;
   }
 
   stop(): Promise<DeviceReport> {
@@ -263,7 +254,7 @@ class ThreadDevice implements Device {
   }
 
   async close(): Promise<void> {
-    if (this.started) await this.stop().catch(() => {});
+    if (this.started !== undefined) await this.stop().catch(() => {});
     process.off("exit", this.raiseStop);
     await this.thread.close();
   }

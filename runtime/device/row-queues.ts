@@ -170,7 +170,8 @@ export class RowQueues {
         for (let row = 0; row < done; row++) {
           const count = this.take(queue, out, filled);
           if (count === 0) {
-            this.next = queue;
+            // The next call begins with a queue of which this one has taken nothing.
+            this.next = row === 0 ? queue : (queue + 1) % queues;
             return filled;
           }
           filled += count;
@@ -219,11 +220,12 @@ export class RowQueues {
     return Atomics.load(this.atomic, this.line[queue]! + WG.GPU_INDEX) >>> 0;
   }
 
-  /** NF of the oldest row in flight, and packets in flight, of a queue. */
-  oldestNf(queue: number): number {
-    return this.nfs[queue * this.depth + (this.taken[queue]! & (this.depth - 1))]!;
+  /** NF of a row in flight. */
+  nfOf(queue: number, index: number): number {
+    return this.nfs[queue * this.depth + (index & (this.depth - 1))]!;
   }
 
+  /** Packets in flight in a queue. */
   packetsOf(queue: number): number {
     return this.packets[queue]!;
   }

@@ -9,7 +9,9 @@
  *   has nothing to do, and there may be fewer workgroups than NFs.
  * - A row with dummies in its last columns when the caller says that nothing more is coming soon; when the oldest packet has
  *   waited for a deadline and the queue would be idle without it (such a row costs nothing); and when the packet has waited for a hard
- *   deadline, which is longer. The paper has a dummy in every column from the start (IV-D): rows then go off with whatever is there.
+ *   deadline, which is longer, although all queues are busy: while these dummies are under 1/128 of the packets, for a device that
+ *   is never idle pays for them; beyond that, after 8 hard deadlines. The paper has a dummy in every column from the start (IV-D):
+ *   rows then go off with whatever is there.
  *
  * test/model/syncer.pml is the proof of the protocol, for one syncer.
  */
@@ -34,7 +36,7 @@ export const SYNC_COUNTERS = 3;
 export interface SyncerOptions {
   /** ns after which a row goes to an idle queue although it is not full. */
   readonly deadline?: number;
-  /** ns after which it goes to any queue. */
+  /** ns after which it goes to a busy queue, too. */
   readonly hardDeadline?: number;
   /** ns without progress after which {@link Syncer.stalled} says so. */
   readonly stall?: number;
@@ -42,11 +44,22 @@ export interface SyncerOptions {
 
 const DEADLINE = 50_000;
 const HARD_DEADLINE = 1_000_000;
+/** Where dummies would be too many: a packet waits no longer than this many hard deadlines. */
+const AT_MOST = 8;
+/** Packets that pay for one dummy in a busy queue. */
+const PACKETS_PER_DUMMY = 128;
 const STALL = 10_000_000_000;
 /** The most rows that are grouped by length at once. */
 const WINDOW_ROWS = 8;
 /** Launches without a turn, per workgroup of the device, after which a queue's time is not started anew. */
 const LAUNCHES_PER_WORKGROUP = 2;
+
+/** Whether a row that is not full goes to a queue with rows in flight. */
+const enum BUSY {
+  NO = 0,
+  WITH_CREDIT = 1,
+  YES = 2,
+}
 
 export class Syncer {
   private readonly queues: RowQueues;
@@ -59,6 +72,8 @@ export class Syncer {
   /** Of each queue; behind them, of the packets that wait. */
   private readonly watch: StallWatch;
   private waitingPackets = 0;
+  /** Dummies that packets have paid for, at most a row of them. */
+  private credit: number;
   /** Rows published so far. */
   private rows = 0;
   /** The NF that is first to publish. */
@@ -83,6 +98,7 @@ export class Syncer {
     this.groups = handle.lockStep ? new LengthGroups(arena.params, WINDOW_ROWS * this.size) : undefined;
     this.deadline = options.deadline ?? DEADLINE;
     this.hardDeadline = options.hardDeadline ?? HARD_DEADLINE;
+    this.credit = this.size;
     const launches = LAUNCHES_PER_WORKGROUP * handle.shape.workgroups;
     this.watch = new StallWatch(workgroups.length + 1, options.stall ?? STALL, launches);
   }
@@ -133,10 +149,10 @@ export class Syncer {
     const room = this.queues.findRoom();
     if (room === 0) return 0;
     // What is late goes first: full rows of other NFs would take all the room, again and again.
-    let rows = late ? this.publishDue(now, hardDeadline, false) : 0;
+    let rows = late ? this.publishDue(now, hardDeadline, BUSY.WITH_CREDIT) : 0;
     rows += this.publishFull(now, room - rows);
-    if (rows < room && this.waitingPackets > 0) rows += this.publishDue(now, idle ? 0 : this.deadline, !idle);
-    return rows;
+    if (rows === room || this.waitingPackets === 0) return rows;
+    return rows + (idle ? this.publishDue(now, 0, BUSY.YES) : this.publishDue(now, this.deadline, BUSY.NO));
   }
 
   /** Full rows, one NF after the other, so that each gets its share of the room. */
@@ -179,21 +195,24 @@ export class Syncer {
     }
   }
 
-  /**
-   * Rows that are not full, of packets that have waited for `age` ns.
-   * @param ifIdle only where the queue has nothing in flight
-   */
-  private publishDue(now: number, age: number, ifIdle: boolean): number {
-    const { queues, fifos, nfs, size } = this;
+  /** Rows that are not full, of packets that have waited for `age` ns. */
+  private publishDue(now: number, age: number, busy: BUSY): number {
+    const { queues, fifos, nfs, size, hardDeadline } = this;
     let rows = 0;
     for (let i = 0; i < nfs; i++) {
       const nf = (this.turn + i) % nfs;
       const fifo = fifos[nf]!;
       const { count } = fifo;
-      if (count === 0 || count >= size || now - fifo.since < age) continue;
+      const waited = now - fifo.since;
+      if (count === 0 || count >= size || waited < age) continue;
       const queue = queues.choose(nf);
       if (queue < 0) break;
-      if (ifIdle && !queues.isIdle(queue)) continue;
+      if (busy !== BUSY.YES && !queues.isIdle(queue)) {
+        if (busy === BUSY.NO) continue;
+        const dummies = size - count;
+        if (this.credit < dummies && waited < AT_MOST * hardDeadline) continue;
+        this.credit = Math.max(0, this.credit - dummies);
+      }
       queues.publishWaiting(queue, nf, fifo, count);
       this.published(fifo, 1, count, now);
       rows++;
@@ -207,6 +226,7 @@ export class Syncer {
     fifo.since = fifo.count === 0 ? -1 : now;
     this.waitingPackets -= packets;
     this.rows += rows;
+    this.credit = Math.min(this.size, this.credit + packets / PACKETS_PER_DUMMY);
     counters[at + SYNC.ROWS] = counters[at + SYNC.ROWS]! + rows;
     counters[at + SYNC.PACKETS] = counters[at + SYNC.PACKETS]! + packets;
     counters[at + SYNC.DUMMIES] = counters[at + SYNC.DUMMIES]! + rows * this.size - packets;
@@ -238,7 +258,7 @@ export class Syncer {
       const ns = watch.standsStill(queue, now, busy, gpuIndex, launch);
       if (ns === 0 || found !== undefined) continue;
       const workgroup = queues.workgroups[queue]!;
-      const nf = queues.oldestNf(queue);
+      const nf = queues.nfOf(queue, gpuIndex);
       found = { workgroup, cpuIndex, gpuIndex, nf, packets: queues.packetsOf(queue), seconds: ns / 1e9 };
     }
     const ns = watch.standsStill(queues.queues, now, this.waitingPackets > 0 && queues.empty, this.rows, launch);

@@ -115,6 +115,7 @@ export const CL = {
   DEVICE_AVAILABLE: 0x1027,
   DEVICE_COMPILER_AVAILABLE: 0x1028,
   DEVICE_NAME: 0x102b,
+  DEVICE_VENDOR: 0x102c,
   DRIVER_VERSION: 0x102d,
   DEVICE_VERSION: 0x102f,
   DEVICE_HOST_UNIFIED_MEMORY: 0x1035,
@@ -150,7 +151,7 @@ let loaded: OpenCl | undefined;
 
 /**
  * Loads libOpenCL once for the process and all its threads' sake: koffi keeps one handle per path.
- * @throws RunError where it is not there
+ * @throws RunError where it is not there, or is too old
  */
 export function openCl(): OpenCl {
   if (loaded !== undefined) return loaded;
@@ -162,10 +163,19 @@ export function openCl(): OpenCl {
       "wingbeat doctor --install, or apt-get install ocl-icd-libopencl1",
     );
   }
-  const library = koffi.load(path);
-  const entries = Object.entries(PROTOTYPES).map(([name, prototype]) => [name, library.func(prototype)]);
-  loaded = Object.fromEntries(entries) as OpenCl;
-  return loaded;
+  try {
+    const library = koffi.load(path);
+    const entries = Object.entries(PROTOTYPES).map(([name, prototype]) => [name, library.func(prototype)]);
+    loaded = Object.fromEntries(entries) as OpenCl;
+    return loaded;
+  } catch (error) {
+    // Not a library after all, or one of OpenCL 1.2, which has no SVM.
+    throw new RunError(
+      "opencl",
+      `${path} cannot be used: ${(error as Error).message}`,
+      "wingbeat doctor --install, or apt-get install ocl-icd-libopencl1",
+    );
+  }
 }
 
 /** Calls a create function, whose last argument is its status. */

@@ -5,10 +5,12 @@ import type { DeviceServer, ServedNf } from "../server.js";
 import { OpenClContext } from "./context.js";
 import { openCl } from "./library.js";
 import { PersistentServer } from "./persistent.js";
-import { listDevices, pickDevice, traitsOf } from "./platform.js";
+import { type FoundDevice, listDevices, pickDevice, traitsOf } from "./platform.js";
 import { RoundsServer } from "./rounds.js";
 
 export interface OpenClRequest {
+  /** The device; undefined: by `name`. */
+  readonly found: FoundDevice | undefined;
   /** Part of the device's or its platform's name; undefined: the best device. */
   readonly name: string | undefined;
   /** Undefined: persistent where the device can. */
@@ -41,7 +43,7 @@ export function openOpenCl(
   const { name, workgroupSize, depth } = request;
   const option = name === undefined ? "--device opencl" : `--device opencl:${name}`;
   const cl = openCl();
-  const found = pickDevice(listDevices(cl), name, option);
+  const found = request.found ?? pickDevice(listDevices(cl), name, option);
   const { device } = found;
   const { persistent, reason } = traitsOf(device);
   const mode = request.mode ?? (persistent ? "persistent" : "rounds");

@@ -15,6 +15,7 @@ const NAME_VERSION = 68;
 export interface OpenClDevice {
   readonly platform: string;
   readonly name: string;
+  readonly vendor: string;
   /** CL_DEVICE_VERSION: "OpenCL 3.0 ...". */
   readonly version: string;
   readonly driver: string;
@@ -134,9 +135,10 @@ export function ranked<T extends { readonly device: OpenClDevice }>(found: reado
   return keyed.map(({ one }) => one);
 }
 
-const NO_DEVICE_REMEDY =
+/** What brings an OpenCL device. */
+export const NO_DEVICE_REMEDY =
   "wingbeat doctor --install as root (PoCL, an emulation on the CPU), or the GPU vendor's OpenCL package: " +
-  "intel-opencl-icd, mesa-opencl-icd, rocm-opencl-icd; or --device none";
+  "intel-opencl-icd, mesa-opencl-icd";
 
 /**
  * The best device, or the best of those whose name or platform contains `name` (in any case).
@@ -187,7 +189,6 @@ function cVersionOf(cl: OpenCl, device: Handle): string {
 
 /**
  * Asks every platform for its devices. A question that a device does not know leaves its answer 0 or empty.
- * The environment drivers read (POCL_*, OCL_ICD_*) has to be set on the main thread before: a worker's process.env never reaches them.
  */
 export function listDevices(cl: OpenCl): FoundDevice[] {
   const platforms = handles((count, out, found) => cl.getPlatformIDs(count, out, found) as number);
@@ -206,6 +207,7 @@ function describeDevice(cl: OpenCl, handle: Handle, platform: string): OpenClDev
   return {
     platform,
     name: text(CL.DEVICE_NAME),
+    vendor: text(CL.DEVICE_VENDOR),
     version: text(CL.DEVICE_VERSION),
     driver: text(CL.DRIVER_VERSION),
     cVersion: cVersionOf(cl, handle),
