@@ -217,11 +217,13 @@ class ThreadDevice implements Device {
     this.queue = new Int32Array(attachRegion(regions.queue).buffer);
     const nfs = options.nfs.map(({ program, tables }) => this.place(programs.indexOf(program), tables));
     this.handle = { info, shape, lockStep, queue: regions.queue, tables: regions.tables, nfs };
-    process.once("exit", this.onExit);
+    process.once("exit", this.raiseStop);
+    // Nobody may be left to look after the kernel. The memory is there until close().
+    thread.failed.catch(this.raiseStop);
   }
 
   /** A kernel on a real GPU outlives its process, until it misses the heartbeat: so it is told. */
-  private readonly onExit = () => {
+  private readonly raiseStop = () => {
     Atomics.store(this.queue, HOST.STOP, 1);
   };
 
@@ -253,7 +255,7 @@ class ThreadDevice implements Device {
 
   async close(): Promise<void> {
     if (this.started !== undefined) await this.stop().catch(() => {});
+    process.off("exit", this.raiseStop);
     await this.thread.close();
-    process.off("exit", this.onExit);
   }
 }

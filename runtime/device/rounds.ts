@@ -22,9 +22,12 @@ export class RowTaker {
 
   /** Registers for all queues. */
   register(): void {
-    Atomics.store(this.words, HOST.LAUNCH, 1);
-    for (let queue = 0; queue < this.shape.workgroups; queue++)
-      Atomics.store(this.words, lineAt(queue) + WG.STARTED, 1);
+    const { words, taken, shape } = this;
+    Atomics.store(words, HOST.LAUNCH, 1);
+    for (let queue = 0; queue < shape.workgroups; queue++) {
+      taken[queue] = Atomics.load(words, lineAt(queue) + WG.GPU_INDEX);
+      Atomics.store(words, lineAt(queue) + WG.STARTED, 1);
+    }
   }
 
   /**

@@ -113,11 +113,10 @@ class DeviceThread {
         server.halt();
         this.enter("stopping");
       } else if (message.kind === "close") {
-        // What has not come to an end may still write to the memory: it stays until the process ends.
-        if (!server.ended) server.step(performance.now());
-        if (server.ended) server.close();
         this.closed = true;
-        post({ kind: "done", value: undefined });
+        if (!server.ended) server.step(performance.now());
+        // What has not come to an end may still write to the memory: it stays until the process ends.
+        if (server.ended) server.close();
       }
     } catch (error) {
       post({ kind: "refused", error: plain(error as Error) });

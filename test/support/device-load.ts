@@ -3,7 +3,7 @@
  * host computes, byte for byte over its whole slot.
  */
 import { fileURLToPath } from "node:url";
-import type { Device, DeviceNf, DeviceNfHandle } from "../../runtime/device/device.js";
+import type { Device, DeviceNf, DeviceNfHandle, DeviceReport } from "../../runtime/device/device.js";
 import { type DeviceOptions, openDevice } from "../../runtime/device/open.js";
 import { lineAt, PARAM_PLACE, WG } from "../../runtime/device/queue.js";
 import { Syncer } from "../../runtime/device/syncer.js";
@@ -35,6 +35,34 @@ export function openTestDevice(options: Partial<DeviceOptions> = {}): Promise<De
     warn: (line) => console.log(line),
     ...options,
   });
+}
+
+/** Opens, starts, hands over, stops and closes. */
+export async function withTestDevice(
+  random: Random,
+  options: Partial<DeviceOptions>,
+  use: (load: DeviceLoad, started: number) => void | Promise<void>,
+  prepare: (words: Int32Array) => void = () => {},
+): Promise<{ load: DeviceLoad; report: DeviceReport; device: Device }> {
+  const device = await openTestDevice(options);
+  prepare(new Int32Array(attachRegion(device.handle.queue).buffer));
+  try {
+    const started = await device.start();
+    const load = new DeviceLoad(device, random);
+    await use(load, started);
+    const report = await device.stop();
+    return { load, report, device };
+  } finally {
+    await device.close();
+  }
+}
+
+/** Index words near their ends, for `prepare`: a few rows before 2^32 and before 2^31. */
+export function nearTheEnd(words: Int32Array): void {
+  for (const [workgroup, index] of [0xffff_fff0, 0x7fff_fff8].entries()) {
+    words[lineAt(workgroup) + WG.CPU_INDEX] = index;
+    words[lineAt(workgroup) + WG.GPU_INDEX] = index;
+  }
 }
 
 const LIMIT_MS = 60_000;
@@ -150,14 +178,40 @@ export class DeviceLoad {
     const { syncer, out } = this;
     const rows = syncer.publish(performance.now() * 1e6, idle);
     const count = syncer.collect(out);
-    for (let i = 0; i < count; i++) {
-      this.check(out[i]!);
-      this.packet[out[i]!] = -1;
-      this.free.push(out[i]!);
-    }
+    for (let i = 0; i < count; i++) this.back(out[i]!);
     if (count > 0 && this.retired.length > 0) this.retire();
     if (rows + count > 0) this.idle = 0;
     else if (++this.idle > 20) Atomics.wait(this.sleeping, 0, 0, 0.05);
+  }
+
+  /**
+   * After a stop: what has been served is collected and checked, the rest taken back; it has to be as it was.
+   * @returns packets that were not served
+   */
+  takeBack(): number {
+    const { syncer, out } = this;
+    for (let count = syncer.collect(out); count > 0; count = syncer.collect(out)) {
+      for (let i = 0; i < count; i++) this.back(out[i]!);
+    }
+    let unserved = 0;
+    for (let count = syncer.abandon(out); count > 0; count = syncer.abandon(out)) {
+      for (let i = 0; i < count; i++) {
+        const slot = out[i]!;
+        const problem = this.compare(slot, this.bytesOf(slot), this.paramsOf(slot));
+        if (problem !== "") throw new Error(`slot ${slot}, which was not served: ${problem}`);
+        this.packet[slot] = -1;
+        this.free.push(slot);
+      }
+      unserved += count;
+    }
+    if (this.away > 0) throw new Error(`${this.away} packets are left`);
+    return unserved;
+  }
+
+  private back(slot: number): void {
+    this.check(slot);
+    this.packet[slot] = -1;
+    this.free.push(slot);
   }
 
   /** Gives an NF another table while packets are on their way, and more are added; packets added before may meet either. */
@@ -199,9 +253,8 @@ export class DeviceLoad {
 
   /** The reference: what the kernels of test/kernels do, one byte after the other. */
   private difference(slot: number, nf: number, table: Uint32Array): string {
-    const { arena } = this;
-    const expected = this.bytes.slice(slot * SLOT_SIZE, (slot + 1) * SLOT_SIZE);
-    const params = this.params.slice(slot * PARAM_WORDS, (slot + 1) * PARAM_WORDS);
+    const expected = this.bytesOf(slot);
+    const params = this.paramsOf(slot);
     const first = params[PARAM_PLACE]! & 0xffff;
     const bytes = params[PARAM_PLACE]! >>> 16;
     const mark = TEST_NFS[nf]!.program === "mark";
@@ -213,13 +266,28 @@ export class DeviceLoad {
     params[0] = sum;
     params[1] = 1;
     params[3] = mark ? 7 * 256 + 11 : 13;
+    return this.compare(slot, expected, params);
+  }
+
+  /** The slot and its params as they were when the packet was added. */
+  private bytesOf(slot: number): Uint8Array {
+    return this.bytes.slice(slot * SLOT_SIZE, (slot + 1) * SLOT_SIZE);
+  }
+
+  private paramsOf(slot: number): Uint32Array {
+    return this.params.slice(slot * PARAM_WORDS, (slot + 1) * PARAM_WORDS);
+  }
+
+  private compare(slot: number, expected: Uint8Array, params: Uint32Array): string {
+    const { arena } = this;
+    const place = `PLACE ${params[PARAM_PLACE]! & 0xffff} + ${params[PARAM_PLACE]! >>> 16}`;
     for (let i = 0; i < PARAM_WORDS; i++) {
       const found = arena.params[slot * PARAM_WORDS + i]!;
-      if (found !== params[i]) return `params[${i}] is ${found}, not ${params[i]}; PLACE ${first} + ${bytes}`;
+      if (found !== params[i]) return `params[${i}] is ${found}, not ${params[i]}; ${place}`;
     }
     for (let i = 0; i < SLOT_SIZE; i++) {
       const found = arena.u8[slot * SLOT_SIZE + i]!;
-      if (found !== expected[i]) return `byte ${i} is ${found}, not ${expected[i]}; PLACE ${first} + ${bytes}`;
+      if (found !== expected[i]) return `byte ${i} is ${found}, not ${expected[i]}; ${place}`;
     }
     return "";
   }
