@@ -93,9 +93,10 @@ export class PersistentServer implements DeviceServer {
       },
       true,
     );
-    const arena = device.shared(arenaBytes(slots), "the arena");
-    const queue = device.shared(queueBytes(shape), "the queues");
-    const tables = device.shared(4 * options.tableWords, "the tables");
+    const arena = device.shared(arenaBytes(slots), "the arena", true);
+    const queue = device.shared(queueBytes(shape), "the queues", true);
+    // Main fills it with tables; what is kept for later ones need not take memory yet.
+    const tables = device.shared(4 * options.tableWords, "the tables", false);
     this.regions = { arena, queue, tables };
     this.words = new Int32Array(attachRegion(queue).buffer);
     const { params } = Arena.attach({ slots, region: arena, owned: false });
