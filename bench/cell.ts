@@ -1,5 +1,6 @@
 /** One cell of an experiment, in a process of its own: main.ts starts it and asks for it by name. */
 
+import { preparePocl } from "../runtime/device/opencl/pocl.js";
 import { type PlainError, RunError } from "../runtime/errors.js";
 import { isOpenClThere } from "./device/bed.js";
 import type { Cell, CellOptions, CellResult } from "./experiment.js";
@@ -20,12 +21,14 @@ export type CellAnswer =
 
 async function answer({ experiment, cell, options }: CellRequest): Promise<CellAnswer> {
   try {
-    const why = isOpenClThere();
-    if (why !== undefined) return { kind: "skipped", reason: `${experiment}: ${why}` };
     const found = (await findExperiments()).find(({ name }) => name === experiment);
     const wanted: Cell | undefined = found?.cells(options.quick).find(({ name }) => name === cell);
     if (wanted === undefined)
       throw new RunError("bench", `there is no ${cell} of ${experiment}`, "report this as a bug");
+    // PoCL reads its environment when the first device is listed.
+    preparePocl(wanted.workgroups);
+    const why = isOpenClThere();
+    if (why !== undefined) return { kind: "skipped", reason: `${experiment}: ${why}` };
     return { kind: "done", result: await wanted.run({ ...options, warn: (line) => console.error(line) }) };
   } catch (error) {
     const { name, message, stack } = error as Error;

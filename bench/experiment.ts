@@ -29,7 +29,7 @@ export interface CellResult {
 
 export interface Cell {
   readonly name: string;
-  /** Workgroups that have to run at once; 0: as many as the driver likes. */
+  /** Workgroups that have to run at once; 0: any number. */
   readonly workgroups: number;
   run(options: CellOptions): Promise<CellResult>;
 }

@@ -9,8 +9,6 @@ const CELL = fileURLToPath(new URL("./cell.js", import.meta.url));
 /** A cell that takes so many times its turns hangs: ms for all that is not in turns, and times the turns. */
 const BASE_MS = 240_000;
 const TIMES_TURNS = 100;
-/** PoCL runs so many workgroups at once as it has threads, and reads the one or the other (before version 5, since then). */
-const POCL_THREADS = ["POCL_MAX_PTHREAD_COUNT", "POCL_CPU_MAX_CU_COUNT"];
 
 export interface ExperimentReport {
   readonly findings: readonly Finding[];
@@ -46,9 +44,7 @@ export async function runExperiment(
 }
 
 function runCell(experiment: Experiment, cell: Cell, options: CellOptions): Promise<CellAnswer> {
-  const env = { ...process.env };
-  if (cell.workgroups > 0) for (const name of POCL_THREADS) env[name] ??= String(cell.workgroups);
-  const child = fork(CELL, [], { env, stdio: ["ignore", 2, 2, "ipc"] });
+  const child = fork(CELL, [], { stdio: ["ignore", 2, 2, "ipc"] });
   const limit = BASE_MS + TIMES_TURNS * options.repeats * options.turnMs;
   return new Promise((resolve, reject) => {
     const where = `${experiment.name}, ${cell.name}`;

@@ -54,6 +54,7 @@ export async function withDevice<T>(
   const { variant, workgroups, slots, nfs, warn, mode, sliceMs } = options;
   const device = await openDevice({
     kind: "opencl",
+    found: benchDevice(),
     slots,
     nfs,
     workgroups,

@@ -37,11 +37,11 @@ export class Launcher {
     const properties = BigUint64Array.of(CL.QUEUE_PROPERTIES, CL.QUEUE_PROFILING_ENABLE, 0n);
     const name = "clCreateCommandQueueWithProperties";
     this.profiled = create(context.cl.createQueue, name, context.context, context.found.handle, properties);
-    const region = context.shared(arenaBytes(slots), "the arena");
+    const region = context.shared(arenaBytes(slots), "the arena", true);
     this.arena = Arena.attach({ slots, region, owned: false });
-    const rowRegion = context.shared(4 * rows * rowWords(SHAPE), "rows");
+    const rowRegion = context.shared(4 * rows * rowWords(SHAPE), "rows", true);
     this.rows = new Uint32Array(attachRegion(rowRegion).buffer, 0, rows * rowWords(SHAPE));
-    const tableRegion = context.shared(Math.max(64, tables.byteLength), "the tables");
+    const tableRegion = context.shared(Math.max(64, tables.byteLength), "the tables", true);
     new Uint32Array(attachRegion(tableRegion).buffer).set(tables);
     const { params } = this.arena;
     context.setShared(this.kernel, [

@@ -4,8 +4,10 @@ import { DEPTH, SIZE, usedDevice, withDevice } from "./bed.js";
 import { Host, percentile, sumParams } from "./host.js";
 import { Launcher } from "./launcher.js";
 import { launchLockStep } from "./lock-step.js";
-import { touchNf } from "./touch.js";
+import { checkTouch, fillTouch, touchNf } from "./touch.js";
 
+/** What the kernel that counts reads and writes of a packet. */
+const BYTES = 64;
 const PASS = { program: "pass", tables: new Uint32Array(1), writes: "params" } as const;
 /** Times as many rows per second as a launch for each set of rows, by workgroups. */
 const LEAST_RATIO: Readonly<Record<number, number>> = { 2: 2.5, 4: 2 };
@@ -75,15 +77,19 @@ async function measure(workgroups: number, options: CellOptions): Promise<CellRe
 async function checkWork(workgroups: number, slots: number, options: CellOptions): Promise<void> {
   const nfs = [touchNf];
   await withDevice({ workgroups, slots, nfs, warn: options.warn }, (device, arena) => {
+    const before = fillTouch(arena, () => BYTES, options.seed);
     const host = new Host(device, arena);
     host.lockStep(workgroups, 5);
     host.roundTrips(5);
     host.check(sumParams(arena, 0));
+    checkTouch(arena, before);
   });
   const launcher = new Launcher("touch", new Uint32Array(1), slots, workgroups);
   const all = Uint32Array.from({ length: slots }, (_, slot) => slot);
+  const before = fillTouch(launcher.arena, () => BYTES, options.seed);
   const { sets } = launchLockStep(launcher, all, workgroups, 5);
   const served = sumParams(launcher.arena, 0);
+  checkTouch(launcher.arena, before);
   launcher.close();
   if (served !== sets * workgroups * SIZE) throw new Error(`launches served ${served} packets of ${sets} sets`);
 }
