@@ -1,0 +1,159 @@
+/** Chains with NFs on the device: against all of them on the CPU, and with a policy that sends traffic past the NIDS. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { RunResult } from "../../runtime/engine/result.js";
+import { type Cell, type CellOptions, type CellResult, type Experiment, Figures, inTurns } from "../experiment.js";
+import { loadBenchSas } from "../ipsec.js";
+import { loadBenchRules } from "../nids.js";
+import { usedDevice } from "./bed.js";
+import { type ChainSpec, chainOf, expectSame, runChain } from "./chain-run.js";
+
+const WORKGROUPS = 2;
+/** Frames made; they come again and again. */
+const COUNT = 8192;
+const FLOWS = 1024;
+/** The first runs of a chain are of so many ms, or a turn would be over before all threads are at it. */
+const LEAST_MS = 100;
+const ROUTES = "0.0.0.0/0 192.0.2.1 out\n172.16.0.0/12 192.0.2.2 out\n";
+/** Ports by which the policy tells the traffic that goes past the NIDS. */
+const PAST_PORT = 50000;
+const OTHER_PORT = 40000;
+
+async function writeConfigs(options: CellOptions): Promise<void> {
+  await loadBenchSas(options);
+  await loadBenchRules(options);
+  writeFileSync(join(options.scratch, "device-routes.txt"), ROUTES);
+}
+
+const IPSEC = { type: "ipsec", config: { sas: "sas.json" } };
+const NIDS = { type: "nids", config: { rules: "bench.rules" } };
+const ROUTER = { type: "router", config: { routes: "device-routes.txt" } };
+/** Destinations that select one of the 1,024 SAs each (ipsec.ts). */
+const TO_SAS = "10.1.0.0/22";
+
+type Key = "mpps" | "gbps" | "gpuMpps" | "dummies";
+
+function figuresOf({ throughput, seconds, sync, nfs }: RunResult): Record<Key, number> {
+  const onGpu = nfs.filter(({ place }) => place === "gpu").reduce((sum, { packets }) => sum + packets, 0);
+  const entries = sync.packets + sync.dummies;
+  return {
+    mpps: throughput.mpps,
+    gbps: throughput.gbps,
+    gpuMpps: onGpu / seconds / 1e6,
+    dummies: entries === 0 ? 0 : (100 * sync.dummies) / entries,
+  };
+}
+
+async function measureWhole(size: number, options: CellOptions): Promise<CellResult> {
+  await writeConfigs(options);
+  const spec: ChainSpec = {
+    name: "device-chain",
+    nfs: { ipsec: IPSEC, nids: NIDS, router: ROUTER },
+    policy: ["*,ingress,ipsec", "*,ipsec,nids", "*,nids,router", "*,router,egress"],
+    traffic: { count: COUNT, flows: FLOWS, size, dst: TO_SAS },
+    gpu: ["ipsec", "nids"],
+  };
+  const chain = await chainOf(spec, options);
+  const gpu = { workgroups: WORKGROUPS };
+  expectSame(chain, await runChain(chain, gpu, options), await runChain(chain, {}, options));
+  const ms = Math.max(LEAST_MS, options.turnMs);
+  const [onGpu, onCpu] = await inTurns<Key>(
+    [
+      { name: "gpu", turn: async () => figuresOf(await runChain(chain, { ...gpu, ms }, options)) },
+      { name: "cpu", turn: async () => figuresOf(await runChain(chain, { ms }, options)) },
+    ],
+    options.repeats,
+  );
+  const figures = new Figures();
+  const beside = size === 1472 ? { beside: "Hummingbird, on an APU: NIDS on GPU 8.46 Gbps, on CPU 1.9" } : {};
+  figures.add("ipsec, nids on the device", "throughput", "Mpps", onGpu!.mpps);
+  figures.add("ipsec, nids on the device", "throughput", "Gbps", onGpu!.gbps, beside);
+  figures.add("ipsec, nids on the device", "dummies", "% of entries", onGpu!.dummies, { most: 1 });
+  figures.add("all on the CPU", "throughput", "Mpps", onCpu!.mpps);
+  figures.add("all on the CPU", "throughput", "Gbps", onCpu!.gbps);
+  figures.ratio("device / CPU", "throughput", onGpu!.mpps, onCpu!.mpps);
+  const note = `ipsec (1,024 SAs) -> nids (147 ip rules, over the ciphertext) -> router, ${WORKGROUPS} workgroups of 64, cores d1; the same digest on both`;
+  return { figures: figures.list, device: usedDevice(), notes: [note] };
+}
+
+/** Percent of the traffic that the policy sends past the NIDS: none (a static chain), few, many. */
+const PAST = [0, 7, 50] as const;
+
+function dynamicSpec(past: number, nfs: "nids" | "both"): ChainSpec {
+  const both = nfs === "both";
+  const streams = [
+    ...(past === 0 ? [] : [{ weight: past, dport: PAST_PORT }]),
+    { weight: 100 - past, dport: OTHER_PORT },
+  ];
+  const source = both ? "ipsec" : "ingress";
+  return {
+    name: `device-dynamic-${past}`,
+    types: { past: { dport: PAST_PORT } },
+    nfs: { ...(both && { ipsec: IPSEC }), nids: NIDS, router: ROUTER },
+    policy: [
+      ...(both ? ["*,ingress,ipsec"] : []),
+      `past,${source},router`,
+      `*,${source},nids`,
+      "*,nids,router",
+      "*,router,egress",
+    ],
+    traffic: { count: COUNT, flows: FLOWS, size: 1472, dst: TO_SAS, streams },
+    gpu: both ? ["ipsec", "nids"] : ["nids"],
+  };
+}
+
+async function measureDynamic(nfs: "nids" | "both", options: CellOptions): Promise<CellResult> {
+  await writeConfigs(options);
+  const gpu = { workgroups: WORKGROUPS };
+  const ms = Math.max(LEAST_MS, options.turnMs);
+  const variants = [];
+  for (const past of PAST) {
+    const chain = await chainOf(dynamicSpec(past, nfs), options);
+    const first = await runChain(chain, gpu, options);
+    expectSame(chain, first, await runChain(chain, {}, options));
+    const seen = first.nfs.find(({ name }) => name === "nids")!.packets / first.packets.rx;
+    if (Math.abs(seen - (1 - past / 100)) > 0.01) throw new Error(`${100 * seen} % of packets went to the NIDS`);
+    variants.push({
+      name: `${past} %`,
+      turn: async () => figuresOf(await runChain(chain, { ...gpu, ms }, options)),
+    });
+  }
+  const [none, few, many] = await inTurns<Key>(variants, options.repeats);
+  const figures = new Figures();
+  for (const [i, of] of [none!, few!, many!].entries()) {
+    const name = PAST[i] === 0 ? "static chain" : `${PAST[i]} % past the NIDS`;
+    figures.add(name, "throughput", "Gbps", of.gbps);
+    figures.add(name, "packets served by NFs on the device", "Mpps", of.gpuMpps);
+    figures.add(name, "dummies", "% of entries", of.dummies);
+  }
+  figures.ratio("50 % past / 7 % past", "per packet served by an NF on the device", many!.gpuMpps, few!.gpuMpps, {
+    // With two NFs on the device, what a packet costs there is another mix at 50 % than at 7 %.
+    ...(nfs === "nids" && { least: 0.9 }),
+  });
+  figures.add(
+    "static - 7 % past",
+    "cost of a dynamic chain",
+    "Gbps",
+    none!.gbps.map((gbps, turn) => gbps - few!.gbps[turn]!),
+    { beside: "Hummingbird, on an APU: at most 0.7 Gbps" },
+  );
+  const on =
+    nfs === "both" ? "ipsec and nids on the device, router on the CPU" : "nids on the device, router on the CPU";
+  const note = `${on}; 1472 B, ${WORKGROUPS} workgroups of 64, cores d1; each policy with the same digest as on the CPU`;
+  return { figures: figures.list, device: usedDevice(), notes: [note] };
+}
+
+const cell = (name: string, run: Cell["run"]): Cell => ({ name, workgroups: WORKGROUPS, run });
+
+const chain: Experiment = {
+  name: "device-chain",
+  about: "runs of chains with NFs on the device: against the CPU, and with policies that send traffic past the NIDS",
+  cells: (quick) => [
+    ...(quick ? [1472] : [64, 512, 1472]).map((size) =>
+      cell(`ipsec, nids, router, ${size} B`, (options) => measureWhole(size, options)),
+    ),
+    cell("dynamic, nids", (options) => measureDynamic("nids", options)),
+    ...(quick ? [] : [cell("dynamic, ipsec and nids", (options) => measureDynamic("both", options))]),
+  ],
+};
+export const experiments: readonly Experiment[] = [chain];
