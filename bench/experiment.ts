@@ -96,6 +96,8 @@ export class Figures {
   }
 }
 
+const WARM_UPS = 1;
+
 /** One of several things that are measured in turns: a turn gives all its figures at once. */
 export interface Variant<Key extends string> {
   readonly name: string;
@@ -104,15 +106,15 @@ export interface Variant<Key extends string> {
 
 /**
  * Measures in turns (A, B, A, B...), so that what else the machine does meets all alike. First turns, in which code is compiled and
- * caches fill, do not count.
+ * caches fill, do not count; who asks for one repeat wants to see that it works, and gets no other.
  * @returns by variant and figure: a sample for each turn
  */
 export async function inTurns<Key extends string>(
   variants: readonly Variant<Key>[],
   repeats: number,
-  warmUps = 1,
 ): Promise<Readonly<Record<Key, number[]>>[]> {
   const samples = variants.map(() => ({}) as Record<Key, number[]>);
+  const warmUps = repeats === 1 ? 0 : WARM_UPS;
   for (let turn = -warmUps; turn < repeats; turn++) {
     for (const [i, variant] of variants.entries()) {
       const figures = await variant.turn();

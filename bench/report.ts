@@ -15,9 +15,17 @@ export interface Report {
   readonly skipped: readonly string[];
 }
 
+/** One table; in Markdown one for each experiment, under its name. */
 export function renderFindings(findings: readonly Finding[], markdown: boolean): string {
-  const table = { head: FINDING_HEAD, rows: findings.map(findingRow), right: FINDING_RIGHT };
-  return markdown ? markdownTable(table) : terminalTable(table);
+  if (!markdown) return terminalTable({ head: FINDING_HEAD, rows: findings.map(findingRow), right: FINDING_RIGHT });
+  const names = [...new Set(findings.map(({ experiment }) => experiment))];
+  return names
+    .map((name) => {
+      const rows = findings.filter(({ experiment }) => experiment === name).map((one) => findingRow(one).slice(1));
+      const right = FINDING_RIGHT.map((column) => column - 1);
+      return `**${name}**\n\n${markdownTable({ head: FINDING_HEAD.slice(1), rows, right })}`;
+    })
+    .join("\n\n");
 }
 
 /** What a device's figures are good for. */

@@ -11,8 +11,9 @@ import { type ChainSpec, chainOf, expectSame, runChain } from "./chain-run.js";
 const WORKGROUPS = 2;
 /** Frames made; they come again and again. */
 const COUNT = 8192;
+const QUICK_COUNT = 1024;
 const FLOWS = 1024;
-/** The first runs of a chain are of so many ms, or a turn would be over before all threads are at it. */
+/** A run of less would be over before all threads are at it. */
 const LEAST_MS = 100;
 const ROUTES = "0.0.0.0/0 192.0.2.1 out\n172.16.0.0/12 192.0.2.2 out\n";
 /** Ports by which the policy tells the traffic that goes past the NIDS. */
@@ -30,6 +31,8 @@ const NIDS = { type: "nids", config: { rules: "bench.rules" } };
 const ROUTER = { type: "router", config: { routes: "device-routes.txt" } };
 /** Destinations that select one of the 1,024 SAs each (ipsec.ts). */
 const TO_SAS = "10.1.0.0/22";
+
+const countOf = (options: CellOptions) => (options.quick ? QUICK_COUNT : COUNT);
 
 type Key = "mpps" | "gbps" | "gpuMpps" | "dummies";
 
@@ -50,7 +53,7 @@ async function measureWhole(size: number, options: CellOptions): Promise<CellRes
     name: "device-chain",
     nfs: { ipsec: IPSEC, nids: NIDS, router: ROUTER },
     policy: ["*,ingress,ipsec", "*,ipsec,nids", "*,nids,router", "*,router,egress"],
-    traffic: { count: COUNT, flows: FLOWS, size, dst: TO_SAS },
+    traffic: { count: countOf(options), flows: FLOWS, size, dst: TO_SAS },
     gpu: ["ipsec", "nids"],
   };
   const chain = await chainOf(spec, options);
@@ -79,7 +82,7 @@ async function measureWhole(size: number, options: CellOptions): Promise<CellRes
 /** Percent of the traffic that the policy sends past the NIDS: none (a static chain), few, many. */
 const PAST = [0, 7, 50] as const;
 
-function dynamicSpec(past: number, nfs: "nids" | "both"): ChainSpec {
+function dynamicSpec(past: number, nfs: "nids" | "both", options: CellOptions): ChainSpec {
   const both = nfs === "both";
   const streams = [
     ...(past === 0 ? [] : [{ weight: past, dport: PAST_PORT }]),
@@ -97,7 +100,7 @@ function dynamicSpec(past: number, nfs: "nids" | "both"): ChainSpec {
       "*,nids,router",
       "*,router,egress",
     ],
-    traffic: { count: COUNT, flows: FLOWS, size: 1472, dst: TO_SAS, streams },
+    traffic: { count: countOf(options), flows: FLOWS, size: 1472, dst: TO_SAS, streams },
     gpu: both ? ["ipsec", "nids"] : ["nids"],
   };
 }
@@ -108,7 +111,7 @@ async function measureDynamic(nfs: "nids" | "both", options: CellOptions): Promi
   const ms = Math.max(LEAST_MS, options.turnMs);
   const variants = [];
   for (const past of PAST) {
-    const chain = await chainOf(dynamicSpec(past, nfs), options);
+    const chain = await chainOf(dynamicSpec(past, nfs, options), options);
     const first = await runChain(chain, gpu, options);
     expectSame(chain, first, await runChain(chain, {}, options));
     const seen = first.nfs.find(({ name }) => name === "nids")!.packets / first.packets.rx;
