@@ -31,6 +31,8 @@ export interface Cell {
   readonly name: string;
   /** Workgroups that have to run at once; 0: any number. */
   readonly workgroups: number;
+  /** True where a device without persistent kernels will do. */
+  readonly anyDevice?: boolean;
   run(options: CellOptions): Promise<CellResult>;
 }
 

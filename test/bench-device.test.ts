@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { earlyIndex } from "../bench/device/ablation-order.js";
-import { isOpenClThere } from "../bench/device/bed.js";
+import { whyNoDevice } from "../bench/device/bed.js";
 import { SlotSource, twoClasses } from "../bench/device/source.js";
 import { type CellOptions, Figures, type Finding } from "../bench/experiment.js";
 import { findExperiments } from "../bench/find.js";
@@ -18,7 +18,7 @@ import { kernelFolder } from "../runtime/device/opencl/program.js";
 import { skipUnless } from "./skip.js";
 
 const BENCH = fileURLToPath(new URL("../bench/main.js", import.meta.url));
-const missing = isOpenClThere();
+const missing = whyNoDevice(false);
 
 async function runQuick(name: string): Promise<readonly Finding[]> {
   const experiment = (await findExperiments()).find((one) => one.name === name)!;

@@ -8,7 +8,7 @@ import { loadBenchSas, toRandomSa } from "../ipsec.js";
 import { DEPTH, SIZE, usedDevice, withDevice } from "./bed.js";
 import { Host, percentile, sumParams } from "./host.js";
 import { Launcher } from "./launcher.js";
-import { launchLockStep } from "./lock-step.js";
+import { launchLockStep, servedWrongly } from "./lock-step.js";
 import { PreparedNf } from "./prepared.js";
 import { checkTouch, fillTouch, touchNf } from "./touch.js";
 
@@ -101,7 +101,7 @@ async function measure(load: Load, options: CellOptions): Promise<CellResult> {
   if (work.served === "counted") {
     work.check();
     const counted = sumParams(launcher.arena, 0);
-    if (counted !== serves) throw new Error(`launches have served ${counted} packets of ${serves}`);
+    if (counted !== serves) throw servedWrongly(counted, serves);
   }
   launcher.close();
   const figures = new Figures();

@@ -4,6 +4,7 @@ import type { Device } from "../../runtime/device/device.js";
 import { type DeviceOptions, openDevice } from "../../runtime/device/open.js";
 import { openCl } from "../../runtime/device/opencl/library.js";
 import { type FoundDevice, listDevices, pickDevice, traitsOf } from "../../runtime/device/opencl/platform.js";
+import { RunError } from "../../runtime/errors.js";
 import { Arena } from "../../runtime/packet/arena.js";
 import type { UsedDevice } from "../experiment.js";
 
@@ -23,11 +24,15 @@ export function usedDevice(): UsedDevice {
   return { name: device.name, emulated: traitsOf(device).emulated };
 }
 
-/** Why there is no OpenCL device; undefined where there is one. */
-export function isOpenClThere(): string | undefined {
+/**
+ * Why there is no device to experiment with; undefined where there is one.
+ * @param any also one that cannot run a persistent kernel
+ */
+export function whyNoDevice(any: boolean): string | undefined {
   try {
-    benchDevice();
-    return undefined;
+    const { device } = benchDevice();
+    const { persistent, reason } = traitsOf(device);
+    return persistent || any ? undefined : `${device.name} cannot run a persistent kernel: ${reason}`;
   } catch (error) {
     return (error as Error).message;
   }
@@ -68,7 +73,10 @@ export async function withDevice<T>(
   try {
     const arena = Arena.attach({ slots, region: device.arena, owned: false });
     const registered = await device.start();
-    if (registered < workgroups) throw new Error(`only ${registered} of ${workgroups} workgroups run at once`);
+    if (registered < workgroups) {
+      const problem = `only ${registered} of ${workgroups} workgroups run at once`;
+      throw new RunError("bench", problem, "unset POCL_MAX_PTHREAD_COUNT, or end what else uses the device");
+    }
     const result = await use(device, arena);
     const { launches, bytesCopied } = await device.stop();
     return { result, launches, bytesCopied };

@@ -105,6 +105,7 @@ async function measure(subject: Subject, options: CellOptions): Promise<CellResu
   const { gpu } = module;
   if (gpu === undefined) throw new Error(`${module.type} has no kernel`);
   const figures = new Figures();
+  const against = usedDevice().emulated ? "emulation on all cores against one core" : "device against one core";
   const launcher = new Launcher(gpu.program, gpu.tables(loaded as never), PACKETS, ROWS);
   for (const [i, size] of subject.sizes.entries()) {
     const frames = subject.frames(size);
@@ -133,7 +134,7 @@ async function measure(subject: Subject, options: CellOptions): Promise<CellResu
     figures.add(`kernel, ${name}`, "by the device's clock", "Mpps", onDevice!.kernel, { least: subject.least[i]! });
     figures.add(`kernel, ${name}`, "with its launch", "Mpps", onDevice!.wall);
     figures.add(`CPU NF, ${name}`, cpu.engine, "Mpps", onCpu!.wall);
-    figures.ratio(`kernel / CPU NF, ${name}`, "device against one core", onDevice!.kernel, onCpu!.wall);
+    figures.ratio(`kernel / CPU NF, ${name}`, against, onDevice!.kernel, onCpu!.wall);
   }
   launcher.close();
   await addOverhead(figures, options);

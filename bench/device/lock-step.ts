@@ -1,4 +1,5 @@
 /** What Host.lockStep does with a persistent kernel, done with launches. */
+import { RunError } from "../../runtime/errors.js";
 import { SIZE } from "./bed.js";
 import { nowNs } from "./host.js";
 import type { Launcher } from "./launcher.js";
@@ -9,6 +10,10 @@ export interface LaunchWork {
   readonly seconds: number;
   /** ns of each, from before its rows are written to when they are known to be done; ascending. */
   readonly ns: Float64Array;
+}
+
+export function servedWrongly(counted: number, packets: number): RunError {
+  return new RunError("bench", `kernels have served ${counted} packets of ${packets}`, "report this as a bug");
 }
 
 /** Sets of `rows` rows, each waited for, over slots that take their turn. */

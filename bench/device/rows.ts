@@ -3,7 +3,7 @@ import { type Cell, type CellOptions, type CellResult, type Experiment, Figures,
 import { DEPTH, SIZE, usedDevice, withDevice } from "./bed.js";
 import { Host, percentile, sumParams } from "./host.js";
 import { Launcher } from "./launcher.js";
-import { launchLockStep } from "./lock-step.js";
+import { launchLockStep, servedWrongly } from "./lock-step.js";
 import { checkTouch, fillTouch, touchNf } from "./touch.js";
 
 /** What the kernel that counts reads and writes of a packet. */
@@ -70,7 +70,9 @@ async function measure(workgroups: number, options: CellOptions): Promise<CellRe
     ...(least !== undefined && { least }),
     ...(beside !== undefined && { beside }),
   });
-  return { figures: figures.list, device: usedDevice(), notes: [] };
+  const notes = ["launches run on as many threads of the emulation as the persistent kernel: one for each workgroup"];
+  const device = usedDevice();
+  return { figures: figures.list, device, notes: device.emulated ? notes : [] };
 }
 
 /** Both ways serve every packet once: with a kernel that counts, since pass leaves no trace. */
@@ -91,7 +93,7 @@ async function checkWork(workgroups: number, slots: number, options: CellOptions
   const served = sumParams(launcher.arena, 0);
   checkTouch(launcher.arena, before);
   launcher.close();
-  if (served !== sets * workgroups * SIZE) throw new Error(`launches served ${served} packets of ${sets} sets`);
+  if (served !== sets * workgroups * SIZE) throw servedWrongly(served, sets * workgroups * SIZE);
 }
 
 const cell = (workgroups: number): Cell => ({
