@@ -129,6 +129,8 @@ async function measure(subject: Subject, options: CellOptions): Promise<CellResu
       options.repeats,
     );
     prepared.close();
+    // What an NF remembers (a replay window) must not have turned the same frames away when they came again.
+    cpu.verify();
     await cpu.close();
     const name = module.type === "router" ? "any size" : frames.name;
     figures.add(`kernel, ${name}`, "by the device's clock", "Mpps", onDevice!.kernel, { least: subject.least[i]! });
