@@ -205,7 +205,7 @@ class ThreadDevice implements Device {
   constructor(
     private readonly thread: Thread,
     opened: OpenedDevice,
-    private readonly options: DeviceOptions,
+    options: DeviceOptions,
     programs: readonly string[],
     tableWords: number,
   ) {
@@ -217,11 +217,13 @@ class ThreadDevice implements Device {
     this.queue = new Int32Array(attachRegion(regions.queue).buffer);
     const nfs = options.nfs.map(({ program, tables }) => this.place(programs.indexOf(program), tables));
     this.handle = { info, shape, lockStep, queue: regions.queue, tables: regions.tables, nfs };
-    process.once("exit", this.onExit);
+    process.once("exit", this.raiseStop);
+    // Nobody may be left to look after the kernel. The memory is there until close().
+    thread.failed.catch(this.raiseStop);
   }
 
   /** A kernel on a real GPU outlives its process, until it misses the heartbeat: so it is told. */
-  private readonly onExit = () => {
+  private readonly raiseStop = () => {
     Atomics.store(this.queue, HOST.STOP, 1);
   };
 
@@ -242,19 +244,8 @@ class ThreadDevice implements Device {
   }
 
   start(): Promise<number> {
-    this.started ??= this.begin();
+    this.started ??= this.thread.ask({ kind: "start" }) as Promise<number>;
     return this.started;
-  }
-
-  private async begin(): Promise<number> {
-    const count = (await this.thread.ask({ kind: "start" })) as number;
-    const { workgroups } = this.handle.shape;
-    if (count < workgroups) {
-      this.options.warn(
-        `device ${this.handle.info.name}: only ${count} of ${workgroups} workgroups run at once; the others get no work`,
-      );
-    }
-    return count;
   }
 
   stop(): Promise<DeviceReport> {
@@ -264,7 +255,7 @@ class ThreadDevice implements Device {
 
   async close(): Promise<void> {
     if (this.started !== undefined) await this.stop().catch(() => {});
+    process.off("exit", this.raiseStop);
     await this.thread.close();
-    process.off("exit", this.onExit);
   }
 }

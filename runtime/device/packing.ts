@@ -3,7 +3,7 @@
  * packet keeps its place modulo {@link PACKED}, so that what is aligned in a slot is aligned there.
  */
 import type { Arena } from "../packet/arena.js";
-import { attachRegion, mapRegion, type RegionHandle, unmapRegion } from "../packet/memory.js";
+import { attachRegion, copyMemory, mapRegion, type RegionHandle, unmapRegion } from "../packet/memory.js";
 import { DUMMY, PARAM_PLACE, type QueueShape, ROW, ROW_HEADER, rowWords } from "./queue.js";
 
 /** Bytes of the unit an entry of a packed row counts in; WB_PACKED of the kernels. */
@@ -13,6 +13,9 @@ const UNIT = PACKED;
 const EMPTY = DUMMY;
 const HEADER = ROW_HEADER;
 const PLACE = PARAM_PLACE;
+const copy = copyMemory;
+/** Words from which on a call of memcpy costs less than a loop. */
+const LONG = 32;
 /** Words of params, and words of a slot as a shift. */
 const WORDS = 8;
 const SLOT_WORDS_SHIFT = 9;
@@ -21,9 +24,9 @@ const MOST_PER_PACKET = 2048 + UNIT;
 
 export class PackedRound {
   /** Addresses of what is copied to the device. */
-  readonly packetsAt: bigint;
-  readonly paramsAt: bigint;
-  readonly rowsAt: bigint;
+  readonly packetsAt: number;
+  readonly paramsAt: number;
+  readonly rowsAt: number;
   /** Bytes of the three, at most. */
   readonly packetBytes: number;
   readonly paramBytes: number;
@@ -62,9 +65,9 @@ export class PackedRound {
     this.rowBytes = mostRows * rowWords(shape) * 4;
     const region = mapRegion(this.packetBytes + this.paramBytes + this.rowBytes);
     this.region = region;
-    this.packetsAt = BigInt(region.address);
-    this.paramsAt = this.packetsAt + BigInt(this.packetBytes);
-    this.rowsAt = this.paramsAt + BigInt(this.paramBytes);
+    this.packetsAt = region.address;
+    this.paramsAt = this.packetsAt + this.packetBytes;
+    this.rowsAt = this.paramsAt + this.paramBytes;
     const { buffer } = attachRegion(region);
     this.bytes = new Uint32Array(buffer, 0, this.packetBytes / 4);
     this.params = new Uint32Array(buffer, this.packetBytes, this.paramBytes / 4);
@@ -86,7 +89,7 @@ export class PackedRound {
   }
 
   private packRow(queue: Uint32Array, at: number): void {
-    const { arena, params, rows, slots, places, bytes } = this;
+    const { arena, params, rows, slots, places, bytes, packetsAt } = this;
     const size = this.shape.workgroupSize;
     const row = this.count * (HEADER + size);
     for (let i = 0; i < HEADER; i++) rows[row + i] = queue[at + i]!;
@@ -111,7 +114,8 @@ export class PackedRound {
       rows[row + HEADER + t] = base;
       const there = (base * UNIT) / 4;
       const here = slot << SLOT_WORDS_SHIFT;
-      for (let i = from; i < to; i++) bytes[there + i] = arena.u32[here + i]!;
+      if (to - from < LONG) for (let i = from; i < to; i++) bytes[there + i] = arena.u32[here + i]!;
+      else copy(packetsAt + 4 * (there + from), arena.address + 4 * (here + from), 4 * (to - from));
       end = 4 * (there + to);
       this.placeBytes += length;
       this.packets++;
@@ -122,7 +126,7 @@ export class PackedRound {
 
   /** Copies back what the kernels have written. */
   unpack(): void {
-    const { arena, params, rows, slots, places, bytes } = this;
+    const { arena, params, rows, slots, places, bytes, packetsAt } = this;
     const size = this.shape.workgroupSize;
     for (let r = 0; r < this.count; r++) {
       const row = r * (HEADER + size);
@@ -138,7 +142,9 @@ export class PackedRound {
         const to = (first + (place >>> 16) + 3) >>> 2;
         const there = (rows[row + HEADER + t]! * UNIT) / 4;
         const here = slot << SLOT_WORDS_SHIFT;
-        for (let i = first >>> 2; i < to; i++) arena.u32[here + i] = bytes[there + i]!;
+        const from = first >>> 2;
+        if (to - from < LONG) for (let i = from; i < to; i++) arena.u32[here + i] = bytes[there + i]!;
+        else copy(arena.address + 4 * (here + from), packetsAt + 4 * (there + from), 4 * (to - from));
       }
     }
   }

@@ -17,14 +17,17 @@ export class RowTaker {
     private readonly shape: QueueShape,
   ) {
     this.words = new Int32Array(attachRegion(queue).buffer);
-    this.taken = Int32Array.from({ length: shape.workgroups }, (_, i) => this.words[lineAt(i) + WG.GPU_INDEX]!);
+    this.taken = new Int32Array(shape.workgroups);
   }
 
   /** Registers for all queues. */
   register(): void {
-    Atomics.store(this.words, HOST.LAUNCH, 1);
-    for (let queue = 0; queue < this.shape.workgroups; queue++)
-      Atomics.store(this.words, lineAt(queue) + WG.STARTED, 1);
+    const { words, taken, shape } = this;
+    Atomics.store(words, HOST.LAUNCH, 1);
+    for (let queue = 0; queue < shape.workgroups; queue++) {
+      taken[queue] = Atomics.load(words, lineAt(queue) + WG.GPU_INDEX);
+      Atomics.store(words, lineAt(queue) + WG.STARTED, 1);
+    }
   }
 
   /**

@@ -43,7 +43,8 @@ export class OpenClContext {
   get isPocl(): boolean {
     const { platform, type } = this.found.device;
     const cpu = (type & CL.DEVICE_TYPE_CPU) !== 0;
-    return cpu && /portable computing language/i.test(platform) && process.arch === "x64";
+    const here = process.platform === "linux" && process.arch === "x64";
+    return cpu && here && /portable computing language/i.test(platform);
   }
 
   /** @throws RunError where a kernel's file is missing or does not compile, or its workgroups do not fit on the device */
@@ -65,10 +66,11 @@ export class OpenClContext {
   }
 
   /**
-   * Memory that the host and a running kernel share: fine-grain SVM with atomics, zeroed, from the start of a page to its end.
+   * Memory that the host and a running kernel share: fine-grain SVM with atomics, from the start of a page to its end.
+   * @param zero fill it with zeros; else nothing is known of its contents
    * @throws RunError where the device has not so much
    */
-  shared(bytes: number, what: string): RegionHandle {
+  shared(bytes: number, what: string, zero: boolean): RegionHandle {
     const align = bytes >= HUGE_PAGE ? HUGE_PAGE : PAGE;
     const size = Math.ceil(bytes / PAGE) * PAGE;
     const pointer = this.cl.svmAlloc(this.context, SVM_FLAGS, size + align, 0) as Handle | null;
@@ -77,7 +79,7 @@ export class OpenClContext {
     const address = Math.ceil(Number(pointer) / align) * align;
     adviseHugePagesAt(BigInt(address), size);
     const region = { address, size, hugePages: false };
-    new Uint8Array(attachRegion(region).buffer).fill(0);
+    if (zero) new Uint8Array(attachRegion(region).buffer).fill(0);
     return region;
   }
 

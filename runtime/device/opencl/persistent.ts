@@ -35,7 +35,7 @@ const NAP_MS = 0.05;
 /** ms within which all workgroups that will run in a launch have registered. */
 const REGISTER_MS = 20;
 /** The kernel's heartbeat counts polls. This many are not fewer than two beats take, however fast polls become all of a sudden. */
-const MIN_PATIENCE = 1 << 21;
+const MIN_PATIENCE = 1 << 20;
 /** Until polls have been timed: minutes, or seconds where they are fast. */
 const FIRST_PATIENCE = 1 << 27;
 const MAX_PATIENCE = 0xffff_ff00;
@@ -93,9 +93,10 @@ export class PersistentServer implements DeviceServer {
       },
       true,
     );
-    const arena = device.shared(arenaBytes(slots), "the arena");
-    const queue = device.shared(queueBytes(shape), "the queues");
-    const tables = device.shared(4 * options.tableWords, "the tables");
+    const arena = device.shared(arenaBytes(slots), "the arena", true);
+    const queue = device.shared(queueBytes(shape), "the queues", true);
+    // Main fills it with tables; what is kept for later ones need not take memory yet.
+    const tables = device.shared(4 * options.tableWords, "the tables", false);
     this.regions = { arena, queue, tables };
     this.words = new Int32Array(attachRegion(queue).buffer);
     const { params } = Arena.attach({ slots, region: arena, owned: false });

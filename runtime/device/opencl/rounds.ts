@@ -162,14 +162,14 @@ export class RoundsServer implements DeviceServer {
     return true;
   }
 
-  private write(buffer: Handle, bytes: number, from: bigint): void {
+  private write(buffer: Handle, bytes: number, from: number): void {
     const { cl, queue } = this.device;
-    check(cl.enqueueWrite(queue, buffer, 0, 0, bytes, from, 0, null, null) as number, "clEnqueueWriteBuffer");
+    check(cl.enqueueWrite(queue, buffer, 0, 0, bytes, BigInt(from), 0, null, null) as number, "clEnqueueWriteBuffer");
   }
 
-  private read(buffer: Handle, bytes: number, to: bigint, event: BigUint64Array | null): void {
+  private read(buffer: Handle, bytes: number, to: number, event: BigUint64Array | null): void {
     const { cl, queue } = this.device;
-    check(cl.enqueueRead(queue, buffer, 0, 0, bytes, to, 0, null, event) as number, "clEnqueueReadBuffer");
+    check(cl.enqueueRead(queue, buffer, 0, 0, bytes, BigInt(to), 0, null, event) as number, "clEnqueueReadBuffer");
   }
 
   /** The oldest round, where its last copy is complete: commands run in order. */
