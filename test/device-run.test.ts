@@ -1,6 +1,6 @@
 /** Runs with NFs on the OpenCL device of this machine, as users start them; on one without a GPU that is PoCL. */
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { test } from "uvu";
@@ -28,7 +28,7 @@ function same(result: RunResult) {
   return { digest, alerts, drops: ledger.drops, outcomes: nfs.map((nf) => [nf.name, nf.packets, nf.outcomes]) };
 }
 
-const chain = folder(gateway(4000));
+const chain = folder(gateway(2000));
 const onGpu = ["--place", "protect=gpu,open=gpu,nids=gpu,router=gpu", "--seed", "3"];
 let reference: RunResult | undefined;
 /** The run on the CPU that others are compared with. */
@@ -43,13 +43,20 @@ test("the example with two NFs on the GPU leaves the digest of the CPU", () => {
   const files = folder();
   cpSync(join(ROOT, "examples"), join(files, "examples"), { recursive: true });
   mkdirSync(join(files, "out"));
+  // A tenth of the packets: the device may be a processor.
+  for (const name of ["branch", "gateway"]) {
+    const file = join(files, "examples", `${name}.json`);
+    const example = JSON.parse(readFileSync(file, "utf8")) as { ports: { in: { count: number } } };
+    example.ports.in.count /= 10;
+    writeFileSync(file, JSON.stringify(example));
+  }
   run(files, "examples/branch.json");
   const args = ["examples/gateway.json", "--out", "null", "--place", "ipsec=gpu,nids=gpu", "--seed", "1"] as const;
   const gpu = run(files, ...args, "--device", "opencl");
   const cpu = run(files, ...args, "--device", "none");
   assert.is(cpu.device, null);
   assert.equal(same(gpu), same(cpu));
-  assert.ok(gpu.ledger.balanced && gpu.packets.rx > 100_000);
+  assert.ok(gpu.ledger.balanced && gpu.packets.rx > 10_000);
   assert.equal(
     gpu.nfs.map((nf) => [nf.name, nf.place, nf.device]),
     [
@@ -73,17 +80,11 @@ test("every NF on the device, persistent, in slices, in rounds: the bytes of the
         assert.is(sync.bytes_copied > 0, !persistent);
       },
     ],
+    [["--device", "opencl", "--slice", "2"], ({ device }) => assert.is(device!.launches > 1, persistent)],
     [
-      ["--device", "opencl", "--slice", "2", "--workgroups", "1"],
-      ({ device }) => {
-        assert.is(device!.workgroups, 1);
-        assert.is(device!.launches > 1, true);
-      },
-    ],
-    [
-      ["--device", `opencl:${best!.name.slice(1, 9).toUpperCase()}:rounds`, "--workgroups", "4"],
+      ["--device", `opencl:${best!.name.slice(1, 9).toUpperCase()}:rounds`],
       ({ device, sync }) => {
-        assert.equal([device!.persistent, device!.zero_copy, device!.workgroups], [false, false, 4]);
+        assert.equal([device!.persistent, device!.zero_copy], [false, false]);
         assert.ok(sync.bytes_copied > 0);
       },
     ],
@@ -101,13 +102,13 @@ test("every NF on the device, persistent, in slices, in rounds: the bytes of the
 
 test("one line says which device it is, and the summary what it did", () => {
   if (without()) return;
-  const args = ["run", "chain.json", "--place", "nids=gpu", "--device", "opencl", "--workgroups", "2", "--slice", "0"];
+  const args = ["run", "chain.json", "--place", "nids=gpu", "--device", "opencl", "--workgroups", "3", "--slice", "0"];
   const { code, stdout, stderr } = wingbeat(args, chain);
   assert.is(code, 0, stderr);
   const lines = stderr.split("\n").filter((line) => line.startsWith("wingbeat: device "));
   assert.is(lines.length, 1, stderr);
   assert.ok(lines[0]!.includes(best!.name));
-  assert.match(lines[0]!, /(emulated on the CPU|hardware), .*2 workgroups of 64; runs nids$/);
+  assert.match(lines[0]!, /(emulated on the CPU|hardware), .*3 workgroups of 64; runs nids$/);
   assert.match(stdout, /^device .*: (emulated on the CPU|hardware), /m);
   assert.match(
     stdout,
@@ -179,7 +180,7 @@ test("--device none says nothing of devices, whatever is missing", () => {
 
 test("Ctrl-C in mid-run drains the device and ends in order", async () => {
   if (without()) return;
-  const args = ["run", "chain.json", "--place", "nids=gpu,router=gpu", "--device", "opencl", "--loop", "0"];
+  const args = ["run", "chain.json", ...onGpu.slice(0, 2), "--device", "opencl", "--loop", "0"];
   const more = ["--rate", "20000", "--out", "stopped.pcap", "--quiet", "--json", "-"];
   const child = spawn(process.execPath, [MAIN, ...args, ...more], { cwd: chain });
   const guard = setTimeout(() => child.kill("SIGKILL"), 40_000);

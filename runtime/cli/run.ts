@@ -19,7 +19,7 @@ import {
 import { checkJson, warn, writeJson } from "./output.js";
 import { endProgress, showProgress } from "./progress.js";
 import { openRunDevice } from "./run-device.js";
-import { summary } from "./summary.js";
+import { failuresOf, summary } from "./summary.js";
 
 interface RunFlags {
   in?: string;
@@ -62,7 +62,10 @@ export function addRunCommand(program: Command): void {
       "--workgroups <N>",
       "queues and workgroups of the device, 1 to 64; default: as many as it runs at once, up to 8",
     )
-    .option("--slice <MS>", "a persistent kernel returns this often; 0: never; default: where a driver's watchdog is")
+    .option(
+      "--slice <MS>",
+      "ms after which a persistent kernel returns to be launched again; 0: never; default: 250 where a driver has a watchdog",
+    )
     .option("--loop <N>", "replay the input N times from memory; 0: until --duration or Ctrl-C", "1")
     .option("--duration <S>", "stop receiving after S seconds")
     .option("--rate <R>", "open loop at this rate: 500000, 1.5Mpps, 2Gbps")
@@ -104,7 +107,13 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
   if (options.seed !== undefined)
     warn("--seed makes IVs predictable: for experiments, never for traffic that must stay secret");
   const device = await openRunDevice(chain, deviceFlags, warn);
-  const run = startRun(chain, { ...options, device, warn });
+  let run: Run;
+  try {
+    run = startRun(chain, { ...options, device, warn });
+  } catch (error) {
+    await device?.close();
+    throw error;
+  }
   const progress = flags.quiet ? undefined : showProgress(run);
   const release = stopOnSignals(run);
   try {
@@ -112,10 +121,9 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
     if (progress !== undefined) endProgress(progress);
     if (!flags.quiet) (flags.json === "-" ? process.stderr : process.stdout).write(summary(result));
     if (flags.json !== undefined) writeJson(flags.json, result);
-    if (!result.ledger.balanced)
-      warn("the ledger does not balance: packets were lost without a reason; please report this");
-    if (result.failure !== null) warn(`the run failed: ${result.failure}`);
-    return result.ledger.balanced && result.failure === null ? 0 : 1;
+    const failures = failuresOf(result);
+    for (const line of failures) warn(line);
+    return failures.length === 0 ? 0 : 1;
   } finally {
     if (progress !== undefined) endProgress(progress);
     release();

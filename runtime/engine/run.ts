@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import type { LoadedChain } from "../chain/load.js";
 import type { Device, DeviceReport } from "../device/device.js";
 import { lineAt, WG } from "../device/queue.js";
+import type { SyncerOptions } from "../device/syncer.js";
 import { RunError, reviveError } from "../errors.js";
 import { Arena } from "../packet/arena.js";
 import { attachRegion } from "../packet/memory.js";
@@ -23,6 +24,8 @@ export interface RunOptions extends PlanOptions {
    * CPU, whatever the chain says.
    */
   readonly device?: Device | undefined;
+  /** Time limits of the CPUSyncers; for experiments. */
+  readonly syncer?: SyncerOptions | undefined;
   warn(line: string): void;
 }
 
@@ -42,7 +45,7 @@ export interface Run {
 
 /** Starts a run. The chain's outputs are created once every thread has accepted its configuration and the device serves. */
 export function startRun(chain: LoadedChain, options: RunOptions): Run {
-  const { cores, warn, device, ...planOptions } = options;
+  const { cores, warn, device, syncer, ...planOptions } = options;
   const arena = device === undefined ? Arena.create(slotsFor()) : arenaOf(device);
   const plan = makePlan(chain, arena.handle, planOptions, device?.handle);
   const topology = makeTopology(plan, options.order, cores, warn);
@@ -54,7 +57,7 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
   const epoch = takeEpoch();
 
   const workers = topology.threads.map((_, thread) => {
-    const setup: WorkerSetup = { thread, plan, topology, epoch, control: controlBuffer, counters, rings };
+    const setup: WorkerSetup = { thread, plan, topology, epoch, control: controlBuffer, counters, rings, syncer };
     return new Worker(new URL("./worker.js", import.meta.url), { workerData: setup });
   });
   const owners = topology.threads.length > topology.stations ? 0 : syncerThreads(plan, topology).length;

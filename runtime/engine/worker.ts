@@ -7,6 +7,7 @@ import type { Histogram } from "hdr-histogram-js";
 import { importNf } from "../chain/modules.js";
 import type { Nf } from "../chain/nf.js";
 import { describeStall } from "../device/stall.js";
+import type { SyncerOptions } from "../device/syncer.js";
 import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import { openRx, openTx } from "../nic/drivers.js";
@@ -30,6 +31,7 @@ export interface WorkerSetup {
   readonly counters: SharedArrayBuffer;
   /** Memory of the rings, in the order of topology.rings. */
   readonly rings: readonly SharedArrayBuffer[];
+  readonly syncer: SyncerOptions | undefined;
 }
 
 export interface NfReport {
@@ -186,6 +188,7 @@ function startedDevice(
   return {
     workgroups,
     registered,
+    syncer: setup.syncer,
     report: (stall) => post({ kind: "failure", line: describeStall(stall, names) }),
     pause: () => waiter.poll(),
   };
