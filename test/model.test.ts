@@ -107,7 +107,8 @@ holds("one workgroup of 3", { THREADS: 3, DEPTH: 1, MODULUS: 2, PACKETS: 4 });
 holds("one workgroup of 2, leave and launch again", { THREADS: 2, PACKETS: 2, SLICES: 1 });
 holds("two workgroups of 2, of which one may be late or never start", small);
 // One thread each: the barriers are in the others, and all of it together is too much for a test.
-holds("two workgroups, leave, and fewer that run than before", { ...small, THREADS: 1, SLICES: 1 });
+const slices = { ...small, THREADS: 1, SLICES: 1 };
+holds("two workgroups, leave, and fewer that run than before", slices);
 
 fails(
   "GpuIndex before the closing barrier (the paper's order)",
@@ -118,7 +119,6 @@ fails(
 );
 fails("no dummies", { NO_DUMMIES: 1 }, "progress", /acceptance cycle/, true);
 fails("indices compared as numbers", { PLAIN_COMPARE: 1 }, "progress", /acceptance cycle/);
-const slices = { ...small, THREADS: 1, SLICES: 1 };
 fails("tickets that always start at 0", { ...slices, TICKET_ZERO: 1 }, "progress", /acceptance cycle/);
 fails("slices shorter than a round of the host", { ...slices, SHORT_SLICES: 1 }, "progress", /acceptance cycle/);
 fails("work for queues that nobody took", { ...small, ANY_QUEUE: 1 }, "progress", /acceptance cycle/);
