@@ -1,16 +1,13 @@
-/** A device that cannot be opened, or comes to a bad end: what is said, and that nothing is left running. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+/** A device that cannot be opened, or has fewer workgroups than it was asked for. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { DeviceOptions } from "../runtime/device/open.js";
+import { lineAt, WG } from "../runtime/device/queue.js";
 import { ConfigError, RunError } from "../runtime/errors.js";
+import { attachRegion } from "../runtime/packet/memory.js";
 import { openTestDevice, withTestDevice } from "./support/device-load.js";
 import { freshSeed, Random } from "./support/random.js";
 
-const CHILD = fileURLToPath(new URL("./support/device-child.js", import.meta.url));
 const random = new Random(freshSeed());
 console.log(`seed ${random.seed}`);
 
@@ -34,10 +31,14 @@ test("more workgroups than run at once: start() says how many there are, and onl
   });
 });
 
-test("slices, and fewer workgroups than queues: each queue has its turn", async () => {
+test("slices, and fewer workgroups than queues: each queue has its turn, and no row stays behind", async () => {
   await withTestDevice(random, { workgroups: 5, sliceMs: 2 }, (load) => {
-    load.run(20_000);
-    assert.is(load.checked, 20_000);
+    const words = new Int32Array(attachRegion(load.device.handle.queue).buffer);
+    const idle = () => [0, 1, 2, 3, 4].filter((queue) => Atomics.load(words, lineAt(queue) + WG.GPU_INDEX) === 0);
+    const end = performance.now() + 30_000;
+    while (idle().length > 0 && performance.now() < end) load.run(5000);
+    assert.equal(idle(), [], "queues that nobody has served");
+    assert.is(load.checked, load.counters[1]);
   });
 });
 
@@ -72,79 +73,5 @@ test("a device that is not there, and numbers out of range", async () => {
     assert.match(error.message, message);
   }
 });
-
-/** The processes of a process group that still run: zombies do not. */
-function groupOf(leader: number): string[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-        const [state, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-        return Number(group) === leader && state !== "Z";
-      } catch {
-        return false;
-      }
-    });
-}
-
-interface End {
-  readonly code: number | null;
-  readonly signal: string | null;
-  readonly output: string;
-  readonly left: readonly string[];
-}
-
-/** Runs the child in a process group of its own; `kill`: sends that once the device is at work. */
-async function runChild(mode: string, end: string, kill?: NodeJS.Signals): Promise<End> {
-  const child = spawn(process.execPath, [CHILD, mode, end], { detached: true, stdio: ["ignore", "pipe", "pipe"] });
-  const guard = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), 60_000);
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-      if (kill !== undefined && /at work/.test(output)) child.kill(kill);
-    });
-  }
-  const [code, signal] = (await once(child, "exit")) as [number | null, string | null];
-  clearTimeout(guard);
-  const left = groupOf(child.pid!);
-  return { code, signal, output, left };
-}
-
-for (const mode of ["persistent", "rounds"]) {
-  test(`${mode}: kill -9 in mid-run leaves nothing running`, async () => {
-    const end = await runChild(mode, "work", "SIGKILL");
-    assert.is(end.signal, "SIGKILL", end.output);
-    assert.equal(end.left, []);
-  });
-
-  test(`${mode}: SIGTERM while it waits for the device, exit and throw in mid-run end the process`, async () => {
-    const terminated = await runChild(mode, "work", "SIGTERM");
-    assert.is(terminated.signal, "SIGTERM", terminated.output);
-    const exit = await runChild(mode, "exit");
-    assert.is(exit.code, 3, exit.output);
-    const thrown = await runChild(mode, "throw");
-    assert.is(thrown.code, 1, thrown.output);
-    assert.match(thrown.output, /thrown in mid-run/);
-    assert.equal([...terminated.left, ...exit.left, ...thrown.left], []);
-  });
-
-  test(`${mode}: a device that nobody closes does not keep the process alive`, async () => {
-    const end = await runChild(mode, "return");
-    assert.is(end.code, 0, end.output);
-    assert.equal(end.left, []);
-  });
-
-  test(`${mode}: a kernel that hangs: stop says so, nothing is freed, the process can end`, async () => {
-    const end = await runChild(mode, "hang");
-    assert.is(end.code, 1, end.output);
-    assert.match(end.output, /RunError: device .*: it has not come to an end within 2 s/);
-    assert.match(end.output, /workgroup \d: CpuIndex \d+, GpuIndex \d+/);
-    assert.match(end.output, /remedy: /);
-    assert.match(end.output, /closed\n[1-9]\d* away/);
-    assert.equal(end.left, []);
-  });
-}
 
 test.run();

@@ -22,7 +22,7 @@ import { freshSeed, Random } from "./support/random.js";
 
 const seed = freshSeed();
 const r = new Random(seed);
-const CHAINS = Number(process.env["WINGBEAT_TEST_CHAINS"] ?? 24);
+const CHAINS = Number(process.env["WINGBEAT_TEST_CHAINS"] ?? 16);
 const PACKETS = 200;
 
 function randomGpu(chain: LoadedChain): GpuExecution {
@@ -81,7 +81,7 @@ for (const cyclic of [false, true]) {
         seen.placed += execution.gpu!.nfs.length;
       }
     }
-    if (CHAINS >= 24) assert.ok(seen.rows > 500 && seen.dummies > 100, `${JSON.stringify(seen)}; seed ${seed}`);
+    if (CHAINS >= 16) assert.ok(seen.rows > 500 && seen.dummies > 100, `${JSON.stringify(seen)}; seed ${seed}`);
   });
 }
 
@@ -103,7 +103,7 @@ test(`without order nothing is lost, and nothing is served twice (seed ${seed})`
     if (!chain.nfs.some((nf) => nf.type === "ipsec"))
       assert.is(result.order.flow_reordered, overtaken(sent), `audit; ${about}`);
   }
-  if (CHAINS >= 24) assert.ok(reordered > 0, `no execution reordered anything; seed ${seed}`);
+  if (CHAINS >= 16) assert.ok(reordered > 0, `no execution reordered anything; seed ${seed}`);
 });
 
 test(`flows keep their order on several CPUSyncer cores, and do not wait for each other (seed ${seed})`, async () => {
@@ -122,7 +122,7 @@ test(`flows keep their order on several CPUSyncer cores, and do not wait for eac
     compareTables(result, expected(one), rx, about);
     assert.is(overtaken(sent), 0, about);
   }
-  if (CHAINS >= 24) assert.ok(reordered > 0, `no flow overtook another; seed ${seed}`);
+  if (CHAINS >= 16) assert.ok(reordered > 0, `no flow overtook another; seed ${seed}`);
 });
 
 test(`a device that comes to a halt: every packet is accounted for, no slot is used again (seed ${seed})`, async () => {
@@ -143,7 +143,7 @@ test(`a device that comes to a halt: every packet is accounted for, no slot is u
       stalled += packets;
     }
   }
-  if (CHAINS >= 24) assert.ok(stalled > CHAINS / 2, `${stalled} packets; seed ${seed}`);
+  if (CHAINS >= 16) assert.ok(stalled > CHAINS / 2, `${stalled} packets; seed ${seed}`);
 });
 
 /** Packets that left a port after a later one of their flow: 5-tuple, either direction. */
@@ -167,9 +167,11 @@ function flowOf(frame: Uint8Array): string {
   const bytes = v4 ? 4 : 16;
   const end = (from: number, port: number) =>
     `${Buffer.from(frame.subarray(at.l3 + from, at.l3 + from + bytes)).toString("hex")}.${port}`;
-  const l4 = at.flags.includes("L4");
+  const l4 = at.flags.includes("L4") && [6, 17, 132].includes(at.proto);
   const ends = [end(src, l4 ? at.sport : 0), end(dst, l4 ? at.dport : 0)].sort();
-  return `${at.proto} ${ends.join(" ")}`;
+  // Only the first of an IPv6 packet's fragments can tell its protocol.
+  const proto = !v4 && at.flags.includes("FRAGMENT") ? 0 : at.proto;
+  return `${proto} ${ends.join(" ")}`;
 }
 
 test.run();

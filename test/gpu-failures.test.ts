@@ -80,7 +80,12 @@ const STALLS: readonly (readonly [string, OrderMode, number])[] = [
 
 for (const [cores, order, stallsAfter] of STALLS) {
   test(`${cores}, order ${order}: a device that stalls after ${stallsAfter} rows; all packets are accounted for, and the run says which workgroup`, async () => {
-    const { run, device } = await start(folder(files()), cores, { stallsAfter }, { order, syncer: { stall: STALL_NS } });
+    const { run, device } = await start(
+      folder(files()),
+      cores,
+      { stallsAfter },
+      { order, syncer: { stall: STALL_NS } },
+    );
     const result = await ended(run.result, cores);
     assert.match(result.failure!, /device: workgroup \d has made no progress .* CpuIndex \d+, GpuIndex \d+/);
     assert.ok(result.ledger.balanced, JSON.stringify(result.ledger));

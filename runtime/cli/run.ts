@@ -19,7 +19,7 @@ import {
 import { checkJson, warn, writeJson } from "./output.js";
 import { endProgress, showProgress } from "./progress.js";
 import { openRunDevice } from "./run-device.js";
-import { summary } from "./summary.js";
+import { failuresOf, summary } from "./summary.js";
 
 interface RunFlags {
   in?: string;
@@ -121,10 +121,9 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
     if (progress !== undefined) endProgress(progress);
     if (!flags.quiet) (flags.json === "-" ? process.stderr : process.stdout).write(summary(result));
     if (flags.json !== undefined) writeJson(flags.json, result);
-    if (!result.ledger.balanced)
-      warn("the ledger does not balance: packets were lost without a reason; please report this");
-    if (result.failure !== null) warn(`the run failed: ${result.failure}`);
-    return result.ledger.balanced && result.failure === null ? 0 : 1;
+    const failures = failuresOf(result);
+    for (const line of failures) warn(line);
+    return failures.length === 0 ? 0 : 1;
   } finally {
     if (progress !== undefined) endProgress(progress);
     release();

@@ -60,6 +60,15 @@ export function summary(result: RunResult): string {
   return `${parts.join("\n")}\n`;
 }
 
+/** Why a run that has come to its end is a failed one, a line each; none where it is not. */
+export function failuresOf({ ledger, failure }: RunResult): string[] {
+  const lines: string[] = [];
+  if (!ledger.balanced)
+    lines.push("the ledger does not balance: packets were lost without a reason; please report this");
+  if (failure !== null) lines.push(`the run failed: ${failure}`);
+  return lines;
+}
+
 function deviceLine({ device, sync }: RunResult): string {
   const { name, emulated, persistent, zero_copy: zeroCopy, workgroups, launches } = device!;
   const traits = [
