@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { type Cell, type CellOptions, type CellResult, Figures, inTurns } from "../experiment.js";
 import { BENCH_KERNELS, DEPTH, SIZE, usedDevice, withDevice } from "./bed.js";
-import { Host, percentile, sumParams } from "./host.js";
+import { percentile, sumParams } from "./counts.js";
+import { Host } from "./host.js";
 import { checkTouch, fillTouch, touchNf } from "./touch.js";
 
 const THREAD_ATOMICS = join(BENCH_KERNELS, "thread-atomics");

@@ -2,7 +2,8 @@
 import { type Cell, type CellOptions, type CellResult, Figures, inTurns } from "../experiment.js";
 import { seededRandom } from "../frames.js";
 import { DEPTH, SIZE, usedDevice, withDevice } from "./bed.js";
-import { type Dummies, dummyShare, Host, percentile, sumParams } from "./host.js";
+import { dummyShare, percentile, sumParams } from "./counts.js";
+import { type Dummies, Host } from "./host.js";
 import { twoClasses } from "./source.js";
 import { checkTouch, fillTouch, touchNf } from "./touch.js";
 

@@ -6,7 +6,8 @@ import { type Cell, type CellOptions, type CellResult, Figures, inTurns } from "
 import { udpFrames } from "../frames.js";
 import { loadBenchSas, toRandomSa } from "../ipsec.js";
 import { DEPTH, SIZE, usedDevice, withDevice } from "./bed.js";
-import { Host, percentile, sumParams } from "./host.js";
+import { percentile, sumParams } from "./counts.js";
+import { Host } from "./host.js";
 import { Launcher } from "./launcher.js";
 import { launchLockStep, servedWrongly } from "./lock-step.js";
 import { PreparedNf } from "./prepared.js";

@@ -11,7 +11,7 @@ import { RunError } from "../../runtime/errors.js";
 import { type Arena, DATA_OFFSET, PARAM_WORDS, SLOT_SIZE } from "../../runtime/packet/arena.js";
 import { type Cell, type CellOptions, type CellResult, Figures, inTurns } from "../experiment.js";
 import { SIZE, usedDevice, withDevice } from "./bed.js";
-import { nowNs } from "./host.js";
+import { nowNs } from "./counts.js";
 
 const WORKGROUPS = 2;
 const BYTES = 1472;

@@ -7,8 +7,9 @@ import type { Device } from "../../runtime/device/device.js";
 import { describeStall } from "../../runtime/device/stall.js";
 import { SYNC, Syncer, type SyncerOptions } from "../../runtime/device/syncer.js";
 import { RunError } from "../../runtime/errors.js";
-import { type Arena, PARAM_WORDS } from "../../runtime/packet/arena.js";
+import type { Arena } from "../../runtime/packet/arena.js";
 import { SIZE } from "./bed.js";
+import { dummyShare, nowNs } from "./counts.js";
 import { type Mix, oneClass, SlotSource } from "./source.js";
 
 const sched_yield = koffi.load("libc.so.6").func("int sched_yield()");
@@ -16,8 +17,6 @@ const sched_yield = koffi.load("libc.so.6").func("int sched_yield()");
 const LOOKS = 4096;
 /** ns without progress after which an experiment is given up. */
 const STALL = 5_000_000_000;
-
-export const nowNs = (): number => performance.now() * 1e6;
 
 /** What to do with rows that are not full. */
 export type Dummies = "deadline" | "eager" | "never";
@@ -35,12 +34,6 @@ export interface HostOptions {
 export interface Work {
   readonly packets: number;
   readonly seconds: number;
-}
-
-/** Share of entries without a packet, in percent. */
-export function dummyShare(counters: Float64Array): number {
-  const entries = counters[SYNC.PACKETS]! + counters[SYNC.DUMMIES]!;
-  return entries === 0 ? 0 : (100 * counters[SYNC.DUMMIES]!) / entries;
 }
 
 export class Host {
@@ -305,16 +298,4 @@ export class Host {
       throw new RunError("bench", `kernels have served ${serves} packets of ${added}`, "report this as a bug");
     }
   }
-}
-
-/** Sum over all slots of a word of the params. */
-export function sumParams(arena: Arena, word: number): number {
-  let sum = 0;
-  for (let slot = 0; slot < arena.slots; slot++) sum += arena.params[slot * PARAM_WORDS + word]!;
-  return sum;
-}
-
-/** @param sorted ascending */
-export function percentile(sorted: Float64Array, share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
 }

@@ -10,7 +10,7 @@ import { loadBenchRules, payloads } from "../nids.js";
 import { loadBenchRoutes } from "../router.js";
 import { NfSubject } from "../subject.js";
 import { SIZE, usedDevice } from "./bed.js";
-import { nowNs } from "./host.js";
+import { nowNs } from "./counts.js";
 import { Launcher } from "./launcher.js";
 import { type LoadedNf, PreparedNf } from "./prepared.js";
 

@@ -1,7 +1,7 @@
 /** What Host.lockStep does with a persistent kernel, done with launches. */
 import { RunError } from "../../runtime/errors.js";
 import { SIZE } from "./bed.js";
-import { nowNs } from "./host.js";
+import { nowNs } from "./counts.js";
 import type { Launcher } from "./launcher.js";
 
 export interface LaunchWork {

@@ -1,7 +1,8 @@
 /** The way of a row by itself, with a kernel that touches nothing: round trips, and rows per second against a launch per set of rows. */
 import { type Cell, type CellOptions, type CellResult, type Experiment, Figures, inTurns } from "../experiment.js";
 import { DEPTH, SIZE, usedDevice, withDevice } from "./bed.js";
-import { Host, percentile, sumParams } from "./host.js";
+import { percentile, sumParams } from "./counts.js";
+import { Host } from "./host.js";
 import { Launcher } from "./launcher.js";
 import { launchLockStep, servedWrongly } from "./lock-step.js";
 import { checkTouch, fillTouch, touchNf } from "./touch.js";

@@ -1,7 +1,8 @@
 /** What it costs that the persistent kernel returns every few milliseconds and is launched again (`--slice`). */
 import { type Cell, type CellOptions, type CellResult, type Experiment, Figures, inTurns } from "../experiment.js";
 import { DEPTH, SIZE, usedDevice, withDevice } from "./bed.js";
-import { Host, sumParams } from "./host.js";
+import { sumParams } from "./counts.js";
+import { Host } from "./host.js";
 import { checkTouch, fillTouch, touchNf } from "./touch.js";
 
 const WORKGROUPS = 2;
