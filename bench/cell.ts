@@ -36,6 +36,9 @@ async function answer({ experiment, cell, options }: CellRequest): Promise<CellA
   }
 }
 
+// Who asked is gone: nobody wants the answer.
+process.once("disconnect", () => process.exit(1));
+
 process.once("message", (request: CellRequest) => {
   void answer(request).then((message) => {
     // A driver's threads may outlive their last use.

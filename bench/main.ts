@@ -67,6 +67,7 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
   const notes: Record<string, string> = {};
   const remarks: string[] = [];
   const skipped = new Set<string>();
+  const failed: string[] = [];
   let processor: number | undefined;
   try {
     // Experiments first: they need all processors, and the benchmarks are pinned to one.
@@ -78,6 +79,8 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
       findings.push(...report.findings);
       remarks.push(...report.notes);
       for (const line of report.skipped) skipped.add(line);
+      for (const line of report.failed) console.error(`FAILED ${line}`);
+      failed.push(...report.failed);
     }
     const wanted = benches.filter((bench) => names.length === 0 || names.includes(bench.nf));
     if (wanted.length > 0) processor = pinToOneProcessor();
@@ -98,7 +101,9 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
     findings,
     remarks,
     skipped: [...skipped],
+    failed,
   };
+  if (failed.length > 0) process.exitCode = 1;
   if (flags.json !== "-") printReport(report, flags.markdown ?? false);
   if (flags.json !== undefined) {
     const text = `${JSON.stringify(report, null, 2)}\n`;

@@ -13,6 +13,7 @@ export interface Report {
   readonly findings: readonly Finding[];
   readonly remarks: readonly string[];
   readonly skipped: readonly string[];
+  readonly failed: readonly string[];
 }
 
 /** One table; in Markdown one for each experiment, under its name. */
@@ -35,7 +36,7 @@ export function deviceNote({ name, emulated }: UsedDevice): string {
 }
 
 export function printReport(report: Report, markdown: boolean): void {
-  const { results, findings, notes, remarks, skipped, pinned_to: processor } = report;
+  const { results, findings, notes, remarks, skipped, failed, pinned_to: processor } = report;
   const machine = `${report["cpu"]}, ${report["cores"]} cores, Node ${report["node"]}`;
   const many = `medians of ${report.repeats} repeats, seed ${report.seed}`;
   // Lists in Markdown, lines on a terminal.
@@ -54,4 +55,5 @@ export function printReport(report: Report, markdown: boolean): void {
     for (const [nf, note] of Object.entries(notes)) line(`${nf}: ${note}`);
   }
   for (const reason of skipped) line(`skipped: ${reason}`);
+  for (const reason of failed) line(`FAILED: ${reason}`);
 }

@@ -34,8 +34,9 @@ async function runQuick(name: string): Promise<readonly Finding[]> {
     warn: (line) => console.log(line),
   };
   try {
-    const { findings, skipped } = await runExperiment(experiment, options);
+    const { findings, skipped, failed } = await runExperiment(experiment, options);
     assert.equal(skipped, []);
+    assert.equal(failed, []);
     const cells = experiment.cells(true).map((cell) => cell.name);
     assert.equal([...new Set(findings.map((finding) => finding.cell))], cells, "every case has figures");
     for (const { subject, figure, value, samples, device, unit } of findings) {
@@ -150,6 +151,28 @@ test("figures: medians, ratios of one turn, targets from either side; tables nam
   assert.match(renderFindings(findings, false), /device-x.*a \/ b.*1\.00/);
   assert.match(deviceNote(device), /emulation on the CPU/);
   assert.not.match(deviceNote({ name: "gpu", emulated: false }), /emulation/);
+});
+
+test("an experiment whose check fails is reported, and fails the run", async () => {
+  const names = { experiment: "device-none", cells: ["a", "b"] };
+  const cells = names.cells.map((name) => ({ name, workgroups: 0, run: () => Promise.reject(new Error("not here")) }));
+  const experiment = { name: names.experiment, about: "", cells: () => cells };
+  const warn = () => {};
+  const options: CellOptions = {
+    quick: true,
+    seed: 1,
+    frames: 1,
+    data: "",
+    scratch: "",
+    repeats: 1,
+    turnMs: 1,
+    warn,
+  };
+  // The process of its own finds no such experiment.
+  const { findings, failed } = await runExperiment(experiment, options, ["b"]);
+  assert.equal(findings, []);
+  assert.is(failed.length, 1);
+  assert.match(failed[0]!, /^device-none, b: .*there is no b of device-none/);
 });
 
 test("names: a group names all its experiments, an unknown name the good ones", () => {
