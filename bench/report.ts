@@ -38,12 +38,12 @@ export function deviceNote({ name, emulated }: UsedDevice): string {
 export function printReport(report: Report, markdown: boolean): void {
   const { results, findings, notes, remarks, skipped, failed, pinned_to: processor } = report;
   const machine = `${report["cpu"]}, ${report["cores"]} cores, Node ${report["node"]}`;
-  const many = `medians of ${report.repeats} repeats, seed ${report.seed}`;
+  const many = `${report.repeats} repeats, seed ${report.seed}`;
   // Lists in Markdown, lines on a terminal.
   const line = (text: string) => console.log(markdown ? `- ${text}` : text);
   if (findings.length > 0) {
     console.log(`${renderFindings(findings, markdown)}\n`);
-    line(`${machine}: what is compared is measured in turns; ${many}`);
+    line(`${machine}: what is compared is measured in turns; medians; ${many}`);
     const devices = new Map(findings.flatMap(({ device }) => (device === null ? [] : [[device.name, device]])));
     for (const device of devices.values()) line(deviceNote(device));
     for (const remark of remarks) line(remark);
