@@ -24,7 +24,8 @@ export async function runExperiment(
   only?: readonly string[],
 ): Promise<ExperimentReport> {
   const findings: Finding[] = [];
-  const notes = new Set<string>();
+  /** Cells by what is to be said of them. */
+  const notes = new Map<string, string[]>();
   const skipped = new Set<string>();
   const failed: string[] = [];
   for (const cell of experiment.cells(options.quick)) {
@@ -35,9 +36,13 @@ export async function runExperiment(
     if (answer.kind !== "done") continue;
     const { figures, device } = answer.result;
     for (const figure of figures) findings.push({ experiment: experiment.name, cell: cell.name, device, ...figure });
-    for (const note of answer.result.notes) notes.add(`${experiment.name}, ${cell.name}: ${note}`);
+    for (const note of answer.result.notes) notes.set(note, [...(notes.get(note) ?? []), cell.name]);
   }
-  return { findings, notes: [...notes], skipped: [...skipped], failed };
+  const cells = new Set(findings.map(({ cell }) => cell)).size;
+  const lines = [...notes].map(([note, of]) =>
+    of.length === cells ? `${experiment.name}: ${note}` : `${experiment.name}, ${of.join(" and ")}: ${note}`,
+  );
+  return { findings, notes: lines, skipped: [...skipped], failed };
 }
 
 function runCell(experiment: Experiment, cell: Cell, options: CellOptions): Promise<CellAnswer> {
