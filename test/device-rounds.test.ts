@@ -1,7 +1,7 @@
 /** Devices that packets are copied to: rounds, on request on any device. To a syncer, and to a packet, nothing differs. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { nearTheEnd, testTable, withTestDevice } from "./support/device-load.js";
+import { nearTheEnd, openTestDevice, testTable, withTestDevice } from "./support/device-load.js";
 import { freshSeed, Random } from "./support/random.js";
 
 const random = new Random(freshSeed());
@@ -37,6 +37,16 @@ test("tables are swapped under load, and their room is used again", async () => 
     }
     load.run(2000);
   });
+});
+
+test("a run that is over at once: the memory of large tables is there until the device has them", async () => {
+  const nfs = [{ program: "sum", writes: "params", tables: new Uint32Array(24 << 20) }] as const;
+  for (let times = 0; times < 3; times++) {
+    const device = await openTestDevice({ workgroups: 1, mode, nfs });
+    await device.start();
+    assert.is((await device.stop()).launches, 0);
+    await device.close();
+  }
 });
 
 test("a stop ends the rounds under way and leaves the other rows as they are", async () => {

@@ -59,6 +59,8 @@ export class RoundsServer implements DeviceServer {
   private readonly tableWords: number;
   private readonly stagings: readonly Staging[];
   private readonly events: (Handle | undefined)[] = [];
+  /** Tables on their way to the device, oldest first: the host's memory is read until then. */
+  private readonly uploads: Handle[] = [];
   private readonly eventOut = new BigUint64Array(1);
   private readonly global = new BigUint64Array(1);
   private readonly local: BigUint64Array;
@@ -111,7 +113,7 @@ export class RoundsServer implements DeviceServer {
   }
 
   get ended(): boolean {
-    return this.started === this.ended_;
+    return this.started === this.ended_ && this.uploads.length === 0;
   }
 
   launch(now: number): void {
@@ -122,6 +124,7 @@ export class RoundsServer implements DeviceServer {
 
   step(now: number): number {
     let moved = false;
+    if (this.uploads.length > 0) this.endUpload();
     if (this.started !== this.ended_) moved = this.endRound();
     if (!this.halting && this.started - this.ended_ < IN_FLIGHT) moved = this.startRound() || moved;
     if (moved) {
@@ -133,7 +136,7 @@ export class RoundsServer implements DeviceServer {
       this.yieldCpu();
       return 0;
     }
-    return ms < DROWSY_MS || this.started !== this.ended_ ? NAP_MS : SLEEP_MS;
+    return ms < DROWSY_MS || !this.ended ? NAP_MS : SLEEP_MS;
   }
 
   private startRound(): boolean {
@@ -204,8 +207,22 @@ export class RoundsServer implements DeviceServer {
     const { cl, queue } = this.device;
     const source = BigInt(this.regions.tables.address + 4 * from);
     // Not waited for: commands run in order, rows that name the table come later, and the table stays as it is until they are done.
-    const status = cl.enqueueWrite(queue, this.tables, 0, 4 * from, 4 * count, source, 0, null, null);
+    const status = cl.enqueueWrite(queue, this.tables, 0, 4 * from, 4 * count, source, 0, null, this.eventOut);
     check(status as number, "clEnqueueWriteBuffer");
+    this.uploads.push(this.eventOut[0]!);
+    check(cl.flush(queue) as number, "clFlush");
+  }
+
+  private endUpload(): void {
+    const event = this.uploads[0]!;
+    const status = this.device.status(event);
+    if (status > CL.COMPLETE) return;
+    this.device.cl.releaseEvent(event);
+    this.uploads.shift();
+    if (status < 0) {
+      const problem = `the tables did not reach it: ${statusName(status)}`;
+      throw new RunError(`device ${this.info.name}`, problem, "another --device, or --device none");
+    }
   }
 
   report(): DeviceReport {
