@@ -25,7 +25,7 @@ export interface Form {
   readonly depth?: number;
   /** Packets per burst; 64. */
   readonly batch?: number;
-  /** ms; 0: never. */
+  /** ms of a launch of the persistent kernel; 0: one launch for the whole run. */
   readonly sliceMs?: number;
 }
 
