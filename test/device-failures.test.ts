@@ -24,11 +24,12 @@ async function refusal(options: Partial<DeviceOptions>): Promise<Error> {
 // First: PoCL takes its number of threads from the first device that is opened in a process.
 test("more workgroups than run at once: start() says how many there are, and only those that registered get work", async () => {
   process.env["POCL_MAX_PTHREAD_COUNT"] = "2";
-  await withTestDevice(random, { workgroups: 5 }, (load, started) => {
+  const { report } = await withTestDevice(random, { workgroups: 5 }, (load, started) => {
     assert.is(started, 2);
     load.run(5000);
     assert.is(load.checked, 5000);
   });
+  assert.is(report.launches, 1, "those that run serve the queues that get work");
 });
 
 test("slices, and fewer workgroups than were asked for: the queues in use are as many as run, and no row stays behind", async () => {

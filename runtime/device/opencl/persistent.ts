@@ -150,7 +150,8 @@ export class PersistentServer implements DeviceServer {
     const { words } = this;
     const line = lineAt(queue);
     if (Atomics.load(words, line + WG.CPU_INDEX) !== Atomics.load(words, line + WG.GPU_INDEX)) return true;
-    return Atomics.load(words, line + WG.WANTED) === Atomics.load(words, HOST.LAUNCH);
+    const wanted = Atomics.load(words, line + WG.WANTED);
+    return wanted !== 0 && wanted === Atomics.load(words, HOST.LAUNCH);
   }
 
   private registered(queue: number): boolean {
