@@ -26,6 +26,9 @@ test("more workgroups than run at once: start() says how many there are, and onl
   process.env["POCL_MAX_PTHREAD_COUNT"] = "2";
   const { report } = await withTestDevice(random, { workgroups: 5 }, (load, started) => {
     assert.is(started, 2);
+    const words = new Int32Array(attachRegion(load.device.handle.queue).buffer);
+    const registered = [0, 1, 2, 3, 4].filter((queue) => Atomics.load(words, lineAt(queue) + WG.STARTED) !== 0);
+    assert.equal(registered, [0, 1]);
     load.run(5000);
     assert.is(load.checked, 5000);
   });
