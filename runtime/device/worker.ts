@@ -167,6 +167,7 @@ class DeviceThread {
   private registered(): number {
     const { words, server } = this;
     const launch = Atomics.load(words, HOST.LAUNCH);
+    if (launch === 0) return 0;
     let count = 0;
     for (let workgroup = 0; workgroup < server.shape.workgroups; workgroup++) {
       if (Atomics.load(words, lineAt(workgroup) + WG.STARTED) === launch) count++;

@@ -89,7 +89,7 @@ export class PersistentServer implements DeviceServer {
         programs: options.programs,
         entry: "syncer",
         folders: options.kernelFolders,
-        ...(device.isPocl && { defines: { WB_YIELD: 1 } }),
+        ...(device.isPoclHere && { defines: { WB_YIELD: 1 } }),
       },
       true,
     );
