@@ -5,7 +5,10 @@
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { loadChain } from "../runtime/chain/load.js";
 import { startRun } from "../runtime/engine/run.js";
+import { MAX_FRAME } from "../runtime/packet/arena.js";
+import { folder } from "./chain-support.js";
 import { type Execution, execute } from "./support/chain-bench.js";
 import {
   alertsOf,
@@ -17,6 +20,7 @@ import {
   sum,
   writeCapture,
 } from "./support/chain-comparison.js";
+import { ethernet, ipv4, udp } from "./support/frames.js";
 import { freshSeed, Random } from "./support/random.js";
 
 const seed = freshSeed();
@@ -105,6 +109,53 @@ test(`threads do the same on captures (seed ${seed})`, async () => {
       assert.is(result.alerts_digest, alertsOf(reference), about);
       assert.is(result.digest, digestOf(reference), about);
     }
+  }
+});
+
+test(`a frame that a tunnel made longer than a port takes is searched whole (seed ${seed})`, async () => {
+  const SPI = 0x12c;
+  // With three tags the longest packet a port may send makes a frame longer than a port may receive.
+  const OUTER_BYTES = 1736;
+  const FRAME_BYTES = 14 + 3 * 4 + OUTER_BYTES;
+  assert.ok(FRAME_BYTES > MAX_FRAME);
+  const sa = {
+    ...{ name: "out", direction: "out" as const, spi: SPI, src: "192.0.2.1", dst: "192.0.2.2", esn: false },
+    ...{ cipher: "aes-128-cbc", cipher_key: "00".repeat(16), auth: "sha1-hmac", auth_key: "00".repeat(20) },
+  };
+  // Holds only where the search begins at the ESP header and ends with the ICV.
+  const rule = `alert ip any any -> any any (dsize:${OUTER_BYTES - 20}; content:"|00 00 01 2c|"; depth:4; sid:1;)`;
+  const files = {
+    "chain.json": {
+      name: "tagged",
+      ports: { in: { driver: "pcap", file: "in.pcap" }, out: { driver: "null" } },
+      nfs: { n0: { type: "ipsec", config: { sas: "n0.json" } }, n1: { type: "nids", config: { rules: "n1.rules" } } },
+      policy: "policy.csv",
+    },
+    "policy.csv": "*,ingress,n0\n*,n0,n1\n*,n1,egress:out\n",
+    "n0.json": { sas: [sa] },
+    "n1.rules": `${rule}\n`,
+  };
+  const cwd = folder(files);
+  const chain = await loadChain(join(cwd, "chain.json"), { warn: () => {} });
+  const inner = ipv4({}, udp({}, new Uint8Array(1678 - 28)));
+  // The one without tags comes between: what it leaves behind must not be taken for the next one's.
+  const packets = [[1, 2, 3], [], [4, 5, 6]].map((vlans, sec) => {
+    const bytes = ethernet({ vlans }, inner);
+    return { bytes, wireLen: bytes.length, sec, nsec: 0 };
+  });
+  const input = new Map([["in", packets]]);
+  const random = { files, sas: new Map([["n0", [sa]]]), routes: new Map(), inputs: ["in"] };
+  const reference = expected({ chain, random, cwd, input, verifyL4: false, ivSeed: 1 });
+  const lengths = reference.sent.map((s) => s.frame.length);
+  assert.equal(lengths, [FRAME_BYTES, FRAME_BYTES - 12, FRAME_BYTES]);
+  assert.is(reference.outcomes.get("n1 alert"), 3);
+  for (let form = 0; form < 8; form++) {
+    const execution = randomExecution();
+    const about = `seed ${seed}, ${JSON.stringify(execution)}`;
+    const { result, sent } = execute(r, chain, input, 1, false, execution);
+    compareTables(result, reference, packets.length, about);
+    compareFrames(sent, reference, about);
+    assert.is(result.alerts_digest, alertsOf(reference), about);
   }
 });
 

@@ -201,8 +201,12 @@ export class ChainReference {
     const reference = new NidsReference(arena, (nf.loaded as NidsLoaded).rules);
     const gate = new Gate(arena);
     return (frame, start, { arrival, sec }) => {
-      place(arena, 0, frame, { offset: start });
-      gate.check(Uint32Array.of(0), 1, new Uint8Array(1));
+      place(arena, 0, frame, { offset: start, fromNf: true });
+      // A refused frame would be judged by what the one before it left in the slot's metadata.
+      if (gate.check(Uint32Array.of(0), 1, new Uint8Array(1)) > 0)
+        throw new Error(
+          `packet ${arrival} would not pass the gate before ${nf.name}: ${frame.length} bytes at ${start}`,
+        );
       arena.tsSec[0] = sec;
       const { outcome, sids } = reference.judge(0);
       for (const sid of sids) this.alerts.push([arrival, sid]);

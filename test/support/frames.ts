@@ -254,18 +254,21 @@ export interface PlaceOptions {
   readonly port?: number;
   /** Where in the slot instead of DATA_OFFSET, as after a tunnel header came off; even. */
   readonly offset?: number;
+  /** The frame comes from an NF, not from a port: it may be longer than {@link MAX_FRAME}, up to the end of the slot. */
+  readonly fromNf?: boolean;
 }
 
 /** Writes a frame into a slot the way a port does: bytes, off, len, wireLen, rxError and timestamp; and portIn as the engine does. */
 export function place(arena: Arena, slot: number, frame: Uint8Array, options: PlaceOptions = {}): void {
   const offset = options.offset ?? DATA_OFFSET;
   const wireLen = options.wireLen ?? frame.length;
-  const kept = frame.subarray(0, MAX_FRAME);
+  const room = options.fromNf ? 2048 - offset : MAX_FRAME;
+  const kept = frame.subarray(0, room);
   arena.u8.set(kept, slot * 2048 + offset);
   arena.off[slot] = offset;
   arena.len[slot] = kept.length;
   arena.wireLen[slot] = wireLen;
-  const tooLong = frame.length > MAX_FRAME ? RX_ERROR.TOO_LONG : 0;
+  const tooLong = frame.length > room ? RX_ERROR.TOO_LONG : 0;
   arena.rxError[slot] = options.rxError ?? (wireLen > frame.length ? RX_ERROR.TRUNCATED : 0) | tooLong;
   arena.tsSec[slot] = 0;
   arena.tsNsec[slot] = 0;
