@@ -127,6 +127,7 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
     for (const path of named) read.push({ file: path, what: `which NF ${name} reads` });
     nfs.push({ name, type: nf.type, place: places.get(name) ?? nf.place, module, loaded, outputs });
   }
+  checkGpuPlaces(file, nfs, places);
 
   const ports = portNames.map((name, i) => loadedPort(file, name, configs.get(name)!, egress.has(i)));
   if (!ports.some((p) => p.rx)) {
@@ -186,6 +187,22 @@ function checkPlaces(place: LoadOptions["place"], nfs: readonly string[]): Reado
     if (!nfs.includes(name)) throw new ConfigError("--place", `no NF "${name}"; the chain's NFs: ${nfs.join(", ")}`);
   }
   return place ?? new Map();
+}
+
+/** Only NFs with a kernel can be placed on a GPU, whatever device there is. */
+export function checkGpuPlaces(
+  file: string,
+  nfs: readonly Pick<LoadedNf, "name" | "type" | "place" | "module">[],
+  places: ReadonlyMap<string, "cpu" | "gpu">,
+): void {
+  const unable = nfs.find((nf) => nf.place === "gpu" && nf.module.gpu === undefined);
+  if (unable === undefined) return;
+  const able = nfs.filter((nf) => nf.module.gpu !== undefined).map((nf) => nf.name);
+  throw new ConfigError(
+    places.has(unable.name) ? "--place" : `${file}: nfs.${unable.name}.place`,
+    `NF ${unable.name} is of type ${unable.type}, which runs on the CPU only`,
+    `place it on cpu; NFs of this chain that run on a GPU: ${able.length === 0 ? "none" : able.join(", ")}`,
+  );
 }
 
 /** Ports that are inputs whatever routes say: a route naming one is a mistake and must not make a capture an output. */

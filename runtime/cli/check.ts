@@ -10,6 +10,8 @@ interface CheckResult {
   readonly chain: string;
   readonly ok: true;
   readonly ports: readonly { name: string; dir: string; driver: string }[];
+  /** Where each NF is placed, and whether it has a kernel for a GPU. */
+  readonly nfs: readonly { name: string; type: string; place: "cpu" | "gpu"; gpu: boolean }[];
   readonly policy: readonly { type: string; at: string; next: string }[];
   readonly warnings: readonly string[];
 }
@@ -50,7 +52,8 @@ export function examine(chain: LoadedChain, loadWarnings: readonly string[]): Ch
     }
   }
   const ports = chain.ports.map((p) => ({ name: p.name, dir: p.tx ? "tx" : "rx", driver: p.config.driver }));
-  return { chain: chain.name, ok: true, ports, policy, warnings: [...loadWarnings, ...policyWarnings(chain)] };
+  const nfs = chain.nfs.map(({ name, type, place, module }) => ({ name, type, place, gpu: module.gpu !== undefined }));
+  return { chain: chain.name, ok: true, ports, nfs, policy, warnings: [...loadWarnings, ...policyWarnings(chain)] };
 }
 
 function describe(target: Target | undefined, chain: LoadedChain, reason: string): string {
@@ -173,6 +176,10 @@ function print(result: CheckResult): void {
   process.stdout.write(
     `${result.chain}: ports ${result.ports.map((p) => `${p.name} (${p.dir}, ${p.driver})`).join(", ")}\n`,
   );
+  const nfs = result.nfs.map(
+    (nf) => `${nf.name} (${nf.type}, ${nf.place}${nf.gpu && nf.place === "cpu" ? " or gpu" : ""})`,
+  );
+  if (nfs.length > 0) process.stdout.write(`NFs ${nfs.join(", ")}\n`);
   process.stdout.write(`${table.toString()}\n`);
   for (const line of result.warnings) warn(line);
   process.stdout.write(result.warnings.length === 0 ? "ok\n" : `ok, with ${result.warnings.length} warning(s)\n`);

@@ -3,9 +3,10 @@
  * packages by itself.
  */
 import { describe, type Installed, installSystem } from "../../scripts/install.mjs";
+import { deviceFindings } from "../device/findings.js";
 import { cpuFindings, memoryFindings } from "../native/cpu.js";
 import type { Finding } from "../native/finding.js";
-import { afXdpFinding, deviceFindings, libraryFindings, testToolFindings } from "../native/libraries.js";
+import { afXdpFinding, libraryFindings, testToolFindings } from "../native/libraries.js";
 import { energyFindings, watchdogFindings } from "../native/meters.js";
 import { networkFindings } from "../native/rights.js";
 import { SystemFiles } from "../native/system-files.js";

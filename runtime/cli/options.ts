@@ -35,6 +35,20 @@ export function parseChoice<T extends string>(option: string, text: string, choi
   return found;
 }
 
+/** Longest slice, ms: watchdogs have less patience. */
+const MAX_SLICE_MS = 60_000;
+const MAX_WORKGROUPS = 64;
+
+/** `--slice MS`: 0 for none; undefined where the device's driver decides. */
+export function parseSlice(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseInteger("--slice", text, 0, MAX_SLICE_MS);
+}
+
+/** `--workgroups N`; undefined where the device decides. */
+export function parseWorkgroups(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseInteger("--workgroups", text, 1, MAX_WORKGROUPS);
+}
+
 /** `--place a=cpu,b=gpu`, several times or in one. */
 export function parsePlaces(texts: readonly string[]): Map<string, "cpu" | "gpu"> {
   const places = new Map<string, "cpu" | "gpu">();

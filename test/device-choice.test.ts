@@ -1,0 +1,453 @@
+/** Which device is taken: what devices say of themselves, the order among them, names, and what happens where one does not open. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { checkGpuPlaces } from "../runtime/chain/load.js";
+import type { NfModule } from "../runtime/chain/nf.js";
+import { parseSlice, parseWorkgroups } from "../runtime/cli/options.js";
+import { candidates, type OpenClCandidate, openForRun, parseDevice } from "../runtime/device/choose.js";
+import { openClFindings } from "../runtime/device/findings.js";
+import {
+  type FoundDevice,
+  type OpenClDevice,
+  pickDevice,
+  ranked,
+  svmKinds,
+  traitsOf,
+} from "../runtime/device/opencl/platform.js";
+import { preparePocl, tryPocl } from "../runtime/device/opencl/pocl.js";
+import { sliceFor } from "../runtime/device/slice.js";
+import { ConfigError, RunError } from "../runtime/errors.js";
+import { ask } from "../runtime/native/ask.js";
+import { SystemFiles } from "../runtime/native/system-files.js";
+import { skipUnless } from "./skip.js";
+import { freshSeed, Random } from "./support/random.js";
+
+const ALL_ATOMICS = 0b111_0111;
+
+/** An Intel iGPU with all that a persistent kernel needs, unless said otherwise. */
+function device(more: Partial<OpenClDevice> = {}): OpenClDevice {
+  return {
+    platform: "Intel(R) OpenCL Graphics",
+    name: "Intel(R) Iris(R) Xe Graphics",
+    vendor: "Intel(R) Corporation",
+    version: "OpenCL 3.0 NEO",
+    driver: "23.17",
+    cVersion: "3.0",
+    features: [],
+    type: 4,
+    svm: 0b1011,
+    atomics: ALL_ATOMICS,
+    computeUnits: 96,
+    maxWorkgroupSize: 512,
+    localBytes: 65536,
+    globalBytes: 2 ** 33,
+    maxAllocBytes: 2 ** 32,
+    unifiedMemory: true,
+    available: true,
+    compiler: true,
+    ...more,
+  };
+}
+
+const POCL = device({
+  platform: "Portable Computing Language",
+  name: "pthread-skylake-avx512-AMD EPYC",
+  vendor: "AuthenticAMD",
+  type: 2,
+  computeUnits: 2,
+});
+/** As NVIDIA's driver says: coarse grain only, OpenCL C 1.2 in the old question, 3.0 in the new one. */
+const NVIDIA = device({
+  platform: "NVIDIA CUDA",
+  name: "NVIDIA H200",
+  vendor: "NVIDIA Corporation",
+  svm: 1,
+  atomics: 0,
+  computeUnits: 132,
+  unifiedMemory: false,
+});
+/** A Carrizo APU's driver of the paper's time: OpenCL 2.0, which has no question about atomics. */
+const APU = device({
+  platform: "AMD Accelerated Parallel Processing",
+  name: "Carrizo",
+  vendor: "Advanced Micro Devices, Inc.",
+  version: "OpenCL 2.0 AMD-APP (1912.5)",
+  cVersion: "2.0",
+  atomics: 0,
+  computeUnits: 8,
+});
+const found = (...devices: OpenClDevice[]): FoundDevice[] =>
+  devices.map((one, i) => ({ handle: BigInt(i + 1), device: one }));
+
+test("persistent kernels need fine-grain SVM with atomics, and on hardware atomics of all devices' scope", () => {
+  const persistent = (more: Partial<OpenClDevice>) => traitsOf(device(more)).persistent;
+  assert.ok(persistent({}));
+  assert.not(persistent({ svm: 0b0011 }), "no atomics");
+  assert.not(persistent({ svm: 0b1001 }), "coarse grain");
+  assert.not(persistent({ cVersion: "1.2" }), "no C11 atomics");
+  assert.not(persistent({ cVersion: "" }), "no version");
+  assert.not(persistent({ atomics: 0b011_0111 }), "device scope only");
+  assert.ok(persistent({ atomics: 0b011_0111, features: ["__opencl_c_atomic_scope_all_devices"] }));
+  assert.ok(persistent({ atomics: 0b011_0111, type: 2 }), "a processor that plays GPU shares its caches");
+  assert.ok(traitsOf(APU).persistent, "OpenCL 2.0 has the scope with SVM atomics");
+  assert.not(persistent({ version: "OpenCL 2.0", svm: 0b0011, atomics: 0 }));
+  assert.is(traitsOf(NVIDIA).reason, "no fine-grain SVM, no SVM atomics");
+  assert.match(traitsOf(device({ atomics: 0b011_0111 })).reason, /all-devices scope/);
+});
+
+test("a processor that plays GPU is emulation, whatever it calls itself", () => {
+  assert.ok(traitsOf(POCL).emulated);
+  assert.ok(traitsOf(device({ name: "llvmpipe (LLVM 15.0.6, 256 bits)", type: 4 })).emulated);
+  assert.not(traitsOf(APU).emulated);
+});
+
+test("devices that cannot be used say why", () => {
+  assert.is(traitsOf(device()).unusable, undefined);
+  for (const more of [{ available: false }, { compiler: false }, { maxWorkgroupSize: 32 }] as const) {
+    const one = device(more);
+    assert.ok(traitsOf(one).unusable);
+    assert.throws(
+      () => pickDevice(found(one), undefined, "--device opencl"),
+      (error: Error) =>
+        error instanceof RunError && /cannot be used: .+\n {2}remedy: wingbeat doctor/.test(error.message),
+    );
+  }
+});
+
+test("hardware goes before emulation, persistent before rounds, in whatever order the platforms name them", () => {
+  const random = new Random(freshSeed());
+  const small = device({ name: "small", computeUnits: 24 });
+  const card = device({ name: "card", unifiedMemory: false, computeUnits: 512 });
+  const fpga = device({ name: "fpga", type: 8, computeUnits: 1000 });
+  const broken = device({ name: "broken", compiler: false });
+  const best = [device(), small, card, fpga, NVIDIA, POCL, broken];
+  for (let round = 0; round < 50; round++) {
+    const shuffled = [...best];
+    for (let i = shuffled.length - 1; i > 0; i--) {
+      const j = random.int(0, i);
+      [shuffled[i], shuffled[j]] = [shuffled[j]!, shuffled[i]!];
+    }
+    assert.equal(
+      ranked(found(...shuffled)).map((one) => one.device.name),
+      best.map((one) => one.name),
+    );
+  }
+});
+
+test("a name is part of a device's or platform's name, in any case", () => {
+  const all = found(NVIDIA, POCL, APU, device());
+  const pick = (name: string) => pickDevice(all, name, "--device opencl").device.name;
+  assert.is(pick("h200"), NVIDIA.name);
+  assert.is(pick("PORTABLE computing"), POCL.name);
+  assert.is(pick("amd"), APU.name, "the best of those that match: EPYC's emulation does, too");
+  assert.throws(
+    () => pickDevice(all, "gtx", "--device opencl:gtx"),
+    (error: Error) =>
+      error instanceof RunError &&
+      error.message.startsWith("--device opencl:gtx: ") &&
+      all.every((one) => error.message.includes(one.device.name)) &&
+      error.message.includes("remedy: "),
+  );
+  assert.throws(
+    () => pickDevice([], undefined, "--device opencl"),
+    /no OpenCL platform.*\n {2}remedy: .*doctor --install/,
+  );
+});
+
+test("--device is parsed whole", () => {
+  const parsed = (text: string) => {
+    const { kind, name, rounds } = parseDevice(text);
+    return [kind, name, rounds];
+  };
+  assert.equal(parsed("auto"), ["auto", undefined, false]);
+  assert.equal(parsed("none"), ["none", undefined, false]);
+  assert.equal(parsed("opencl"), ["opencl", undefined, false]);
+  assert.equal(parsed("opencl:Iris"), ["opencl", "Iris", false]);
+  assert.equal(parsed("opencl:rounds"), ["opencl", undefined, true]);
+  assert.equal(parsed("opencl:gfx90c:xnack-:rounds"), ["opencl", "gfx90c:xnack-", true]);
+  assert.equal(parsed("opencl:gfx90c:xnack-"), ["opencl", "gfx90c:xnack-", false]);
+  assert.equal(parsed("webgpu:rounds"), ["webgpu", "rounds", false], "a name there");
+  for (const text of [
+    "",
+    "cuda",
+    "OpenCL",
+    "auto:x",
+    "none:",
+    "none:rounds",
+    "opencl:",
+    "opencl::rounds",
+    "opencl: ",
+  ]) {
+    assert.throws(
+      () => parseDevice(text),
+      (error: Error) => error instanceof ConfigError && error.message.includes(`found "${text}"`),
+      text,
+    );
+  }
+});
+
+test("--slice and --workgroups take whole numbers in their range", () => {
+  assert.is(parseSlice("0"), 0);
+  assert.is(parseSlice("1"), 1);
+  assert.is(parseSlice(undefined), undefined);
+  assert.is(parseWorkgroups("64"), 64);
+  assert.is(parseWorkgroups(undefined), undefined);
+  for (const text of ["-1", "1.5", "10ms", "", "60001"]) assert.throws(() => parseSlice(text), /^--slice: /, text);
+  for (const text of ["0", "65", "2x", "-4", ""]) assert.throws(() => parseWorkgroups(text), /^--workgroups: /, text);
+});
+
+interface Tried {
+  readonly device: string | undefined;
+  readonly opened: readonly string[];
+  readonly said: readonly string[];
+}
+
+/** What a request comes to on a machine with these devices, of which those in `failing` ("NAME persistent") do not open. */
+async function tried(
+  text: string,
+  there: readonly FoundDevice[] | Error,
+  failing: (name: string) => Error | undefined = () => undefined,
+  nfs: readonly string[] = ["nids", "ipsec"],
+): Promise<Tried> {
+  const opened: string[] = [];
+  const said: string[] = [];
+  const chosen = await openForRun(parseDevice(text), nfs, ["nids", "ipsec", "router"], {
+    list() {
+      if (there instanceof Error) throw there;
+      return there;
+    },
+    async open({ found: one, persistent }: OpenClCandidate) {
+      const name = `${one.device.name} ${persistent ? "persistent" : "rounds"}`;
+      opened.push(name);
+      const error = failing(name);
+      if (error !== undefined) throw error;
+      return name;
+    },
+    warn: (line) => said.push(line),
+  });
+  for (const line of said) assert.not.match(line, /\n/, "one line each");
+  return { device: chosen, opened, said };
+}
+
+const LOG = new RunError("opencl", "the kernels do not compile for this device:\nline one\nline two", "use another");
+
+test("auto opens the best, and nothing where no NF is on a GPU", async () => {
+  const there = found(POCL, NVIDIA, device());
+  assert.equal(await tried("auto", there), {
+    device: `${device().name} persistent`,
+    opened: [`${device().name} persistent`],
+    said: [],
+  });
+  assert.equal(await tried("auto", there, undefined, []), { device: undefined, opened: [], said: [] });
+  assert.equal(await tried("none", there), { device: undefined, opened: [], said: [] });
+});
+
+test("auto goes from the best to the next, one line each, and ends at the CPU", async () => {
+  const there = found(POCL, NVIDIA);
+  const {
+    device: chosen,
+    opened,
+    said,
+  } = await tried("auto", there, (name) => (/pthread/.test(name) ? undefined : LOG));
+  assert.is(chosen, `${POCL.name} persistent`);
+  assert.equal(opened, [`${NVIDIA.name} rounds`, `${POCL.name} persistent`]);
+  assert.is(said.length, 1);
+  assert.match(said[0]!, /NVIDIA H200 \(rounds\) does not open, trying pthread.* \(persistent\): .*do not compile/);
+  assert.match(said[0]!, /--device opencl shows all of it/);
+  assert.match(said[0]!, /remedy: use another$/);
+  assert.not.match(said[0]!, /line one/);
+
+  const nothing = await tried("auto", there, () => new RunError("opencl", "no workgroup starts", "mend it"));
+  assert.is(nothing.device, undefined);
+  assert.is(nothing.opened.length, 3, "rounds of the persistent one, too");
+  assert.is(nothing.said.length, 3);
+  assert.match(nothing.said[2]!, /nids, ipsec on the CPU instead of the GPU: .*remedy: mend it$/);
+});
+
+test("auto says why there is nothing, with the remedy, and goes on", async () => {
+  const loader = new RunError("opencl", "libOpenCL.so.1 is not on this machine", "wingbeat doctor --install");
+  for (const there of [loader, [], found(device({ compiler: false }))]) {
+    const { device: chosen, opened, said } = await tried("auto", there);
+    assert.is(chosen, undefined);
+    assert.equal(opened, []);
+    assert.is(said.length, 1);
+    assert.match(said[0]!, /^nids, ipsec on the CPU instead of the GPU: .*remedy: /);
+  }
+});
+
+async function fails(work: Promise<unknown>, words: RegExp): Promise<void> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.instance(error, RunError);
+  assert.match((error as Error).message, words);
+}
+
+test("a device that was named is taken or the run fails", async () => {
+  const there = found(POCL, device());
+  assert.is((await tried("opencl:pthread", there)).device, `${POCL.name} persistent`);
+  assert.is((await tried("opencl:pthread:rounds", there)).device, `${POCL.name} rounds`);
+  assert.is((await tried("opencl:rounds", there)).device, `${device().name} rounds`);
+  assert.is((await tried("opencl", found(NVIDIA))).device, `${NVIDIA.name} rounds`);
+  await fails(
+    tried("opencl", there, () => LOG),
+    /^--device opencl: .*line two.*--device opencl:rounds launches/s,
+  );
+  await fails(
+    tried("opencl:iris:rounds", there, () => LOG),
+    /line two/,
+  );
+  await fails(tried("opencl:none-such", there), /there are: .*Iris.*pthread/);
+  await fails(tried("opencl:none-such", there, undefined, []), /there are: /);
+  await fails(tried("opencl", []), /no OpenCL platform/);
+  await fails(tried("webgpu", there), /webgpu comes with a later release/);
+  await fails(tried("gpujs:x", there, undefined, []), /gpujs comes with a later release/);
+  const idle = await tried("opencl", there, undefined, []);
+  assert.equal([idle.device, idle.opened], [undefined, []]);
+  assert.match(idle.said[0]!, /nothing runs on it.*--place NF=gpu, for nids, ipsec, router/);
+});
+
+test("candidates of auto leave out what cannot be used", () => {
+  const all = candidates(found(device({ available: false }), POCL), parseDevice("auto"));
+  assert.equal(
+    all.map((one) => [one.found.device.name, one.persistent]),
+    [
+      [POCL.name, true],
+      [POCL.name, false],
+    ],
+  );
+});
+
+test("an NF without a kernel is not placed on a GPU, and those with one are named", () => {
+  const nf = (name: string, place: "cpu" | "gpu", gpu: boolean) => ({
+    name,
+    type: `type-of-${name}`,
+    place,
+    module: (gpu ? { gpu: { program: name } } : {}) as unknown as NfModule,
+  });
+  const nfs = [nf("nids", "gpu", true), nf("router", "cpu", true), nf("meter", "gpu", false)];
+  const words = /NF meter is of type type-of-meter, .*CPU only\n {2}remedy: .*: nids, router$/;
+  for (const [places, where] of [
+    [new Map([["meter", "gpu"]] as const), "--place: "],
+    [new Map(), "chain.json: nfs.meter.place: "],
+  ] as const) {
+    assert.throws(
+      () => checkGpuPlaces("chain.json", nfs, places),
+      (error: Error) => error instanceof ConfigError && error.message.startsWith(where) && words.test(error.message),
+    );
+  }
+  checkGpuPlaces("chain.json", nfs.slice(0, 2), new Map());
+});
+
+test("slices are for hardware whose driver has a watchdog, unless asked for", () => {
+  const folder = mkdtempSync(join(tmpdir(), "wingbeat-slice-"));
+  try {
+    const file = (path: string, text: string) => {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), text);
+    };
+    const files = new SystemFiles(folder);
+    const auto = (one: OpenClDevice) => sliceFor(one, undefined, files).ms;
+    assert.is(auto(device()), 0, "no driver");
+    const heartbeat = "/sys/class/drm/card0/engine/rcs0/heartbeat_interval_ms";
+    file(heartbeat, "2500\n");
+    assert.ok(auto(device()) > 0 && auto(device()) < 640);
+    assert.is(sliceFor(device(), undefined, files).watchdog, "i915 heartbeat");
+    assert.is(auto(POCL), 0, "emulation");
+    assert.is(auto(APU), 0, "another vendor's");
+    assert.is(sliceFor(device(), 0, files).ms, 0, "asked for none");
+    assert.is(sliceFor(POCL, 7, files).ms, 7, "asked for");
+    file(heartbeat, "0\n");
+    assert.is(auto(device()), 0, "off");
+    file("/sys/module/amdgpu/parameters/lockup_timeout", "\n");
+    assert.ok(auto(APU) > 0);
+    file("/sys/module/amdgpu/parameters/lockup_timeout", "-1\n");
+    assert.is(auto(APU), 0);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("doctor says of each device what it is good for, and the remedy of each lack", () => {
+  const states = openClFindings("/lib/libOpenCL.so.1", [
+    POCL,
+    NVIDIA,
+    device(),
+    device({ compiler: false, name: "old" }),
+  ]);
+  assert.equal(
+    states.map((one) => [one.name, one.state]),
+    [
+      [`opencl: ${device().name}`, "ok"],
+      ["opencl: NVIDIA H200", "limited"],
+      [`opencl: ${POCL.name}`, "limited"],
+      ["opencl: old", "limited"],
+    ],
+  );
+  const [iris, nvidia, pocl, old] = states;
+  assert.match(iris!.detail, /hardware; persistent kernels, zero-copy .*96 compute units.*local memory 64 KiB/);
+  assert.match(iris!.detail, /SVM: coarse-grain buffers, fine-grain buffers, atomics; OpenCL C 3\.0;/);
+  assert.is(iris!.remedy, undefined);
+  assert.match(nvidia!.detail, /hardware; rounds with copies \(no fine-grain SVM, no SVM atomics\)/);
+  assert.match(nvidia!.remedy!, /fine-grain SVM/);
+  assert.match(pocl!.detail, /emulated on the CPU.*persistent/);
+  assert.is(pocl!.remedy, undefined, "hardware is there");
+  assert.match(openClFindings("x", [POCL])[0]!.remedy!, /intel-opencl-icd/);
+  assert.match(old!.detail, /cannot be used: its driver has no compiler/);
+  assert.equal(
+    openClFindings("x", [POCL, POCL]).map((one) => one.name),
+    [`opencl: ${POCL.name}`, `opencl: ${POCL.name} (2)`],
+  );
+  const [none] = openClFindings("/lib/x.so", []);
+  assert.equal([none!.state, none!.name], ["missing", "OpenCL loader"]);
+  assert.match(none!.remedy!, /doctor --install/);
+  const [hung] = openClFindings("/lib/x.so", new Error("no answer within 20 s"));
+  assert.match(hung!.detail, /cannot be used: no answer within 20 s/);
+  assert.ok(hung!.remedy);
+});
+
+test("SVM kinds in words", () => {
+  assert.is(svmKinds(0), "none");
+  assert.is(svmKinds(0b1111), "coarse-grain buffers, fine-grain buffers, fine-grain system, atomics");
+});
+
+test("PoCL gets as many threads as workgroups are asked for, unless the user says", () => {
+  const names = ["POCL_MAX_PTHREAD_COUNT", "POCL_CPU_MAX_CU_COUNT"];
+  const before = names.map((name) => process.env[name]);
+  try {
+    for (const name of names) delete process.env[name];
+    preparePocl(undefined);
+    preparePocl(1);
+    assert.equal(
+      names.map((name) => process.env[name]),
+      [undefined, undefined],
+    );
+    process.env["POCL_CPU_MAX_CU_COUNT"] = "3";
+    preparePocl(4096);
+    assert.equal(
+      names.map((name) => process.env[name]),
+      ["4096", "3"],
+    );
+  } finally {
+    names.forEach((name, i) => {
+      if (before[i] === undefined) delete process.env[name];
+      else process.env[name] = before[i];
+    });
+  }
+});
+
+test("PoCL that nobody has installed is tried in another process before a run relies on it", async () => {
+  await tryPocl(device({ name: "no such device" }), false);
+  await tryPocl(POCL, true);
+  await fails(tryPocl({ ...POCL, name: "no such device" }, false), /there is no device no such device.*remedy: /s);
+  const answer = await ask<OpenClDevice[]>(new URL("../runtime/device/opencl/probe.js", import.meta.url));
+  const real = answer instanceof Error ? undefined : answer.find((one) => /portable computing/i.test(one.platform));
+  if (skipUnless(real !== undefined, "PoCL is not installed: wingbeat doctor --install as root")) return;
+  await tryPocl(real!, false);
+});
+
+test.run();
