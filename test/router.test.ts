@@ -1,24 +1,25 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nf } from "../nfs/router/index.js";
-import { linearMatch, type PlainHop, type PlainRoute, routeFrame } from "../nfs/router/reference.js";
+import { linearMatch, routeFrame } from "../nfs/router/reference.js";
 import { Arena, DATA_OFFSET, NO_PORT, SLOT_SIZE } from "../runtime/packet/arena.js";
 import { Batch, MAX_BATCH } from "../runtime/packet/batch.js";
 import { Gate } from "../runtime/packet/gate.js";
 import {
-  type FrameOptions,
   frameOf,
   hex,
   load,
+  octets,
   type Random,
   random,
+  randomFrame,
+  randomTable,
   routeFile,
   SEED,
   writeChecksum,
 } from "./router-support.js";
 
 const SLOTS = 512;
-const PORTS = ["in", "lan", "wan"];
 const arena = Arena.create(SLOTS);
 const gate = new Gate(arena);
 
@@ -55,63 +56,6 @@ function pickSlots(next: Random, count: number): number[] {
   return slots.slice(0, count);
 }
 
-interface Table {
-  readonly lines: string;
-  readonly routes: PlainRoute[];
-  readonly config: { neighbours: Record<string, string>; port_macs: Record<string, string> };
-}
-
-const octets = (mac: string) => Uint8Array.from(mac.split(":").map((octet) => Number.parseInt(octet, 16)));
-const dotted = (address: number) => [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
-const mac2 = (octet: number) => octet.toString(16).padStart(2, "0");
-
-/** Random nested prefixes, some neighbours with a configured MAC; the wan port with one, the lan port without. */
-function randomTable(next: Random, count: number): Table {
-  const neighbours: Record<string, string> = {};
-  const port_macs = { wan: "0a:00:00:00:00:09" };
-  const hops: { text: string; hop: PlainHop }[] = [];
-  for (let i = 0; i < 40; i++) {
-    const last = i + 1;
-    const ip = `10.${i % 7}.255.${last}`;
-    const port = 1 + (i % 2);
-    let mac = `02:00:0a:${mac2(i % 7)}:ff:${mac2(last)}`;
-    if (i % 3 === 0) {
-      mac = `0C:22:33:44:55:${mac2(i)}`;
-      neighbours[ip] = mac;
-    }
-    const portMac = octets(port === 2 ? port_macs.wan : "02:01:00:00:00:01");
-    hops.push({ text: `${ip} ${PORTS[port]}`, hop: { port, neighbourMac: octets(mac), portMac } });
-  }
-  const bases = Array.from({ length: 8 }, () => next(2 ** 32));
-  const seen = new Set<string>();
-  const routes: PlainRoute[] = [];
-  // Every next hop is used once at least, or the loader rightly warns of neighbours nobody uses.
-  let lines = "# random table\n\n";
-  while (routes.length < count) {
-    // Short prefixes are rare, or no address would be left without a route.
-    const length = routes.length === 0 && next(3) === 0 ? 0 : next(150) === 0 ? 1 + next(7) : 8 + next(25);
-    const size = 2 ** (32 - length);
-    const near = (bases[next(bases.length)]! ^ (next(2 ** 16) * (next(2) === 0 ? 1 : 2 ** 8))) >>> 0;
-    const address = Math.floor(near / size) * size;
-    const prefix = `${dotted(address)}/${length}`;
-    if (seen.has(prefix)) continue;
-    seen.add(prefix);
-    const { text, hop } = hops[routes.length % hops.length]!;
-    routes.push({ address, length, hop });
-    lines += `${next(4) === 0 ? "  " : ""}${prefix}\t${text}${next(5) === 0 ? "  # comment" : ""}${next(3) === 0 ? "\r" : ""}\n`;
-  }
-  return { lines, routes, config: { neighbours, port_macs } };
-}
-
-/** Addresses where a mistake would show: the ends of a prefix and their outer neighbours; else anywhere. */
-function destination(next: Random, routes: readonly PlainRoute[]): number {
-  if (next(4) === 0) return next(2 ** 32);
-  const route = routes[next(routes.length)]!;
-  const size = 2 ** (32 - route.length);
-  const at = [0, -1, size - 1, size, next(size)][next(5)]!;
-  return (route.address + at) >>> 0;
-}
-
 test("random packets on random tables leave as the plain reference says, byte for byte", async () => {
   const next = random(SEED);
   const seen = new Map<string, number>();
@@ -129,18 +73,7 @@ test("random packets on random tables leave as the plain reference says, byte fo
     });
     for (let turn = 0; turn < 20; turn++) {
       const count = next(4) === 0 ? MAX_BATCH : next(MAX_BATCH);
-      const options = Array.from({ length: count }, (): FrameOptions => {
-        const kind = next(8);
-        return {
-          destination: destination(next, routes),
-          ttl: next(6) === 0 ? next(3) : 1 + next(255),
-          tags: next(3) === 0 ? 1 + next(2) : 0,
-          options: next(4) === 0 ? 1 + next(10) : 0,
-          payload: next(5) === 0 ? next(1400) : next(60),
-          padding: next(3) === 0 ? next(20) : 0,
-          kind: kind === 0 ? "ipv6" : kind === 1 ? "arp" : "ipv4",
-        };
-      });
+      const options = Array.from({ length: count }, () => randomFrame(next, routes));
       const frames = options.map((option) => frameOf(next, option));
       // A decapsulated frame may begin at any even byte.
       const off = DATA_OFFSET + 2 * (next(4) === 0 ? next(40) - 20 : 0);

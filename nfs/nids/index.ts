@@ -36,7 +36,8 @@
  */
 import type { NfModule } from "../../runtime/chain/nf.js";
 import { Nids } from "./cpu.js";
-import { gpuTables } from "./gpu.js";
+import { GpuNids } from "./gpu.js";
+import { gpuTables } from "./gpu-tables.js";
 import { loadRules, type NidsLoaded } from "./load.js";
 import { type NidsConfig, schema } from "./schema.js";
 
@@ -47,5 +48,5 @@ export const nf: NfModule<NidsConfig, NidsLoaded> = {
   gpu: { program: "nids", writes: "params", tables: ({ patterns }) => gpuTables(patterns) },
   outputs: (config) => (config.alerts === undefined ? [] : [config.alerts]),
   load: loadRules,
-  create: (loaded, context) => new Nids(loaded, context),
+  create: (loaded, context) => (context.place === "gpu" ? new GpuNids(loaded, context) : new Nids(loaded, context)),
 };

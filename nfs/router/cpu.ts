@@ -21,7 +21,7 @@ const NONE = NO_ROUTE;
 const HOP_SHIFT = REWRITE_SHIFT;
 const PORT_WORD = REWRITE_PORT;
 
-/** Outcome codes: indices into the list in index.ts. */
+/** Outcome codes: indices into the list in index.ts. gpu.ts has the same. */
 const FORWARD = 0;
 const NO_ROUTE_FOUND = 1;
 const TTL_EXPIRED = 2;
@@ -114,7 +114,7 @@ export class CpuRouter {
  * Writes what forwarding changes in one packet.
  * @param header first byte of its IPv4 header in the arena
  */
-function rewrite(
+export function rewrite(
   slot: number,
   header: number,
   hop: number,

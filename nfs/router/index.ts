@@ -43,7 +43,7 @@ import type { CreateContext, LoadContext, Nf, NfModule } from "../../runtime/cha
 import { ConfigError } from "../../runtime/errors.js";
 import { CpuRouter } from "./cpu.js";
 import { buildFib, type Fib, MAX_NEXT_HOPS } from "./fib.js";
-import { gpuTables } from "./gpu.js";
+import { gpuTables, RouterOffload } from "./gpu.js";
 import { buildRewrites, dotted, MacTable, macBytes, type NextHops } from "./nexthops.js";
 import { readRoutes } from "./routes.js";
 
@@ -137,10 +137,12 @@ function neighbourMacs(config: RouterConfig, hops: NextHops, warn: (line: string
 }
 
 function create(loaded: LoadedRouter, context: CreateContext): Nf {
-  const router = new CpuRouter(context.arena, loaded.fib, loaded.rewrites);
+  const { arena, place } = context;
+  const router = new CpuRouter(arena, loaded.fib, loaded.rewrites);
   return {
-    engine: "dir-24-8",
+    engine: place === "gpu" ? "dir-24-8 kernel" : "dir-24-8",
     process: (batch) => router.process(batch),
+    ...(place === "gpu" && { offload: new RouterOffload(arena, loaded.rewrites) }),
     stats: () => ({ routes: loaded.routes, next_hops: loaded.nextHops }),
   };
 }

@@ -29,8 +29,10 @@ export class KernelRunner {
   ) {
     const bytes = arenaBytes(slots);
     const memory = this.allocate(bytes);
-    this.arena = Arena.attach({ slots, region: { address: memory, size: bytes, hugePages: false }, owned: false });
-    const rowBytes = Math.ceil(slots / size) * (ROW_HEADER + size) * 4;
+    const region = { address: memory, size: bytes, hugePages: false };
+    new Uint8Array(attachRegion(region).buffer).fill(0); // as fresh pages are; clSVMAlloc promises nothing
+    this.arena = Arena.attach({ slots, region, owned: false });
+    const rowBytes = (Math.ceil(slots / size) + 1) * (ROW_HEADER + size) * 4; // one more where the first column is not 0
     const rowsAt = this.allocate(rowBytes);
     this.rows = new Uint32Array(attachRegion({ address: rowsAt, size: rowBytes, hugePages: false }).buffer);
     const tablesAt = this.allocate(Math.max(tables.byteLength, 64));
@@ -82,14 +84,17 @@ export class KernelRunner {
     return Math.ceil(Number(address) / PAGE) * PAGE;
   }
 
-  /** Serves slots[0, count), rows filled with dummies; `from` is the column the first packet goes to. */
-  run(slots: Uint32Array, count: number, from = 0): void {
+  /**
+   * Serves slots[0, count), rows filled with dummies; `from` is the column the first packet goes to, `table` the word at which the NF's
+   * tables begin.
+   */
+  run(slots: Uint32Array, count: number, from = 0, table = 0): void {
     const { cl, rows, size } = this;
     const words = ROW_HEADER + size;
     const groups = Math.ceil((from + count) / size);
     for (let g = 0; g < groups; g++) {
       rows[g * words + ROW.PROGRAM] = 0;
-      rows[g * words + ROW.TABLE] = 0;
+      rows[g * words + ROW.TABLE] = table;
       for (let t = 0; t < size; t++) {
         const i = g * size + t - from;
         rows[g * words + ROW_HEADER + t] = i >= 0 && i < count ? slots[i]! : DUMMY;
