@@ -1,0 +1,148 @@
+/**
+ * Runs one NF's WGSL over slots of an arena on the first WebGPU adapter, by rounds.wgsl with copies there and back: the twin of
+ * kernel-runner.ts.
+ */
+
+import { DUMMY, type QueueShape, ROW, ROW_HEADER } from "../../runtime/device/queue.js";
+import { listAdapters, type OpenedGpu, openDevice, pickAdapter, scoped } from "../../runtime/device/webgpu/adapter.js";
+import { prepareVulkan } from "../../runtime/device/webgpu/library.js";
+import { compileShader, computePipeline, shaderSource } from "../../runtime/device/webgpu/program.js";
+import { Arena, PARAM_WORDS, SLOT_SIZE } from "../../runtime/packet/arena.js";
+
+/** Bindings 0 to 3 of kernels/common.wgsl. */
+interface Buffers {
+  readonly slots: GPUBuffer;
+  readonly params: GPUBuffer;
+  readonly rows: GPUBuffer;
+  readonly tables: GPUBuffer;
+  /** Slots, then params, for reading back. */
+  readonly back: GPUBuffer;
+}
+
+export class WgslRunner {
+  private readonly rows: Uint32Array;
+
+  private constructor(
+    /** Pins what Dawn's create() returned until {@link close}. */
+    private readonly opened: OpenedGpu,
+    readonly arena: Arena,
+    private readonly buffers: Buffers,
+    private readonly pipeline: GPUComputePipeline,
+    private readonly bindings: GPUBindGroup,
+    private readonly size: number,
+  ) {
+    this.rows = new Uint32Array(buffers.rows.size / 4);
+  }
+
+  /**
+   * @param programs kernels; the first is the one {@link run} runs
+   * @param folders where to look for .wgsl files before kernels/
+   */
+  static async open(
+    programs: readonly string[],
+    tables: Uint32Array,
+    slots: number,
+    options: { size?: number; folders?: readonly string[] } = {},
+  ): Promise<WgslRunner> {
+    prepareVulkan();
+    const size = options.size ?? 64;
+    const shape: QueueShape = { workgroups: 1, workgroupSize: size, depth: 1 };
+    const { folders } = options;
+    const source = shaderSource({ shape, programs, entry: "rounds", ...(folders && { folders }) });
+    const slotBytes = slots * SLOT_SIZE;
+    const paramBytes = slots * PARAM_WORDS * 4;
+    const rowBytes = (Math.ceil(slots / size) + 1) * (ROW_HEADER + size) * 4; // one more where the first column is not 0
+    const tableBytes = Math.max(tables.byteLength, 64);
+    const opened = await openDevice(pickAdapter(await listAdapters()), {
+      buffer: Math.max(slotBytes + paramBytes, tableBytes),
+      workgroupSize: size,
+      workgroupMemory: 2 ** 14,
+      storageBuffers: 4,
+    });
+    const { device } = opened;
+    const { STORAGE, COPY_DST, COPY_SRC, MAP_READ } = GPUBufferUsage;
+    const buffers = await scoped(device, "buffers", (): Buffers => {
+      const buffer = (bytes: number, usage: number) => device.createBuffer({ size: bytes, usage });
+      return {
+        slots: buffer(slotBytes, STORAGE | COPY_DST | COPY_SRC),
+        params: buffer(paramBytes, STORAGE | COPY_DST | COPY_SRC),
+        rows: buffer(rowBytes, STORAGE | COPY_DST),
+        tables: buffer(tableBytes, STORAGE | COPY_DST),
+        back: buffer(slotBytes + paramBytes, COPY_DST | MAP_READ),
+      };
+    });
+    device.queue.writeBuffer(buffers.tables, 0, tables);
+    const module = await compileShader(device, source);
+    const layout = await scoped(device, "the layout", () => roundsLayout(device));
+    const pipeline = await computePipeline(
+      device,
+      module,
+      device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      "rounds",
+    );
+    const bindings = await scoped(device, "the bindings", () =>
+      device.createBindGroup({
+        layout,
+        entries: [buffers.slots, buffers.params, buffers.rows, buffers.tables].map((buffer, binding) => ({
+          binding,
+          resource: { buffer },
+        })),
+      }),
+    );
+    return new WgslRunner(opened, Arena.create(slots), buffers, pipeline, bindings, size);
+  }
+
+  /**
+   * Serves slots[0, count), rows filled with dummies; `from` is the column the first packet goes to, `table` the word at which the NF's
+   * tables begin. All slots and params go there and come back, whether served or not.
+   */
+  async run(slots: Uint32Array, count: number, from = 0, table = 0): Promise<void> {
+    const { rows, size, arena, buffers } = this;
+    const { device } = this.opened;
+    const words = ROW_HEADER + size;
+    const groups = Math.ceil((from + count) / size);
+    for (let g = 0; g < groups; g++) {
+      rows[g * words + ROW.PROGRAM] = 0;
+      rows[g * words + ROW.TABLE] = table;
+      for (let t = 0; t < size; t++) {
+        const i = g * size + t - from;
+        rows[g * words + ROW_HEADER + t] = i >= 0 && i < count ? slots[i]! : DUMMY;
+      }
+    }
+    const { queue } = device;
+    queue.writeBuffer(buffers.rows, 0, rows);
+    queue.writeBuffer(buffers.slots, 0, arena.u32);
+    queue.writeBuffer(buffers.params, 0, arena.params);
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(this.pipeline);
+    pass.setBindGroup(0, this.bindings);
+    pass.dispatchWorkgroups(groups);
+    pass.end();
+    encoder.copyBufferToBuffer(buffers.slots, 0, buffers.back, 0, arena.u8.byteLength);
+    encoder.copyBufferToBuffer(buffers.params, 0, buffers.back, arena.u8.byteLength, arena.params.byteLength);
+    await scoped(device, "a round", () => queue.submit([encoder.finish()]));
+    await buffers.back.mapAsync(GPUMapMode.READ);
+    const bytes = new Uint8Array(buffers.back.getMappedRange());
+    arena.u8.set(bytes.subarray(0, arena.u8.byteLength));
+    new Uint8Array(arena.params.buffer, arena.params.byteOffset, arena.params.byteLength).set(
+      bytes.subarray(arena.u8.byteLength),
+    );
+    buffers.back.unmap();
+  }
+
+  async close(): Promise<void> {
+    const { device } = this.opened;
+    device.destroy();
+    await device.lost;
+    this.arena.free();
+  }
+}
+
+/** Layout of the bindings of kernels/common.wgsl. */
+function roundsLayout(device: GPUDevice): GPUBindGroupLayout {
+  const types = ["storage", "storage", "read-only-storage", "read-only-storage"] as const;
+  return device.createBindGroupLayout({
+    entries: types.map((type, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } })),
+  });
+}
