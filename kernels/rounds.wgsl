@@ -3,7 +3,6 @@
 @compute @workgroup_size(WB_WORKGROUP_SIZE)
 fn rounds(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   wb_init(thread, WB_WORKGROUP_SIZE);
-  workgroupBarrier();
   let row = group.x * (WB_ROW_HEADER + WB_WORKGROUP_SIZE);
   let slot = rows[row + WB_ROW_HEADER + thread];
   if (slot != WB_DUMMY) {

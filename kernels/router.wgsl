@@ -6,8 +6,6 @@ const ROUTER_GROUP_BIT: u32 = 0x8000u;
 // Words of tbl24.
 const ROUTER_TBL8: u32 = 1u << 23u;
 
-fn nf_router_init(thread: u32, threads: u32) {}
-
 fn nf_router(slot: u32, params_at: u32, table: u32) {
   let destination = params[params_at + 1u];
   let prefix = destination >> 8u;

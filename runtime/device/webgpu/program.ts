@@ -35,21 +35,28 @@ export function shaderSource(options: ShaderOptions): ShaderSource {
   const { shape, programs, entry, folders } = options;
   const constants = Object.entries(layoutConstants(shape, options.constants));
   const file = (name: string): Part => ({ file: `${name}.wgsl`, text: readKernel(`${name}.wgsl`, folders) });
+  const kernels = programs.map(file);
+  const texts = kernels.map(({ text }) => text);
   const parts: Part[] = [
     { file: "layout", text: constants.map(([name, value]) => `const ${name}: u32 = ${value}u;`).join("\n") },
     file("common"),
-    ...programs.map(file),
-    { file: "dispatch", text: dispatch(programs) },
+    ...kernels,
+    { file: "dispatch", text: dispatch(programs, texts) },
     file(entry),
   ].map((part) => ({ ...part, text: part.text.replace(/\n*$/, "\n") }));
   return { code: parts.map(({ text }) => text).join(""), parts };
 }
 
-/** wb_init and wb_serve, which call the functions of the NFs. */
-function dispatch(programs: readonly string[]): string {
+/**
+ * wb_init and wb_serve, which call the functions of the NFs. A barrier only where some NF fills workgroup memory: emulators pay for one as
+ * for a change of thread.
+ */
+function dispatch(programs: readonly string[], texts: readonly string[]): string {
+  const inits = programs.filter((name, i) => texts[i]!.includes(`fn nf_${name}_init(`));
   return [
     "fn wb_init(thread: u32, threads: u32) {",
-    ...programs.map((name) => `  nf_${name}_init(thread, threads);`),
+    ...inits.map((name) => `  nf_${name}_init(thread, threads);`),
+    ...(inits.length > 0 ? ["  workgroupBarrier();"] : []),
     "}",
     "fn wb_serve(program: u32, slot: u32, params_at: u32, table: u32) {",
     "  switch program {",
