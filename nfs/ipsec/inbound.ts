@@ -3,7 +3,8 @@
  *
  * prepare finds the SA and says what has to be verified; finish decides, in arrival order: replayed, then bad-icv, then
  * the window moves. Only then is anything decrypted, so an error leaves the packet as it came, also where a batch holds
- * two copies of one.
+ * two copies of one. A kernel decrypts what is authentic before finish has decided: where finish then refuses the packet,
+ * it is encrypted again, which gives the bytes that came (rare: replays that prepare could not see yet, bad contents).
  */
 import { type Arena, FLAG, PARAM_WORDS, SLOT_SHIFT } from "../../runtime/packet/arena.js";
 import { type Batch, MAX_BATCH } from "../../runtime/packet/batch.js";
@@ -18,6 +19,8 @@ import type { Sa } from "./sas.js";
 
 /** Not decided before finish. No outcome has this code. */
 export const PENDING = 0xff;
+/** Accepted, and decrypted already. No outcome has this code. */
+const DECRYPTED = 0xfe;
 
 export class Inbound {
   private readonly lookup: SaLookup;
@@ -35,11 +38,15 @@ export class Inbound {
   private readonly acceptedAt = new Uint32Array(MAX_BATCH);
   private readonly one = new Uint32Array(1);
 
-  /** @param sas the inbound ones */
+  /**
+   * @param sas the inbound ones
+   * @param op what transform has to do: OP.VERIFY, or OP.OPEN where it is a kernel
+   */
   constructor(
     private readonly arena: Arena,
     private readonly sas: readonly Sa[],
     private readonly crypto: EspCrypto,
+    private readonly op: number,
   ) {
     this.lookup = new SaLookup(sas);
     this.windows = new ReplayWindows(sas);
@@ -79,7 +86,7 @@ export class Inbound {
     const esn = this.esn[i]!;
     const high = esn !== 0 ? this.windows.inferHigh(i, low) : 0;
     const p = slot * PARAM_WORDS;
-    const op = this.windows.seen(i, high, low) ? OP.SEEN : OP.VERIFY;
+    const op = this.windows.seen(i, high, low) ? OP.SEEN : this.op;
     params[p + PARAM.TASK] = op | (esn === 0 ? 0 : ESN_BIT) | (this.index[i]! << SA_SHIFT);
     params[p + PARAM.PLACE] = esp | (cipherBytes << 16);
     params[p + PARAM.SEQ_LOW] = low;
@@ -99,20 +106,29 @@ export class Inbound {
       if (outcome === OUTCOME.OPENED) {
         accepted[n] = slots[k]!;
         acceptedAt[n++] = k;
+      } else if (outcome === DECRYPTED) {
+        outcomes[k] = this.leave(slots[k]!);
       }
     }
     if (n === 0) return;
     this.crypto.decrypt(accepted, n);
-    for (let k = 0; k < n; k++) {
-      const slot = accepted[k]!;
-      if (this.unwrap(slot)) continue;
-      this.one[0] = slot;
-      this.crypto.encrypt(this.one, 1);
-      outcomes[acceptedAt[k]!] = OUTCOME.MALFORMED;
-    }
+    for (let k = 0; k < n; k++) outcomes[acceptedAt[k]!] = this.leave(accepted[k]!);
   }
 
-  /** Replayed, bad-icv, or OPENED: accepted, and the window has moved. */
+  /** Outcome of an accepted packet that is decrypted. */
+  private leave(slot: number): number {
+    if (this.unwrap(slot)) return OUTCOME.OPENED;
+    this.restore(slot);
+    return OUTCOME.MALFORMED;
+  }
+
+  /** Encrypts again what was decrypted. */
+  private restore(slot: number): void {
+    this.one[0] = slot;
+    this.crypto.encrypt(this.one, 1);
+  }
+
+  /** Replayed, bad-icv, or accepted, and the window has moved: OPENED, or DECRYPTED where a kernel did that already. */
   private judge(slot: number): number {
     const { params } = this.arena;
     const p = slot * PARAM_WORDS;
@@ -120,18 +136,27 @@ export class Inbound {
     const i = this.numberOf[task >>> SA_SHIFT]!;
     const low = params[p + PARAM.SEQ_LOW]!;
     const high = (task & ESN_BIT) !== 0 ? this.windows.inferHigh(i, low) : 0;
-    if (this.windows.seen(i, high, low)) return OUTCOME.REPLAYED;
-    if ((task & OP_MASK) !== OP.VERIFY || params[p + PARAM.SEQ_HIGH] !== high) {
+    const op = task & OP_MASK;
+    const decrypted = op === OP.OPEN && params[p + PARAM.VERDICT] !== 0;
+    if (this.windows.seen(i, high, low)) {
+      if (decrypted) this.restore(slot);
+      return OUTCOME.REPLAYED;
+    }
+    if (op === OP.SEEN || params[p + PARAM.SEQ_HIGH] !== high) {
       // The window moved since prepare looked, so far that the low 32 bits now mean another number: verify as if it
       // came only now.
+      if (decrypted) this.restore(slot);
       params[p + PARAM.TASK] = (task & ~OP_MASK) | OP.VERIFY;
       params[p + PARAM.SEQ_HIGH] = high;
       this.one[0] = slot;
       this.crypto.transform(this.one, 1);
+      if (params[p + PARAM.VERDICT] === 0) return OUTCOME.BAD_ICV;
+      this.windows.accept(i, high, low);
+      return OUTCOME.OPENED;
     }
     if (params[p + PARAM.VERDICT] === 0) return OUTCOME.BAD_ICV;
     this.windows.accept(i, high, low);
-    return OUTCOME.OPENED;
+    return decrypted ? DECRYPTED : OUTCOME.OPENED;
   }
 
   /**

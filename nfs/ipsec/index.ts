@@ -51,7 +51,7 @@
  *   RFC 4301, 4303, 3602 (AES-CBC), 2404 (HMAC-SHA1-96), 6040 (ECN), 6479 (window)
  */
 import { z } from "zod";
-import type { CreateContext, LoadContext, Nf, NfModule } from "../../runtime/chain/nf.js";
+import type { CreateContext, LoadContext, Nf, NfModule, Offload } from "../../runtime/chain/nf.js";
 import { FLAG, PARAM_WORDS } from "../../runtime/packet/arena.js";
 import { type Batch, MAX_BATCH } from "../../runtime/packet/batch.js";
 import { IPPROTO } from "../../runtime/packet/protocols.js";
@@ -60,6 +60,7 @@ import { openCrypto } from "./crypto/open.js";
 import { Inbound, PENDING } from "./inbound.js";
 import { RandomIvs, SeededIvs } from "./iv.js";
 import { OP, PARAM } from "./layout.js";
+import { KernelOffload } from "./offload.js";
 import { NOT_ASKED, Outbound } from "./outbound.js";
 import { OUTCOMES } from "./outcomes.js";
 import { loadSas, type SaTable } from "./sas.js";
@@ -88,6 +89,7 @@ const MAX_LISTED = 32;
 
 export class Ipsec implements Nf {
   readonly engine: string;
+  readonly offload?: Offload;
   private readonly crypto: EspCrypto;
   private readonly outbound: Outbound;
   private readonly inbound: Inbound;
@@ -107,12 +109,14 @@ export class Ipsec implements Nf {
     this.outCount = out.length;
     this.inCount = incoming.length;
     this.crypto = openCrypto(context, loaded.keys);
-    this.engine = this.crypto.engine;
+    const onGpu = context.place === "gpu";
+    this.engine = onGpu ? "aes-sha1 kernel" : this.crypto.engine;
+    if (onGpu) this.offload = new KernelOffload(arena, this);
     const ivs = seed === undefined ? new RandomIvs() : new SeededIvs(seed, arena);
     const selectors = out.map((sa) => sa.selector);
     this.selection = new SaSelection(selectors, loaded.ports, arena);
     this.outbound = new Outbound(arena, out, loaded.mtu, ivs);
-    this.inbound = new Inbound(arena, incoming, this.crypto);
+    this.inbound = new Inbound(arena, incoming, this.crypto, onGpu ? OP.OPEN : OP.VERIFY);
   }
 
   process(batch: Batch): void {

@@ -1,6 +1,6 @@
 /**
  * Layouts the parts of this NF share, each written once: the ESP packet, the parameters from prepare to transform, and
- * the key table.
+ * the key table. kernels/ipsec.* have the numbers of the last two once more.
  */
 import { SCHEDULE_WORDS } from "./crypto/aes.js";
 import { STATE_WORDS } from "./crypto/sha1.js";
@@ -30,7 +30,7 @@ export const TUNNEL_BYTES = 44;
  */
 export const PARAM = {
   /**
-   * One of {@link OP} in bits 0-1, {@link ESN_BIT}, and from bit {@link SA_SHIFT} on the SA's index in the file, hence
+   * One of {@link OP} in bits 0-2, {@link ESN_BIT}, and from bit {@link SA_SHIFT} on the SA's index in the file, hence
    * in the key table.
    */
   TASK: 0,
@@ -42,14 +42,14 @@ export const PARAM = {
   /** Sequence number. */
   SEQ_LOW: 2,
   SEQ_HIGH: 3,
-  /** Written by transform for VERIFY: 1 where the ICV is good. */
+  /** Written by transform for VERIFY, by a kernel for OPEN: 1 where the ICV is good, else 0. */
   VERDICT: 4,
 } as const;
 
-export const OP_MASK = 3;
+export const OP_MASK = 7;
 /** SEQ_HIGH, in network order, follows the ciphertext in what the ICV covers (RFC 4303 section 2.2.1). */
-export const ESN_BIT = 4;
-export const SA_SHIFT = 3;
+export const ESN_BIT = 8;
+export const SA_SHIFT = 4;
 
 export const OP = {
   NONE: 0,
@@ -59,6 +59,8 @@ export const OP = {
   VERIFY: 2,
   /** Inbound, but already in the window when prepare looked: nothing to compute. finish decides. */
   SEEN: 3,
+  /** On a GPU, in place of VERIFY: check the ICV, and where it is good decrypt in place. CPU back ends pass over it. */
+  OPEN: 4,
 } as const;
 
 /**

@@ -30,7 +30,10 @@ export function programSource(options: ProgramOptions): string {
   );
 }
 
-/** wb_init and wb_serve, which call the function of the NF a row is for. */
+/**
+ * wb_init and wb_serve, which call the function of the NF a row is for. Inlined by order: where LLVM 15 (PoCL 3.1) has to find out by
+ * itself whether a large function is worth it, it crashes.
+ */
 function dispatch(programs: readonly string[]): string {
   const words = (name: string) => `NF_${name.toUpperCase()}_LOCAL_WORDS`;
   const at = (i: number) => ["0", ...programs.slice(0, i).map(words)].join(" + ");
@@ -41,10 +44,10 @@ function dispatch(programs: readonly string[]): string {
   return [
     '#line 1 "dispatch"',
     `#define WB_LOCAL_WORDS (1 + ${at(programs.length)})`,
-    "static void wb_init(__local uint *local_words, uint thread, uint threads) {",
+    "static __attribute__((always_inline)) void wb_init(__local uint *local_words, uint thread, uint threads) {",
     ...inits,
     "}",
-    "static void wb_serve(uint program, __global uchar *slot, __global uint *params, __global const uint *table,",
+    "static __attribute__((always_inline)) void wb_serve(uint program, __global uchar *slot, __global uint *params, __global const uint *table,",
     "                     __local const uint *local_words) {",
     "  switch (program) {",
     ...cases,
