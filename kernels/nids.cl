@@ -19,7 +19,7 @@
 
 #define NIDS_LANES 4
 /* Bytes of a packet from which cutting it pays. */
-#define NIDS_CUT_FROM 128
+#define NIDS_CUT_FROM 64
 
 #define NIDS_STEP(state, byte) transitions[(state) + class_of[byte]]
 

@@ -78,7 +78,7 @@ test("kernel: bytes at any place and of any length, patterns of all kinds, as pl
       for (let i = 0; i < SLOT_SIZE; i++) {
         u8[base + i] = random.chance(alike) ? random.pick(usual) : random.u32() >>> 24;
       }
-      // Up to 1500 patterns tried at each position take their time: then shorter.
+      // 1500 patterns tried at each position take their time: then shorter, and fewer.
       const most = patterns.length > 1000 ? 120 : SLOT_SIZE;
       const from = random.int(0, SLOT_SIZE - 1);
       const length = random.pick([0, 1, 2, 8, 40, most, random.int(0, most)]);
@@ -98,7 +98,8 @@ test("kernel: bytes at any place and of any length, patterns of all kinds, as pl
     runner.run(order, 1, 63, at[round]!);
     runner.run(order.subarray(1), slots - 1, random.int(0, 63), at[round]!);
     assert.is(firstDifference(u8, before), -1, "the kernel changed packet bytes");
-    for (let slot = 0; slot < slots; slot++) {
+    const stride = patterns.length > 1000 ? 8 : 1;
+    for (let slot = 0; slot < slots; slot += stride) {
       const place = params[slot * PARAM_WORDS + PARAM_PLACE]!;
       const start = Uint32Array.of((slot << SLOT_SHIFT) + (place & 0xffff));
       const want = plain.scan(start, Uint32Array.of(place >>> 16), 1, hits);
@@ -261,7 +262,7 @@ test("without patterns the kernel is not needed; too many of them are refused", 
   const huge = Array.from({ length: 1100 }, (): Pattern => ({ bytes: random.bytes(250), nocase: false }));
   assert.throws(
     () => gpuTables(huge),
-    /nids on a GPU: the automaton of 1100 patterns takes up to \d+ bytes, more than .*\n {2}remedy: .*CPU/,
+    /nids on a GPU: the automaton of 1100 patterns takes more than \d+ bytes.*\n {2}remedy: .*CPU/,
   );
 });
 

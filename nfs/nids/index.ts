@@ -29,6 +29,8 @@
  *   is evaluated on every packet. `flow` watches 65,536 connections at a time and does not check sequence numbers.
  *   pcre runs on JavaScript's engine, which has no match limit: an expression with nested quantifiers can be made slow by
  *   a payload written for it; a content beside it bounds how often it runs.
+ *   On a GPU the kernel says which packets hold a pattern, exactly, and the CPU does the rest; the automaton may take 256 MiB, some 20,000
+ *   patterns, and building it some seconds. `engine` then chooses what the CPU identifies patterns with.
  *   severity is the rule's `priority` (default 3), category its `classtype`: there is no classification.config.
  *
  * SOURCES

@@ -2,16 +2,16 @@
  * The router on a GPU: its kernel (kernels/router.*) looks the destination up, the CPU judges before and rewrites behind it.
  *
  * The destination goes to the kernel in the params, since prepare has its cache line at hand for the TTL, and the next hop comes back
- * there: the kernel touches no packet, and a device that copies has none to copy. Rewriting stays here, because it takes few
- * instructions on a line that the port will read or the next NF will write anyway, and the MAC addresses, port and TTL are a
- * write to packet bytes that a copying device would have to bring back whole.
+ * there: the kernel touches no packet, and a device that copies has no packet bytes to copy either way. On PoCL it is twice as fast as
+ * one that reads the packets' headers (16,384 packets, full BGP table, two cores: 103-109 Mpps against 45-57). Rewriting stays on the
+ * CPU, where it is a few instructions on a line that is in the cache; in the kernel every header would have to come and go.
  */
 import type { Offload } from "../../runtime/chain/nf.js";
 import { PARAM_PLACE as PLACE } from "../../runtime/device/queue.js";
 import { type Arena, FLAG, PARAM_WORDS, SLOT_SHIFT } from "../../runtime/packet/arena.js";
 import type { Batch } from "../../runtime/packet/batch.js";
 import { IPV4 } from "../../runtime/packet/protocols.js";
-import { rewrite as rewriteOne } from "./cpu.js";
+import { rewritePacket } from "./cpu.js";
 import { type Fib, NO_ROUTE } from "./fib.js";
 
 // Copies: V8 folds a module's own constants into the code, imported bindings it loads anew.
@@ -22,7 +22,7 @@ const IS_IPV4 = FLAG.IPV4;
 const TTL = IPV4.TTL;
 const DST = IPV4.DST;
 const NONE = NO_ROUTE;
-const rewrite = rewriteOne;
+const rewrite = rewritePacket;
 
 /** Words of the params: next hop or NO_ROUTE, written by the kernel; destination, host byte order. */
 const HOP = 0;
