@@ -7,6 +7,7 @@ import { DUMMY, type QueueShape, ROW, ROW_HEADER } from "../../runtime/device/qu
 import { listAdapters, type OpenedGpu, openDevice, pickAdapter, scoped } from "../../runtime/device/webgpu/adapter.js";
 import { prepareVulkan } from "../../runtime/device/webgpu/library.js";
 import { compileShader, computePipeline, shaderSource } from "../../runtime/device/webgpu/program.js";
+import { writeWords } from "../../runtime/device/webgpu/upload.js";
 import { Arena, PARAM_WORDS, SLOT_SIZE } from "../../runtime/packet/arena.js";
 
 /** Bindings 0 to 3 of kernels/common.wgsl. */
@@ -71,7 +72,7 @@ export class WgslRunner {
         back: buffer(slotBytes + paramBytes, COPY_DST | MAP_READ),
       };
     });
-    device.queue.writeBuffer(buffers.tables, 0, tables);
+    writeWords(device.queue, buffers.tables, 0, tables);
     const module = await compileShader(device, source);
     const layout = await scoped(device, "the layout", () => roundsLayout(device));
     const pipeline = await computePipeline(
@@ -92,6 +93,17 @@ export class WgslRunner {
     return new WgslRunner(opened, Arena.create(slots), buffers, pipeline, bindings, size);
   }
 
+  /** Why there is nothing to run on, and the remedy; undefined where there is. */
+  static async lack(): Promise<string | undefined> {
+    prepareVulkan();
+    try {
+      pickAdapter(await listAdapters());
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
   /**
    * Serves slots[0, count), rows filled with dummies; `from` is the column the first packet goes to, `table` the word at which the NF's
    * tables begin. All slots and params go there and come back, whether served or not.
@@ -109,6 +121,7 @@ export class WgslRunner {
         rows[g * words + ROW_HEADER + t] = i >= 0 && i < count ? slots[i]! : DUMMY;
       }
     }
+    if (groups === 0) return;
     const { queue } = device;
     queue.writeBuffer(buffers.rows, 0, rows);
     queue.writeBuffer(buffers.slots, 0, arena.u32);
