@@ -34,9 +34,10 @@ export interface Finished {
 }
 
 /** Runs the program to its end; a hang ends after a minute with code null. */
-export function wingbeat(args: readonly string[], cwd: string): Finished {
+export function wingbeat(args: readonly string[], cwd: string, environment: Record<string, string> = {}): Finished {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
     cwd,
+    env: { ...process.env, ...environment },
     encoding: "utf8",
     timeout: 60_000,
   });

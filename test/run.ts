@@ -27,6 +27,9 @@ interface FileResult extends FileReport {
   readonly seconds: number;
 }
 
+/** A line of a file's output that begins with this is printed also when the file passes; without it, though. */
+const SHOW = "show: ";
+const TO_PRINT = new RegExp(`\\bskip(?:ped)?\\b.*: .*$|(?<=^(?:[•\\s]*))${SHOW}.*$`, "gim");
 const AT_ONCE = 2;
 /** A file takes seconds; a minute or two only on a busy machine with cold caches. */
 const TIMEOUT_SECONDS = Number(process.env.WINGBEAT_TEST_TIMEOUT ?? 180);
@@ -97,8 +100,8 @@ function print(result: FileResult, folder: string): void {
   // Indented, so that no reader of the log takes a file's counts for those of the whole.
   console.log(`${failed ? "FAIL" : "ok  "} ${name}  ${counts}  (${result.seconds.toFixed(1)} s)`);
   if (failed) console.log(result.output.replace(/^/gm, "     "));
-  // A skip says why, also in a green run. uvu's dots may stand before it.
-  else for (const [line] of result.output.matchAll(/\bskip(ped)?\b.*: .*$/gim)) console.log(`     ${line}`);
+  // A skip says why, also in a green run, and a test can have a line printed that begins with SHOW. uvu's dots may stand before both.
+  else for (const [line] of result.output.matchAll(TO_PRINT)) console.log(`     ${line.replace(SHOW, "")}`);
   if (result.problem !== undefined) console.log(`FAIL ${name}: ${result.problem}`);
 }
 

@@ -135,6 +135,26 @@ test("skipped tests are counted, with their reasons", () => {
   assert.not.match(output, "not this");
 });
 
+test("a passing file's output is not printed, but for the lines that ask for it", () => {
+  write({
+    a: `test("one", () => {
+        console.log("not this");
+        console.log("show: the counterexample");
+        console.log("show:   indented, and a skip: in it");
+        console.log("this neither, though it says show: inside");
+      });
+      test("two", () => console.log("show: behind uvu's dot"));`,
+  });
+  const { closing, output } = run();
+  assert.is(closing, "2 passed, 0 failed", output);
+  const lines = output.split("\n").filter((line) => line.startsWith("     "));
+  assert.equal(
+    lines,
+    ["     the counterexample", "       indented, and a skip: in it", "     behind uvu's dot"],
+    output,
+  );
+});
+
 test("file names choose what runs, and a name that fits nothing is a failure", () => {
   write({ alpha: PASSING, beta: 'test("one", () => {});' });
   assert.is(run(["beta.test.ts"]).closing, "1 passed, 0 failed");

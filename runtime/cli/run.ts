@@ -1,21 +1,33 @@
 /** `wingbeat run CHAIN.json`: runs the chain. */
 import type { Command } from "commander";
-import { type LoadedChain, loadChain } from "../chain/load.js";
+import { loadChain } from "../chain/load.js";
+import { parseDevice } from "../device/choose.js";
 import { type Run, startRun } from "../engine/run.js";
 import { parseCores } from "../engine/topology.js";
-import { ConfigError, RunError } from "../errors.js";
+import { ConfigError } from "../errors.js";
 import { parsePortString } from "../nic/drivers.js";
 import { MAX_BATCH } from "../packet/batch.js";
-import { parseChoice, parseInteger, parsePlaces, parseRate, parseSeconds } from "./options.js";
+import {
+  parseChoice,
+  parseInteger,
+  parsePlaces,
+  parseRate,
+  parseSeconds,
+  parseSlice,
+  parseWorkgroups,
+} from "./options.js";
 import { checkJson, warn, writeJson } from "./output.js";
 import { endProgress, showProgress } from "./progress.js";
-import { summary } from "./summary.js";
+import { openRunDevice } from "./run-device.js";
+import { failuresOf, summary } from "./summary.js";
 
 interface RunFlags {
   in?: string;
   out?: string;
   place?: string[];
   device: string;
+  workgroups?: string;
+  slice?: string;
   loop: string;
   duration?: string;
   rate?: string;
@@ -41,7 +53,19 @@ export function addRunCommand(program: Command): void {
     .option("--in <PORT>", "replaces the port named in: a capture, generator:size=64,..., or DRIVER:INTERFACE")
     .option("--out <PORT>", "replaces the port named out: a capture, null, or DRIVER:INTERFACE")
     .option("--place <NF=cpu|gpu,...>", "where NFs run, whatever the chain says", collect)
-    .option("--device <KIND>", "auto, none, or a GPU device kind[:NAME]", "auto")
+    .option(
+      "--device <KIND>",
+      "auto, none, opencl[:NAME], opencl[:NAME]:rounds (launch per round, with copies)",
+      "auto",
+    )
+    .option(
+      "--workgroups <N>",
+      "queues and workgroups of the device, 1 to 64; default: as many as it runs at once, up to 8",
+    )
+    .option(
+      "--slice <MS>",
+      "ms after which a persistent kernel returns to be launched again; 0: never; default: 250 where a driver has a watchdog",
+    )
     .option("--loop <N>", "replay the input N times from memory; 0: until --duration or Ctrl-C", "1")
     .option("--duration <S>", "stop receiving after S seconds")
     .option("--rate <R>", "open loop at this rate: 500000, 1.5Mpps, 2Gbps")
@@ -62,6 +86,11 @@ export function addRunCommand(program: Command): void {
 
 async function runVerb(file: string, flags: RunFlags): Promise<number> {
   const options = runOptions(flags);
+  const deviceFlags = {
+    request: parseDevice(flags.device),
+    workgroups: parseWorkgroups(flags.workgroups),
+    sliceMs: parseSlice(flags.slice),
+  };
   const input = flags.in === undefined ? undefined : parsePortString(flags.in);
   if (input?.driver === "null") throw new ConfigError("--in", "null receives nothing", "give a capture or a generator");
   const output = flags.out === undefined ? undefined : parsePortString(flags.out, "--out");
@@ -74,11 +103,17 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
     place: flags.place === undefined ? undefined : parsePlaces(flags.place),
     warn,
   });
-  checkDevice(flags.device, chain);
   checkJson(flags.json, chain.files);
   if (options.seed !== undefined)
     warn("--seed makes IVs predictable: for experiments, never for traffic that must stay secret");
-  const run = startRun(chain, { ...options, warn });
+  const device = await openRunDevice(chain, deviceFlags, warn);
+  let run: Run;
+  try {
+    run = startRun(chain, { ...options, device, warn });
+  } catch (error) {
+    await device?.close();
+    throw error;
+  }
   const progress = flags.quiet ? undefined : showProgress(run);
   const release = stopOnSignals(run);
   try {
@@ -86,9 +121,9 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
     if (progress !== undefined) endProgress(progress);
     if (!flags.quiet) (flags.json === "-" ? process.stderr : process.stdout).write(summary(result));
     if (flags.json !== undefined) writeJson(flags.json, result);
-    if (!result.ledger.balanced)
-      warn("the ledger does not balance: packets were lost without a reason; please report this");
-    return result.ledger.balanced ? 0 : 1;
+    const failures = failuresOf(result);
+    for (const line of failures) warn(line);
+    return failures.length === 0 ? 0 : 1;
   } finally {
     if (progress !== undefined) endProgress(progress);
     release();
@@ -120,34 +155,6 @@ function runOptions(flags: RunFlags) {
     wait: parseChoice("--wait", flags.wait, ["spin", "yield", "sleep", "adaptive"] as const),
     cores: parseCores(flags.cores),
   };
-}
-
-/** GPU devices come with later releases; until then every NF runs on the CPU, and that is said. */
-function checkDevice(device: string, chain: LoadedChain): void {
-  const [kind, ...name] = device.split(":");
-  if ((kind === "auto" || kind === "none") && name.length > 0) {
-    throw new ConfigError("--device", `found "${device}"; only opencl, webgpu and gpujs take a name`);
-  }
-  if (kind !== "auto" && kind !== "none") {
-    const known = ["opencl", "webgpu", "gpujs"];
-    if (!known.includes(kind!))
-      throw new ConfigError("--device", `found "${device}"; it takes auto, none, ${known.join(", ")}`);
-    throw new RunError(
-      "--device",
-      `${device} is not there: this release has no GPU device`,
-      "use --device auto or none",
-    );
-  }
-  if (kind === "none") return;
-  const wanted = chain.nfs.filter((nf) => nf.place === "gpu");
-  const unable = wanted.find((nf) => !nf.module.gpu);
-  if (unable !== undefined)
-    throw new ConfigError(`nfs.${unable.name}.place`, `an NF of type ${unable.type} runs on the CPU only`);
-  if (wanted.length > 0) {
-    warn(
-      `no GPU device in this release: ${wanted.map((nf) => nf.name).join(", ")} run on the CPU (--device none says so silently)`,
-    );
-  }
 }
 
 const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

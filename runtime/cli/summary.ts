@@ -34,13 +34,14 @@ export function summary(result: RunResult): string {
       return [
         nf.name,
         nf.type,
-        `${nf.place}, ${nf.engine}`,
+        nf.engine === "" ? nf.place : `${nf.place}, ${nf.engine}`,
         count(nf.packets),
         outcomes.map(([o, n]) => `${o} ${count(n)}`).join(", "),
       ];
     });
     parts.push(table(["NF", "type", "runs on", "packets", "outcomes"], rows));
   }
+  if (result.device !== null) parts.push(deviceLine(result));
   if (ledger.drops.length > 0) {
     parts.push(
       table(
@@ -57,4 +58,31 @@ export function summary(result: RunResult): string {
     parts.push(`order ${result.order.mode}: ${count(result.order.reordered)} packets left after a later one`);
   if (result.digest !== null) parts.push(`egress digest ${result.digest}\nalerts digest ${result.alerts_digest}`);
   return `${parts.join("\n")}\n`;
+}
+
+/** Why a run that has come to its end is a failed one, a line each; none where it is not. */
+export function failuresOf({ ledger, failure }: RunResult): string[] {
+  const lines: string[] = [];
+  if (!ledger.balanced)
+    lines.push("the ledger does not balance: packets were lost without a reason; please report this");
+  if (failure !== null) lines.push(`the run failed: ${failure}`);
+  return lines;
+}
+
+function deviceLine({ device, sync }: RunResult): string {
+  const { name, emulated, persistent, zero_copy: zeroCopy, workgroups, launches } = device!;
+  const traits = [
+    emulated ? "emulated on the CPU" : "hardware",
+    persistent ? "persistent" : "rounds",
+    zeroCopy ? "zero-copy" : "copied",
+    `${workgroups} workgroup${workgroups === 1 ? "" : "s"}`,
+    ...(launches > 1 ? [`${count(launches)} launches`] : []),
+  ];
+  const entries = sync.packets + sync.dummies;
+  const share = entries === 0 ? "0" : ((100 * sync.dummies) / entries).toFixed(2);
+  return (
+    `device ${name}: ${traits.join(", ")}\n` +
+    `rows ${count(sync.rows)} with ${count(sync.packets)} packets and ${count(sync.dummies)} dummies (${share} % of entries); ` +
+    `${count(sync.bytes_copied)} bytes copied`
+  );
 }

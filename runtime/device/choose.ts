@@ -129,7 +129,7 @@ function refuse(request: DeviceRequest, candidate: OpenClCandidate, error: unkno
   if (!(error instanceof RunError)) throw error;
   const name = request.name === undefined ? "" : `:${request.name}`;
   const otherwise = candidate.persistent ? `; --device opencl${name}:${ROUNDS} launches round by round` : "";
-  throw new RunError(`--device ${request.text}`, `${error.message}${otherwise}`);
+  throw new RunError(`--device ${request.text}`, `${error.message.replace(/^opencl: /, "")}${otherwise}`);
 }
 
 function describe({ found, persistent }: OpenClCandidate): string {

@@ -66,10 +66,17 @@ export interface Device {
   /** The arena's memory, in which slots lie: the device's own where it is zero-copy. */
   readonly arena: RegionHandle;
   /**
-   * Starts serving; resolves with the number of workgroups that have registered.
+   * Starts serving, once; resolves with the number of workgroups that have registered.
    * @throws RunError where none does
    */
   start(): Promise<number>;
+  /**
+   * Puts a new table for an NF beside the old one; hand what it returns to the NF's syncers.
+   * @throws RunError where the device's memory has no room for it
+   */
+  swapTable(nf: number, tables: Uint32Array): Promise<DeviceNfHandle>;
+  /** Gives back the room of a table that no row names any more: those that named it are collected, and no syncer has it. */
+  freeTable(handle: DeviceNfHandle): void;
   /**
    * Stops serving and frees nothing yet. Rows published and not served stay as they are.
    * @throws RunError where the device does not come to an end within its time limit

@@ -1,24 +1,34 @@
 /** Puts the parts of one thread together: what its role in the topology needs, and nothing else. */
 import { build, type Histogram } from "hdr-histogram-js";
 import type { Nf } from "../chain/nf.js";
+import type { Stall } from "../device/stall.js";
+import { Syncer, type SyncerOptions } from "../device/syncer.js";
 import type { EgressDigest } from "../measure/digest.js";
 import type { TxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
 import { SlotPool } from "../packet/pool.js";
 import { RingConsumer, RingProducer } from "../packet/ring.js";
 import type { CoreParts } from "./core.js";
-import { counterBlock, counterLayout } from "./counters.js";
+import { type CounterLayout, counterBlock, counterLayout } from "./counters.js";
 import { Egress } from "./egress.js";
+import { FlowAudit } from "./flow-audit.js";
+import { GpuStage } from "./gpu-stage.js";
 import { Ingress, type NumberedRxPort } from "./ingress.js";
+import { Lanes } from "./lanes.js";
+import { FreePipeline, OrderedPipeline, type Pipeline } from "./pipeline.js";
 import type { Plan } from "./plan.js";
 import { Processor } from "./processor.js";
-import type { Topology } from "./topology.js";
+import { SerialPipeline } from "./serial-pipeline.js";
+import type { SyncCoreParts } from "./sync-core.js";
+import { SyncDriver } from "./sync-driver.js";
+import { LocalSyncPort, RemoteSyncPort, type SyncPort } from "./sync-port.js";
+import { dealWorkgroups, type Topology } from "./topology.js";
 
 /** One minute: a packet later than that counts as that late. */
 const LATENCY_LIMIT_NS = 60e9;
 
-/** What a thread has opened. */
-export interface ThreadParts {
+/** What every thread of a run has. */
+export interface CommonParts {
   readonly thread: number;
   readonly plan: Plan;
   readonly topology: Topology;
@@ -28,6 +38,24 @@ export interface ThreadParts {
   readonly counters: SharedArrayBuffer;
   /** Memory of the rings, in the order of topology.rings. */
   readonly rings: readonly SharedArrayBuffer[];
+  /** The device as it has started; undefined where no NF is on one. */
+  readonly started?: StartedDevice | undefined;
+}
+
+export interface StartedDevice {
+  /** All workgroups, those that have registered first. */
+  readonly workgroups: readonly number[];
+  /** How many have. */
+  readonly registered: number;
+  readonly syncer?: SyncerOptions | undefined;
+  /** Told by the thread that notices that the device has come to a halt. */
+  report(stall: Stall): void;
+  /** Between fruitless polls of a thread that can do nothing else. */
+  pause(): void;
+}
+
+/** What a thread has opened. */
+export interface ThreadParts extends CommonParts {
   /** By NF number; undefined where another thread owns it. */
   readonly nfs: readonly (Nf | undefined)[];
   readonly rxPorts: readonly NumberedRxPort[];
@@ -37,7 +65,7 @@ export interface ThreadParts {
 }
 
 export function assemble(parts: ThreadParts): CoreParts & { readonly latency: Histogram } {
-  const { thread, plan, topology, arena, control, clock, nfs, rxPorts, txPorts } = parts;
+  const { thread, plan, topology, arena, control, clock, rxPorts, txPorts } = parts;
   const role = topology.threads[thread]!;
   const layout = counterLayout(plan);
   const counters = counterBlock(parts.counters, layout, thread);
@@ -48,11 +76,8 @@ export function assemble(parts: ThreadParts): CoreParts & { readonly latency: Hi
     autoResize: true,
   });
   const pool = role.rx ? new SlotPool(0, arena.slots) : undefined;
-  const ringTo = <T>(make: (memory: SharedArrayBuffer) => T, mine: 0 | 1): (T | undefined)[] =>
-    topology.threads.map((_, other) => {
-      const i = topology.rings.findIndex((r) => r[mine] === thread && r[1 - mine] === other);
-      return i < 0 ? undefined : make(parts.rings[i]!);
-    });
+  const ends = ringEnds(parts);
+  const audit = reorders(plan, topology) && (role.rx || role.tx) ? new FlowAudit(arena) : undefined;
   return {
     thread,
     plan,
@@ -62,10 +87,100 @@ export function assemble(parts: ThreadParts): CoreParts & { readonly latency: Hi
     clock,
     pool,
     latency,
-    processor: new Processor(plan, arena, nfs, layout, counters),
+    audit: role.rx ? audit : undefined,
+    ...workParts(parts, ends.outgoing, layout, counters),
     ingress: pool && new Ingress(plan, arena, rxPorts, pool, layout, counters, control, clock),
-    egress: role.tx ? new Egress(plan, arena, txPorts, layout, counters, latency, parts.digest) : undefined,
-    outgoing: ringTo((memory) => new RingProducer(memory, arena.slots), 0),
-    incoming: ringTo((memory) => new RingConsumer(memory, arena.slots), 1),
+    egress: role.tx ? new Egress(plan, arena, txPorts, layout, counters, latency, parts.digest, audit) : undefined,
+    ...ends,
   };
+}
+
+/** A CPUSyncer core, which owns neither ports nor NFs. */
+export function assembleSyncCore(parts: CommonParts): SyncCoreParts {
+  const { thread, plan, topology, arena, control, clock } = parts;
+  return { thread, plan, topology, arena, control, clock, driver: syncDriver(parts), ...ringEnds(parts) };
+}
+
+/** Ends of this thread's rings, by the thread at the other end. */
+function ringEnds({ thread, topology, rings, arena }: CommonParts): Pick<CoreParts, "incoming" | "outgoing"> {
+  const end = <T>(make: (memory: SharedArrayBuffer) => T, mine: 0 | 1): (T | undefined)[] =>
+    topology.threads.map((_, other) => {
+      const i = topology.rings.findIndex((r) => r[mine] === thread && r[1 - mine] === other);
+      return i < 0 ? undefined : make(rings[i]!);
+    });
+  return {
+    outgoing: end((memory) => new RingProducer(memory, arena.slots), 0),
+    incoming: end((memory) => new RingConsumer(memory, arena.slots), 1),
+  };
+}
+
+/** True where packets of one flow could overtake each other: without order, or where order rests on the flow hash. */
+function reorders(plan: Plan, topology: Topology): boolean {
+  const { order } = plan.options;
+  const syncers = topology.threads.length - topology.stations;
+  if (order === "none") return topology.stations > 1 || plan.device !== undefined;
+  return order === "flow" && syncers > 1;
+}
+
+function syncDriver(parts: CommonParts): SyncDriver {
+  const { thread, plan, topology, arena, control } = parts;
+  const { workgroups, report, syncer } = parts.started!;
+  const layout = counterLayout(plan);
+  const mine = dealWorkgroups(plan, topology, workgroups)[thread]!;
+  const counters = counterBlock(parts.counters, layout, thread);
+  const own = new Syncer(plan.device!.handle, arena, mine, counters, layout.sync, syncer);
+  return new SyncDriver(plan, own, arena, control, report);
+}
+
+function syncPort(parts: CommonParts, outgoing: CoreParts["outgoing"]): SyncPort {
+  const { plan, topology, control } = parts;
+  const { stations } = topology;
+  if (topology.threads.length === stations) return new LocalSyncPort(syncDriver(parts));
+  // The first of them have the registered workgroups; what a core without any took would wait for ever.
+  const served = outgoing.slice(stations, stations + parts.started!.registered);
+  const cores = served.map((ring) => ring!);
+  return new RemoteSyncPort(cores, stations, control, plan.options.order === "flow");
+}
+
+/** The thread's NFs: a processor, and a pipeline where some are on a GPU. */
+function workParts(
+  parts: ThreadParts,
+  outgoing: CoreParts["outgoing"],
+  layout: CounterLayout,
+  counters: Float64Array,
+): { processor: Processor; pipeline: Pipeline | undefined } {
+  const { plan, arena, nfs, control, clock, started } = parts;
+  const isGpu = (i: number) => plan.nfs[i]!.place === "gpu";
+  const processorOf = (mine: (i: number) => boolean) =>
+    new Processor(
+      plan,
+      arena,
+      nfs.map((nf, i) => (mine(i) && !isGpu(i) ? nf : undefined)),
+      layout,
+      counters,
+    );
+  const placed = plan.nfOrder.filter((i) => nfs[i] !== undefined && isGpu(i));
+  if (placed.length === 0) return { processor: processorOf(() => true), pipeline: undefined };
+
+  const port = syncPort(parts, outgoing);
+  const done = new Uint8Array(arena.slots);
+  const kept = new Uint8Array(arena.slots);
+  const context = { plan, arena, layout, counters, port, lanes: new Lanes(arena, port.lanes), done, kept };
+  const stages = placed.map((i) => new GpuStage(i, nfs[i]!, context));
+  const row = plan.device!.handle.shape.workgroupSize;
+  const pipelineParts = { arena, port, stages, done, batch: plan.options.batch, row };
+  if (plan.options.order === "none" || plan.cyclic) {
+    const processor = processorOf(() => true);
+    const pipeline =
+      plan.options.order === "none"
+        ? new FreePipeline(pipelineParts, processor)
+        : new SerialPipeline(pipelineParts, processor, control, clock, started!.pause);
+    return { processor, pipeline };
+  }
+  const at = (i: number) => plan.nfOrder.indexOf(i);
+  const segments = [...placed, undefined].map((end, k) => {
+    const start = k === 0 ? -1 : at(placed[k - 1]!);
+    return processorOf((i) => at(i) > start && (end === undefined || at(i) < at(end)));
+  });
+  return { processor: segments[0]!, pipeline: new OrderedPipeline(pipelineParts, segments) };
 }

@@ -1,17 +1,50 @@
 /** Words of a small shared array through which main and the threads of a run steer each other. */
 export const enum CONTROL {
-  /** 1 = stop receiving, drain, finish. Set by main (Ctrl-C). */
+  /** 1 = stop receiving, drain, finish. Set by main (Ctrl-C), or with DEVICE_FAILED. */
   STOP = 0,
   /** 1 = something failed; leave at once. */
   ABORT = 1,
   /** 1 = every slot is back home; nothing will move any more. Set by the receiving thread. */
   DRAINED = 2,
-  /** Plus thread number: 1 while that thread sleeps until its doorbell rings. */
+  /** 1 = the GPU device has failed or come to a halt: what waits for it is taken back unserved. Set after STOP. */
+  DEVICE_FAILED = 3,
+  /** Plus thread number: 1 while that thread sleeps until its doorbell rings. Behind these words, as many with {@link QUIET}. */
   WAITING = 16,
 }
 
+/** What comes to a thread from upstream; kept only in runs with a device, whose syncers wait for more packets or do not. */
+export const enum QUIET {
+  /** Packets came in the last round. */
+  NO = 0,
+  /** Nothing came: input ended, not due, or not there yet. */
+  YES = 1,
+  /** Nothing came because no slot is free: more comes as soon as the device gives some back. */
+  STARVED = 2,
+}
+
 export function controlMemory(threads: number): SharedArrayBuffer {
-  return new SharedArrayBuffer((CONTROL.WAITING + threads) * 4);
+  return new SharedArrayBuffer((CONTROL.WAITING + 2 * threads) * 4);
+}
+
+function threadsOf(control: Int32Array): number {
+  return (control.length - CONTROL.WAITING) / 2;
+}
+
+/** The word in which a thread keeps its {@link QUIET}. */
+export function quietWord(control: Int32Array, thread: number): number {
+  return CONTROL.WAITING + threadsOf(control) + thread;
+}
+
+/** Nothing more is coming only where nothing comes to any of the threads packets pass. */
+export function quietOf(control: Int32Array, stations: number): QUIET {
+  let quiet = QUIET.YES;
+  const first = quietWord(control, 0);
+  for (let t = 0; t < stations; t++) {
+    const word = Atomics.load(control, first + t);
+    if (word === QUIET.NO) return QUIET.NO;
+    if (word === QUIET.STARVED) quiet = QUIET.STARVED;
+  }
+  return quiet;
 }
 
 /** Wakes a thread that went to sleep; a thread that did not is not disturbed. */
@@ -23,5 +56,12 @@ export function ring(control: Int32Array, thread: number): void {
 }
 
 export function ringAll(control: Int32Array): void {
-  for (let t = 0; t < control.length - CONTROL.WAITING; t++) ring(control, t);
+  for (let t = threadsOf(control) - 1; t >= 0; t--) ring(control, t);
+}
+
+/** The device is given up: no slot it may still write to is used again, since nothing is received any more. */
+export function failDevice(control: Int32Array): void {
+  Atomics.store(control, CONTROL.STOP, 1);
+  Atomics.store(control, CONTROL.DEVICE_FAILED, 1);
+  ringAll(control);
 }

@@ -3,9 +3,11 @@ import type { Arena } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import type { SlotPool } from "../packet/pool.js";
 import type { RingConsumer, RingProducer } from "../packet/ring.js";
-import { CONTROL, ring, ringAll } from "./control.js";
+import { CONTROL, QUIET, quietOf, quietWord, ring, ringAll } from "./control.js";
 import type { Egress } from "./egress.js";
+import type { FlowAudit } from "./flow-audit.js";
 import type { Ingress } from "./ingress.js";
+import type { Pipeline } from "./pipeline.js";
 import { type Plan, TARGET } from "./plan.js";
 import type { Processor } from "./processor.js";
 import type { Topology } from "./topology.js";
@@ -18,10 +20,15 @@ export interface CoreParts {
   readonly arena: Arena;
   readonly control: Int32Array;
   readonly clock: () => number;
+  /** Gate, classifier and policy for fresh packets; and the thread's NFs, unless it has a pipeline. */
   readonly processor: Processor;
+  /** Of a thread that owns GPU NFs. */
+  readonly pipeline?: Pipeline | undefined;
   /** Of the thread that receives. */
   readonly ingress: Ingress | undefined;
   readonly pool: SlotPool | undefined;
+  /** Of the thread that receives, where order within flows is audited. */
+  readonly audit?: FlowAudit | undefined;
   /** Of the thread that sends. */
   readonly egress: Egress | undefined;
   /** By the thread at the other end. */
@@ -36,22 +43,29 @@ export class Core {
   private readonly waiter: Waiter;
   private readonly rxThread: number;
   private readonly txThread: number;
+  /** The last station. */
+  private readonly last: number;
   private readonly ownerOf: Uint8Array;
   /** Packets per burst; one at a time where a cyclic policy would let batching change the order at an NF. */
   private readonly batch: number;
+  /** Packets came in this round that were not here before. */
+  private fed = false;
+  private quiet = QUIET.NO;
 
   constructor(private readonly parts: CoreParts) {
-    const { topology, plan, thread } = parts;
+    const { topology, plan, thread, pipeline } = parts;
     this.outbox = topology.threads.map(() => new Uint32Array(MAX_BATCH));
     this.outboxCount = new Uint32Array(topology.threads.length);
     this.waiter = new Waiter(plan.options.wait, parts.control, thread, plan.options.rate !== undefined);
     this.rxThread = topology.threads.findIndex((t) => t.rx);
     this.txThread = topology.threads.findIndex((t) => t.tx);
+    this.last = topology.stations - 1;
     this.ownerOf = new Uint8Array(TARGET.NF_LIMIT);
     topology.threads.forEach((role, t) => {
       for (const nf of role.nfs) this.ownerOf[nf] = t;
     });
     this.batch = plan.cyclic && plan.options.order !== "none" ? 1 : plan.options.batch;
+    if (pipeline !== undefined) pipeline.sink = (slots, count) => this.dispatch(slots, count, true);
   }
 
   /**
@@ -59,30 +73,60 @@ export class Core {
    * @throws what an input threw, once all that came before it has left
    */
   async run(): Promise<void> {
-    const { control, ingress, pool } = this.parts;
+    const { control, ingress, pool, pipeline } = this.parts;
     for (;;) {
       if (Atomics.load(control, CONTROL.ABORT) === 1) return;
-      let moved = this.takeIncoming();
+      const moved = this.round();
       if (ingress !== undefined && pool !== undefined) {
-        const count = ingress.receive(this.burst, this.batch);
-        if (count > 0) {
-          moved = true;
-          this.start(count);
-        } else if (ingress.done && pool.available === pool.size) {
+        if (!this.fed && this.drained) {
           Atomics.store(control, CONTROL.DRAINED, 1);
           ringAll(control);
           if (ingress.failure !== undefined) throw ingress.failure;
           return;
-        } else if (!moved && ingress.waiting) {
-          // A port that reads asynchronously needs the event loop to come round.
-          await ingress.ready();
         }
+        // A port that reads asynchronously needs the event loop to come round; where rows are at the device, for a moment only.
+        if (!moved && ingress.waiting) await (pipeline?.polling ? eventLoop() : ingress.ready());
       } else if (!moved && Atomics.load(control, CONTROL.DRAINED) === 1) {
         return;
       }
       if (moved) this.waiter.busy();
+      else if (pipeline?.polling) this.waiter.poll();
       else this.waiter.idle(this.hasIncoming);
     }
+  }
+
+  /** True where no packet will come in again and every slot is home. */
+  get drained(): boolean {
+    const { ingress, pool } = this.parts;
+    return ingress!.done && pool!.available === pool!.size;
+  }
+
+  /** One round, without waiting; true where something moved. */
+  round(): boolean {
+    const { ingress, pool, pipeline, plan, clock } = this.parts;
+    this.fed = false;
+    let moved = this.takeIncoming();
+    if (ingress !== undefined) {
+      const count = ingress.receive(this.burst, this.batch);
+      if (count > 0) {
+        moved = true;
+        this.fed = true;
+        this.start(count);
+      }
+    }
+    if (plan.device !== undefined) {
+      const starved = pool !== undefined && pool.available === 0 && !ingress!.done;
+      this.say(this.fed ? QUIET.NO : starved ? QUIET.STARVED : QUIET.YES);
+      if (pipeline?.turn(clock(), quietOf(this.parts.control, this.last + 1))) moved = true;
+    }
+    return moved;
+  }
+
+  /** Lets syncers know whether packets come to this thread. */
+  private say(quiet: QUIET): void {
+    if (quiet === this.quiet) return;
+    this.quiet = quiet;
+    Atomics.store(this.parts.control, quietWord(this.parts.control, this.parts.thread), quiet);
   }
 
   /** One burst of run-to-completion, for benchmarks that time the loop without a thread around it; returns its packets. */
@@ -94,9 +138,21 @@ export class Core {
   }
 
   private start(count: number): void {
-    this.parts.processor.admit(this.burst, count);
-    this.parts.processor.run(this.burst, count);
-    this.dispatch(count, true);
+    const { processor, audit } = this.parts;
+    processor.admit(this.burst, count);
+    if (audit !== undefined) audit.arrived(this.burst, count);
+    this.work(count, true);
+  }
+
+  /** @param fresh just received here, and not back from the last core of the line */
+  private work(count: number, fresh: boolean): void {
+    const { pipeline, processor } = this.parts;
+    if (pipeline !== undefined) {
+      pipeline.take(this.burst, count);
+      return;
+    }
+    processor.run(this.burst, count);
+    this.dispatch(this.burst, count, fresh);
   }
 
   private readonly hasIncoming = (): boolean => {
@@ -106,7 +162,7 @@ export class Core {
   };
 
   private takeIncoming(): boolean {
-    const { incoming, thread, pool, processor, topology } = this.parts;
+    const { incoming, thread, pool, pipeline, topology } = this.parts;
     let moved = false;
     for (let from = 0; from < incoming.length; from++) {
       const consumer = incoming[from];
@@ -114,35 +170,38 @@ export class Core {
       const count = consumer.pop(this.burst, 0, this.batch);
       if (count === 0) continue;
       moved = true;
-      if (thread === this.rxThread && from === this.txThread) {
+      if (from > this.last) {
+        pipeline!.served(this.burst, count);
+      } else if (thread === this.rxThread && from === this.txThread) {
         // With io cores apart, what the sender returns to the receiver are free slots.
         pool!.put(this.burst, 0, count);
       } else {
-        if (topology.threads[thread]!.nfs.length > 0) processor.run(this.burst, count);
-        this.dispatch(count, false);
+        this.fed = true;
+        if (topology.threads[thread]!.nfs.length > 0) this.work(count, false);
+        else this.dispatch(this.burst, count, false);
       }
     }
     return moved;
   }
 
   /**
-   * Hands the burst on, each packet to the thread that has the next word.
-   * @param fresh just received here, and not back from the last core of the line
+   * Hands packets on, each to the thread that has the next word.
+   * @param fresh not back from the last core of the line
    */
-  private dispatch(count: number, fresh: boolean): void {
+  private dispatch(slots: Uint32Array, count: number, fresh: boolean): void {
     const { thread, topology } = this.parts;
-    const last = topology.threads.length - 1;
-    if (!topology.line) this.scatter(count);
-    else if (topology.threads[thread]!.tx && !(fresh && last > 0)) this.finish(count);
-    else this.push(thread === last ? 0 : thread + 1, this.burst, count);
+    const { last } = this;
+    if (!topology.line) this.scatter(slots, count);
+    else if (topology.threads[thread]!.tx && !(fresh && last > 0)) this.finish(slots, count);
+    else this.push(thread === last ? 0 : thread + 1, slots, count);
   }
 
-  private scatter(count: number): void {
-    const { outbox, outboxCount, ownerOf, txThread, burst } = this;
+  private scatter(slots: Uint32Array, count: number): void {
+    const { outbox, outboxCount, ownerOf, txThread } = this;
     const { next } = this.parts.arena;
     outboxCount.fill(0);
     for (let i = 0; i < count; i++) {
-      const slot = burst[i]!;
+      const slot = slots[i]!;
       const target = next[slot]!;
       const to = target < TARGET.NF_LIMIT ? ownerOf[target]! : txThread;
       const at = outboxCount[to]!;
@@ -152,12 +211,8 @@ export class Core {
     for (let to = 0; to < outbox.length; to++) {
       const n = outboxCount[to]!;
       if (n === 0) continue;
-      if (to === this.parts.thread) {
-        burst.set(outbox[to]!.subarray(0, n));
-        this.finish(n);
-      } else {
-        this.push(to, outbox[to]!, n);
-      }
+      if (to === this.parts.thread) this.finish(outbox[to]!, n);
+      else this.push(to, outbox[to]!, n);
     }
   }
 
@@ -167,10 +222,15 @@ export class Core {
   }
 
   /** Ends packets that are final, and sends their slots home. */
-  private finish(count: number): void {
+  private finish(slots: Uint32Array, count: number): void {
     const { egress, pool, clock } = this.parts;
-    egress!.release(this.burst, count, clock());
-    if (pool !== undefined) pool.put(this.burst, 0, count);
-    else this.push(this.rxThread, this.burst, count);
+    egress!.release(slots, count, clock());
+    if (pool !== undefined) pool.put(slots, 0, count);
+    else this.push(this.rxThread, slots, count);
   }
+}
+
+/** Resolves when the event loop has come round. */
+function eventLoop(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -2,6 +2,7 @@
  * Counters of a run in shared memory: each thread adds into a block of its own, the control plane sums the blocks whenever it likes.
  * A counter is a float64 (exact to 2^53), written by one thread only.
  */
+import { SYNC_COUNTERS } from "../device/syncer.js";
 import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
 
 /** Where each group of counters starts in a block. */
@@ -17,6 +18,10 @@ export interface CounterLayout {
   readonly toKernel: number;
   /** Packets that left by a port after one that had arrived later. */
   readonly reordered: number;
+  /** Packets that left by a port after one of their own flow that had arrived later (flow-audit.ts). */
+  readonly flowReordered: number;
+  /** SYNC_COUNTERS of a CPUSyncer (device/syncer.ts). */
+  readonly sync: number;
   readonly length: number;
 }
 
@@ -29,7 +34,9 @@ export function counterLayout(plan: Pick<Plan, "ports" | "nfs" | "drops">): Coun
   const drop = nfBytes + plan.nfs.length;
   const toKernel = drop + plan.drops.length;
   const reordered = toKernel + 1;
-  return { port, outcome, nfBytes, drop, toKernel, reordered, length: reordered + 1 };
+  const flowReordered = reordered + 1;
+  const sync = flowReordered + 1;
+  return { port, outcome, nfBytes, drop, toKernel, reordered, flowReordered, sync, length: sync + SYNC_COUNTERS };
 }
 
 const LINE_BYTES = 64;

@@ -5,6 +5,7 @@ import type { TxPort } from "../nic/port.js";
 import { type Arena, NO_PORT } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import { type CounterLayout, PORT_COUNTERS } from "./counters.js";
+import type { FlowAudit } from "./flow-audit.js";
 import { DROP, type Plan, TARGET } from "./plan.js";
 
 /** A constant of this module is part of the compiled code; an imported binding is looked up at each use (V8 11, Node 20). */
@@ -40,6 +41,8 @@ export class Egress {
     private readonly counters: Float64Array,
     private readonly latency: Histogram,
     private readonly digest: EgressDigest | undefined,
+    /** Where packets of a flow may overtake each other. */
+    private readonly audit?: FlowAudit,
   ) {
     this.lanes = ports.map(() => ({ slots: new Uint32Array(MAX_BATCH), count: 0, bytes: 0, lastArrival: 0 }));
     const senders = ports.flatMap((port, i) => (port === undefined ? [] : [i]));
@@ -117,6 +120,9 @@ export class Egress {
     lane.lastArrival = last;
     const { counters, layout } = this;
     if (reordered > 0) counters[layout.reordered] = counters[layout.reordered]! + reordered;
+    if (this.audit !== undefined) {
+      counters[layout.flowReordered] = counters[layout.flowReordered]! + this.audit.left(slots, count, port);
+    }
     const at = layout.port + port * PORT_COUNTERS + 2;
     counters[at] = counters[at]! + count;
     counters[at + 1] = counters[at + 1]! + lane.bytes;

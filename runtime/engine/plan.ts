@@ -6,9 +6,11 @@ import type { LoadedChain } from "../chain/load.js";
 import type { OutcomeSpec } from "../chain/nf.js";
 import type { Target } from "../chain/policy.js";
 import type { SelectorSpec } from "../chain/selector.js";
+import type { DeviceHandle } from "../device/device.js";
 import type { PortConfig } from "../nic/drivers.js";
 import type { ArenaHandle } from "../packet/arena.js";
 import { GATE_REASONS } from "../packet/gate.js";
+import { type PlanDevice, planDevice } from "./device-plan.js";
 
 /** Target codes in `arena.next` and in the policy table (u16). Below NF_LIMIT: the index of an NF. */
 export const enum TARGET {
@@ -43,6 +45,7 @@ export interface PlanPort {
 export interface PlanNf {
   readonly name: string;
   readonly type: string;
+  /** Where it really runs: without a device on the CPU, whatever the chain says. */
   readonly place: "cpu" | "gpu";
   readonly outcomes: readonly OutcomeSpec[];
   /** True where its configuration can produce an outcome that passes gate and classifier again. */
@@ -87,6 +90,8 @@ export interface Plan {
   readonly nfOrder: readonly number[];
   /** True where the policy can hand a packet back to an NF it came from. */
   readonly cyclic: boolean;
+  /** The device that the NFs placed on a GPU run on. */
+  readonly device: PlanDevice | undefined;
   readonly options: PlanOptions;
 }
 
@@ -117,8 +122,11 @@ export function outcomeSource(ports: number, nf: number, outcome: number): numbe
   return ports + nf * OUTCOMES_PER_NF + outcome;
 }
 
-/** Resolves a chain's policy into the table of the data plane. */
-export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOptions): Plan {
+/**
+ * Resolves a chain's policy into the table of the data plane.
+ * @param device opened with the chain's GPU NFs; undefined: every NF runs on the CPU
+ */
+export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOptions, device?: DeviceHandle): Plan {
   const drops = [...ENGINE_DROPS];
   const ports = chain.ports.length;
   const sources = ports + chain.nfs.length * OUTCOMES_PER_NF;
@@ -162,13 +170,14 @@ export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOp
     nfs: chain.nfs.map(({ name, type, place, module, loaded }) => {
       const possible = module.possible?.(loaded);
       const reparses = module.outcomes.some((o) => o.reparse && (possible?.includes(o.name) ?? true));
-      return { name, type, place, outcomes: module.outcomes, reparses, loaded };
+      return { name, type, place: device ? place : "cpu", outcomes: module.outcomes, reparses, loaded };
     }),
     policy,
     sources,
     drops,
     nfOrder: chain.graph.order,
     cyclic: chain.graph.cyclic.length > 0,
+    device: device && planDevice(chain, device, (nf, reason) => drops.push({ nf, reason }) - 1),
     options,
   };
 }

@@ -16,7 +16,7 @@ const OUTCOME_BITS = 5;
 /** An NF of this thread with its scratch. */
 interface Stage {
   readonly index: number;
-  readonly nf: Nf;
+  readonly nf: Pick<Nf, "process">;
   readonly batch: Batch;
   /** The batch's own array, for packets picked out of a burst. */
   readonly gathered: Uint32Array;
@@ -39,13 +39,15 @@ export class Processor {
   /**
    * @param nfs the NFs this thread owns, by index; others are undefined
    * @param counters this thread's block
+   * @param countsBytes false where somebody else counts the bytes its NFs are given
    */
   constructor(
     private readonly plan: Plan,
     private readonly arena: Arena,
-    nfs: readonly (Nf | undefined)[],
+    nfs: readonly (Pick<Nf, "process"> | undefined)[],
     private readonly layout: CounterLayout,
     private readonly counters: Float64Array,
+    private readonly countsBytes = true,
   ) {
     this.gate = new Gate(arena, plan.options.verifyL4);
     this.classifier = new Classifier(plan, arena);
@@ -131,6 +133,11 @@ export class Processor {
     }
   }
 
+  /** The same, but each NF takes its packets once: what a cyclic policy hands back to an NF stays bound for it. */
+  runOnce(slots: Uint32Array, count: number): void {
+    for (const stage of this.stages) this.runStage(stage, slots, count);
+  }
+
   /** Notes that `count` packets are bound for a target. Called once for a run of packets alike: one access instead of many. */
   private expect(target: number, count: number): void {
     if (target < TARGET.NF_LIMIT) this.pending[target] = this.pending[target]! + count;
@@ -174,13 +181,16 @@ export class Processor {
 
   /** Hands the first `count` packets of the stage's batch to its NF. */
   private process(stage: Stage, count: number): void {
-    const { len } = this.arena;
     const { batch } = stage;
-    const { slots } = batch;
-    let bytes = 0;
-    for (let i = 0; i < count; i++) bytes += len[slots[i]!]!;
+    if (this.countsBytes) this.countBytes(stage, batch.slots, count);
     batch.count = count;
     stage.nf.process(batch);
+  }
+
+  private countBytes(stage: Stage, slots: Uint32Array, count: number): void {
+    const { len } = this.arena;
+    let bytes = 0;
+    for (let i = 0; i < count; i++) bytes += len[slots[i]!]!;
     const at = this.layout.nfBytes + stage.index;
     this.counters[at] = this.counters[at]! + bytes;
   }

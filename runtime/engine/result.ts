@@ -1,4 +1,7 @@
 /** Puts counters and reports together as the result CONTRACT fixes. */
+
+import type { DeviceKind, DeviceReport } from "../device/device.js";
+import { SYNC } from "../device/syncer.js";
 import { alertsDigest } from "../measure/digest.js";
 import { type CounterLayout, PORT_COUNTERS } from "./counters.js";
 import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
@@ -54,17 +57,29 @@ export interface RunResult {
   };
   readonly nfs: readonly NfResult[];
   readonly ports: readonly PortStats[];
-  readonly device: null;
+  readonly device: null | {
+    readonly kind: DeviceKind;
+    readonly name: string;
+    readonly emulated: boolean;
+    readonly persistent: boolean;
+    readonly zero_copy: boolean;
+    /** Those that took part. */
+    readonly workgroups: number;
+    readonly launches: number;
+  };
   readonly sync: {
     readonly rows: number;
     readonly packets: number;
     readonly dummies: number;
     readonly bytes_copied: number;
   };
-  readonly order: { readonly mode: string; readonly reordered: number };
+  /** Packets that left a port after a later one; `flow_reordered`: after a later one of their flow (see flow-audit.ts). */
+  readonly order: { readonly mode: string; readonly reordered: number; readonly flow_reordered: number };
   readonly cores: string;
   readonly digest: string | null;
   readonly alerts_digest: string | null;
+  /** Why the run is a failed one although every packet is accounted for; null where it is not. */
+  readonly failure: string | null;
 }
 
 export function snapshotOf(plan: Plan, layout: CounterLayout, counters: Float64Array): Snapshot {
@@ -91,9 +106,20 @@ export interface ResultParts {
   readonly layout: CounterLayout;
   readonly counters: Float64Array;
   readonly reports: readonly ThreadReport[];
+  /** Of a run with a device. */
+  readonly device?: DeviceEnd | undefined;
+  readonly failure?: string | undefined;
 }
 
-export function makeResult({ plan, topology, layout, counters, reports }: ResultParts): RunResult {
+/** What there is to say of the device when it has stopped. */
+export interface DeviceEnd {
+  readonly workgroups: number;
+  /** Undefined where it did not come to an end. */
+  readonly report: DeviceReport | undefined;
+}
+
+export function makeResult(parts: ResultParts): RunResult {
+  const { plan, topology, layout, counters, reports } = parts;
   const { rx, rxBytes, tx, txBytes, dropped, toKernel } = snapshotOf(plan, layout, counters);
   const receiver = reports[topology.threads.findIndex((t) => t.rx)]!;
   const sender = reports[topology.threads.findIndex((t) => t.tx)]!;
@@ -128,13 +154,30 @@ export function makeResult({ plan, topology, layout, counters, reports }: Result
       const [ipackets, ibytes, opackets, obytes] = counters.subarray(at, at + PORT_COUNTERS) as unknown as number[];
       return { name: port.name, ipackets: ipackets!, ibytes: ibytes!, opackets: opackets!, obytes: obytes! };
     }),
-    device: null,
-    sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 0 },
-    order: { mode: plan.options.order, reordered: counters[layout.reordered]! },
+    device: deviceResult(plan, parts.device),
+    sync: {
+      rows: counters[layout.sync + SYNC.ROWS]!,
+      packets: counters[layout.sync + SYNC.PACKETS]!,
+      dummies: counters[layout.sync + SYNC.DUMMIES]!,
+      bytes_copied: parts.device?.report?.bytesCopied ?? 0,
+    },
+    order: {
+      mode: plan.options.order,
+      reordered: counters[layout.reordered]!,
+      flow_reordered: counters[layout.flowReordered]!,
+    },
     cores: topology.name,
     digest: sender.digest ?? null,
     alerts_digest: plan.options.digest ? alertsDigest(allAlerts(reports)) : null,
+    failure: parts.failure ?? null,
   };
+}
+
+function deviceResult(plan: Plan, end: DeviceEnd | undefined): RunResult["device"] {
+  if (plan.device === undefined) return null;
+  const { kind, name, emulated, persistent, zeroCopy } = plan.device.handle.info;
+  const workgroups = end?.workgroups ?? 0;
+  return { kind, name, emulated, persistent, zero_copy: zeroCopy, workgroups, launches: end?.report?.launches ?? 0 };
 }
 
 function allAlerts(reports: readonly ThreadReport[]): Float64Array {
@@ -155,7 +198,7 @@ function nfResult(
   reports: readonly ThreadReport[],
   index: number,
 ): NfResult {
-  const { name, type, outcomes } = plan.nfs[index]!;
+  const { name, type, place, outcomes } = plan.nfs[index]!;
   const report = reports.flatMap((r) => r.nfs).find((n) => n.nf === index);
   const counts: Record<string, number> = {};
   let packets = 0;
@@ -166,5 +209,6 @@ function nfResult(
   });
   const bytes = counters[layout.nfBytes + index]!;
   const engine = report?.engine ?? "";
-  return { name, type, place: "cpu", device: null, engine, packets, bytes, outcomes: counts, ...report?.stats };
+  const device = place === "gpu" ? plan.device!.handle.info.name : null;
+  return { name, type, place, device, engine, packets, bytes, outcomes: counts, ...report?.stats };
 }

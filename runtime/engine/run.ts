@@ -1,22 +1,31 @@
 /** The control plane of a run: starts the threads, watches them, stops them, and puts the result together. */
 import { Worker } from "node:worker_threads";
 import type { LoadedChain } from "../chain/load.js";
+import type { Device, DeviceReport } from "../device/device.js";
+import { lineAt, WG } from "../device/queue.js";
+import type { SyncerOptions } from "../device/syncer.js";
 import { RunError, reviveError } from "../errors.js";
 import { Arena } from "../packet/arena.js";
+import { attachRegion } from "../packet/memory.js";
 import { ringBytes } from "../packet/ring.js";
 import { takeEpoch } from "./clock.js";
-import { CONTROL, controlMemory, ringAll } from "./control.js";
+import { CONTROL, controlMemory, failDevice, ringAll } from "./control.js";
 import { counterLayout, counterMemory, sumCounters } from "./counters.js";
+import { slotsFor, slotsIn } from "./device-plan.js";
 import { makePlan, type PlanOptions } from "./plan.js";
-import { makeResult, type RunResult, type Snapshot, snapshotOf } from "./result.js";
-import { type CoreSpec, makeTopology } from "./topology.js";
-import type { ThreadReport, WorkerMessage, WorkerSetup } from "./worker.js";
-
-/** Slots of the arena: bursts of a few cores in flight; 8 MiB, so that they stay in the second-level caches. */
-const SLOTS = 4096;
+import { type DeviceEnd, makeResult, type RunResult, type Snapshot, snapshotOf } from "./result.js";
+import { type CoreSpec, makeTopology, syncerThreads } from "./topology.js";
+import type { GoMessage, ThreadReport, WorkerMessage, WorkerSetup } from "./worker.js";
 
 export interface RunOptions extends PlanOptions {
   readonly cores: CoreSpec;
+  /**
+   * Opened with deviceNfs() of the chain and arenaBytesFor() its shape; the run starts, stops and closes it. Absent: every NF runs on the
+   * CPU, whatever the chain says.
+   */
+  readonly device?: Device | undefined;
+  /** Time limits of the CPUSyncers; for experiments. */
+  readonly syncer?: SyncerOptions | undefined;
   warn(line: string): void;
 }
 
@@ -27,39 +36,39 @@ export interface Run {
   /** Stops receiving; packets under way are finished, then `result` resolves. */
   stop(): void;
   /**
-   * Resolves when every packet is accounted for; the result may still say that the ledger does not balance.
+   * Resolves when every packet is accounted for; the result may still say that the ledger does not balance, or name a `failure` of the
+   * device, whose packets are then drops.
    * @throws ConfigError where an input turns out unreadable; RunError where a thread fails
    */
   readonly result: Promise<RunResult>;
 }
 
-/** Starts a run. The chain's outputs are created once every thread has accepted its configuration. */
+/** Starts a run. The chain's outputs are created once every thread has accepted its configuration and the device serves. */
 export function startRun(chain: LoadedChain, options: RunOptions): Run {
-  const arena = Arena.create(SLOTS);
-  const { cores, warn, ...planOptions } = options;
-  const plan = makePlan(chain, arena.handle, planOptions);
+  const { cores, warn, device, syncer, ...planOptions } = options;
+  const arena = device === undefined ? Arena.create(slotsFor()) : arenaOf(device);
+  const plan = makePlan(chain, arena.handle, planOptions, device?.handle);
   const topology = makeTopology(plan, options.order, cores, warn);
   const layout = counterLayout(plan);
   const counters = counterMemory(layout, topology.threads.length);
   const controlBuffer = controlMemory(topology.threads.length);
   const control = new Int32Array(controlBuffer);
-  const rings = topology.rings.map(() => new SharedArrayBuffer(ringBytes(SLOTS)));
+  const rings = topology.rings.map(() => new SharedArrayBuffer(ringBytes(arena.slots)));
   const epoch = takeEpoch();
 
   const workers = topology.threads.map((_, thread) => {
-    const setup: WorkerSetup = { thread, plan, topology, epoch, control: controlBuffer, counters, rings };
+    const setup: WorkerSetup = { thread, plan, topology, epoch, control: controlBuffer, counters, rings, syncer };
     return new Worker(new URL("./worker.js", import.meta.url), { workerData: setup });
   });
-  const abort = () => {
-    Atomics.store(control, CONTROL.ABORT, 1);
-    ringAll(control);
-    for (const worker of workers) worker.postMessage("quit");
-  };
-
-  const result = supervise(workers, warn, abort)
+  const owners = topology.threads.length > topology.stations ? 0 : syncerThreads(plan, topology).length;
+  const supervisor = new Supervisor(workers, control, device, owners, warn);
+  const result = supervisor
+    .run()
+    .finally(() => supervisor.endDevice())
     .then((reports) => {
       const sum = sumCounters(counters, layout);
-      return makeResult({ plan, topology, layout, counters: sum, reports });
+      const { end, failure } = supervisor;
+      return makeResult({ plan, topology, layout, counters: sum, reports, device: end, failure });
     })
     .finally(() => arena.free());
   return {
@@ -72,41 +81,126 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
   };
 }
 
-/** Waits until all threads are ready, lets them go, and waits until all are gone; the first error ends them all. */
-async function supervise(
-  workers: readonly Worker[],
-  warn: (line: string) => void,
-  abort: () => void,
-): Promise<ThreadReport[]> {
-  const reports: ThreadReport[] = [];
-  let ready = 0;
-  let failure: Error | undefined;
-  const fail = (error: Error) => {
-    if (failure !== undefined) return;
-    failure = error;
-    abort();
-  };
-  const exits = workers.map(
-    (worker, thread) =>
-      new Promise<void>((resolve) => {
-        worker.on("message", (message: WorkerMessage) => {
-          if (message.kind === "warn") warn(message.line);
-          else if (message.kind === "done") reports[thread] = message.report;
-          else if (message.kind === "error") fail(reviveError(message.error));
-          else if (++ready === workers.length && failure === undefined) for (const w of workers) w.postMessage("go");
-        });
-        worker.on("error", fail);
-        worker.on("exit", (code) => {
-          if (reports[thread] === undefined && failure === undefined) {
-            fail(
-              new RunError(`thread ${thread}`, `ended without a report (exit code ${code})`, "report this as a bug"),
-            );
-          }
-          resolve();
-        });
-      }),
-  );
-  await Promise.all(exits);
-  if (failure !== undefined) throw failure;
-  return reports;
+/** An arena over a device's memory, which the device owns. */
+function arenaOf(device: Device): Arena {
+  const { arena, handle } = device;
+  return Arena.attach({ slots: slotsIn(arena, handle.shape), region: arena, owned: false });
+}
+
+/** Watches threads and device. */
+class Supervisor {
+  /** Of the device, once it has stopped. */
+  end: DeviceEnd | undefined;
+  /** Why the device was given up, while the threads went on to the end. */
+  failure: string | undefined;
+  private readonly reports: ThreadReport[] = [];
+  private error: Error | undefined;
+  private ready = 0;
+  private workgroups = 0;
+  /** The device has stopped, or will not. */
+  private over = false;
+
+  constructor(
+    private readonly workers: readonly Worker[],
+    private readonly control: Int32Array,
+    private readonly device: Device | undefined,
+    /** Threads that have a syncer of their own and cannot do without a workgroup. */
+    private readonly owners: number,
+    private readonly warn: (line: string) => void,
+  ) {}
+
+  /** Waits until all threads are ready, lets them go, and waits until all are gone; the first error ends them all. */
+  async run(): Promise<ThreadReport[]> {
+    const { workers, reports } = this;
+    this.device?.failed.catch((error: Error) => this.failDevice(error.message));
+    const exits = workers.map(
+      (worker, thread) =>
+        new Promise<void>((resolve) => {
+          worker.on("message", (message: WorkerMessage) => this.hear(message, thread));
+          worker.on("error", (error) => this.fail(error));
+          worker.on("exit", (code) => {
+            if (reports[thread] === undefined && this.error === undefined) {
+              const problem = `ended without a report (exit code ${code})`;
+              this.fail(new RunError(`thread ${thread}`, problem, "report this as a bug"));
+            }
+            resolve();
+          });
+        }),
+    );
+    await Promise.all(exits);
+    if (this.error !== undefined) throw this.error;
+    return reports;
+  }
+
+  private hear(message: WorkerMessage, thread: number): void {
+    if (message.kind === "warn") this.warn(message.line);
+    else if (message.kind === "done") this.reports[thread] = message.report;
+    else if (message.kind === "error") this.fail(reviveError(message.error));
+    else if (message.kind === "failure") this.failDevice(stalled(message.line).message);
+    else if (++this.ready === this.workers.length) this.begin().catch((error: Error) => this.fail(error));
+  }
+
+  /** All threads are ready. */
+  private async begin(): Promise<void> {
+    const { device, workers } = this;
+    if (this.error !== undefined) return;
+    let go: GoMessage = { workgroups: [], registered: 0 };
+    if (device !== undefined) {
+      this.workgroups = await device.start();
+      go = this.registered(device);
+    }
+    if (this.error !== undefined) return;
+    for (const worker of workers) worker.postMessage(go);
+  }
+
+  /** @throws RunError where there are fewer than threads that each need one */
+  private registered({ handle }: Device): Exclude<GoMessage, "quit"> {
+    const { info, shape } = handle;
+    const queue = new Int32Array(attachRegion(handle.queue).buffer);
+    const all = Array.from({ length: shape.workgroups }, (_, workgroup) => workgroup);
+    const hasStarted = (workgroup: number) => Atomics.load(queue, lineAt(workgroup) + WG.STARTED) !== 0;
+    const here = all.filter(hasStarted);
+    const { owners } = this;
+    if (here.length < owners) {
+      const problem = `${owners} cores have NFs on the device ${info.name}, which has ${here.length} workgroups`;
+      throw new RunError("--cores", problem, "use fewer n cores, or one CPUSyncer core for all of them (c1)");
+    }
+    return { workgroups: [...here, ...all.filter((w) => !here.includes(w))], registered: here.length };
+  }
+
+  private fail(error: Error): void {
+    if (this.error !== undefined) return;
+    this.error = error;
+    Atomics.store(this.control, CONTROL.ABORT, 1);
+    ringAll(this.control);
+    for (const worker of this.workers) worker.postMessage("quit" satisfies GoMessage);
+  }
+
+  /** The threads take back what the device has, and come to an end. */
+  private failDevice(failure: string): void {
+    if (this.over) return;
+    this.failure ??= failure;
+    failDevice(this.control);
+  }
+
+  /** Stops the device and frees its memory, once no thread touches it. */
+  async endDevice(): Promise<void> {
+    const { device, workgroups } = this;
+    if (device === undefined) return;
+    let report: DeviceReport | undefined;
+    try {
+      report = await device.stop();
+    } catch (error) {
+      // A thread's error, or the device's first, says more.
+      this.failure ??= (error as Error).message;
+    }
+    this.end = { workgroups, report };
+    // What fails from here on concerns no packet.
+    this.over = true;
+    await device.close().catch((error: Error) => this.warn(error.message));
+  }
+}
+
+function stalled(line: string): RunError {
+  return new RunError("device", line, "place the NF on the CPU (--place NF=cpu), or use another device (--device)");
 }

@@ -4,6 +4,10 @@
  *   order flow or global   a line: io -> NF cores in visiting order -> io. Every packet passes every core in arrival order, those
  *                          with nothing to do there included, so order holds by construction and costs one ring hop.
  *   order none             a mesh: a packet goes straight to the core of its next NF.
+ *
+ * An NF on a GPU has an owner among these like any other NF: prepare and finish run there. Its packets go to the device through a
+ * CPUSyncer: the owner's own, or, with `c` cores, those cores', each of which has a pair of rings with every owner and is no part
+ * of the line.
  */
 import { ConfigError } from "../errors.js";
 import type { OrderMode, Plan } from "./plan.js";
@@ -18,14 +22,23 @@ export interface ThreadRole {
 }
 
 export interface Topology {
+  /** Stations first, then CPUSyncer cores. */
   readonly threads: readonly ThreadRole[];
+  /** Threads that packets pass on their way; the others are CPUSyncer cores. */
+  readonly stations: number;
   /** Rings as [from, to] thread numbers. */
   readonly rings: readonly (readonly [number, number])[];
-  /** Each thread hands everything to the next; else each packet goes to the owner of its target. */
+  /** Each station hands everything to the next; else each packet goes to the owner of its target. */
   readonly line: boolean;
-  /** In the paper's notation, e.g. "d1n2"; "d1" is run-to-completion. */
+  /** In the paper's notation, e.g. "c1d1n2"; "d1" is run-to-completion. */
   readonly name: string;
 }
+
+/** What of a plan decides who does what. */
+export type TopologyPlan = Pick<Plan, "nfOrder" | "cyclic"> & {
+  readonly nfs: readonly { readonly place?: "cpu" | "gpu" }[];
+  readonly device?: { readonly handle: { readonly shape: { readonly workgroups: number } } } | undefined;
+};
 
 /** Numbers of cores by role: d io (rx, gate, classify, tx), n CPU NFs, c CPUSyncers. */
 export interface CoreSpec {
@@ -56,34 +69,49 @@ export function parseCores(text: string): CoreSpec {
  * @param warn told what the chain cannot use
  */
 export function makeTopology(
-  plan: Pick<Plan, "nfs" | "nfOrder" | "cyclic">,
+  plan: TopologyPlan,
   order: OrderMode,
   spec: CoreSpec,
   warn: (line: string) => void,
 ): Topology {
-  if (spec.sync > 0) warn(`--cores c${spec.sync}: no NF is on a GPU, so no CPUSyncer core is started`);
+  const gpu = plan.nfs.filter((nf) => nf.place === "gpu").length;
+  const workgroups = plan.device?.handle.shape.workgroups ?? 0;
+  if (spec.sync > 0 && gpu === 0) warn(`--cores c${spec.sync}: no NF is on a GPU, so no CPUSyncer core is started`);
   if (spec.io > 2) warn(`--cores d${spec.io}: two io cores are used, one receives and one sends`);
   const io = Math.min(spec.io, 2);
-  const nf = Math.min(spec.nf, plan.nfs.length);
+  let nf = Math.min(spec.nf, plan.nfs.length);
   if (nf < spec.nf)
     warn(`--cores n${spec.nf}: the chain has ${plan.nfs.length} NFs, and one NF runs on one core; ${nf} used`);
-  if (plan.cyclic && order !== "none" && io + nf > 1) {
+  const serial = plan.cyclic && order !== "none";
+  if (serial && gpu > 0) {
+    warn(
+      `--order ${order}: the policy has a cycle, where order holds one packet at a time, and each waits for the GPU: slow (--order none lifts this)`,
+    );
+  }
+  let sync = gpu === 0 ? 0 : Math.min(spec.sync, workgroups);
+  if (sync < spec.sync && gpu > 0)
+    warn(`--cores c${spec.sync}: each CPUSyncer has workgroups of its own, the device has ${workgroups}; ${sync} used`);
+  if (serial && io + nf + sync > 1) {
     warn(
       "--cores: the policy has a cycle, where only one core keeps order; running to completion on one (--order none lifts this)",
     );
-    return runToCompletion(plan);
+    nf = 0;
+    sync = 0;
   }
-  if (io + nf === 1) return runToCompletion(plan);
+  if (serial || io + nf === 1)
+    return withSyncers(plan, [{ rx: true, tx: true, nfs: plan.nfOrder }], [], true, sync, "d1");
 
-  const segments: number[][] = Array.from({ length: nf }, () => []);
-  const count = plan.nfOrder.length;
-  // Later segments take the remainder: what comes first in a chain (crypto, scanning) is what costs.
-  plan.nfOrder.forEach((index, i) => {
-    if (nf > 0) segments[nf - 1 - Math.floor(((count - 1 - i) * nf) / count)]!.push(index);
-  });
+  const wanted = nf;
+  while (sync === 0 && nf > 0 && ownersOf(plan, segmentsOf(plan, nf)) > workgroups) nf--;
+  if (nf < wanted && gpu > 0)
+    warn(
+      `--cores n${wanted}: every core with a GPU NF needs a workgroup of its own, the device has ${workgroups}; n${nf} used (c1 lifts this)`,
+    );
+  const segments = segmentsOf(plan, nf);
   const threads: ThreadRole[] = [{ rx: true, tx: io === 1, nfs: nf === 0 ? plan.nfOrder : [] }];
   for (const nfs of segments) threads.push({ rx: false, tx: false, nfs });
   if (io === 2) threads.push({ rx: false, tx: true, nfs: [] });
+  if (threads.length === 1) return withSyncers(plan, threads, [], true, sync, "d1");
   const last = threads.length - 1;
   const line = order !== "none";
   const rings: [number, number][] = [];
@@ -93,9 +121,64 @@ export function makeTopology(
   } else {
     for (let from = 0; from <= last; from++) for (let to = 0; to <= last; to++) if (from !== to) rings.push([from, to]);
   }
-  return { threads, rings, line, name: `d${io}n${nf}` };
+  return withSyncers(plan, threads, rings, line, sync, `d${io}n${nf}`);
 }
 
-function runToCompletion(plan: Pick<Plan, "nfOrder">): Topology {
-  return { threads: [{ rx: true, tx: true, nfs: plan.nfOrder }], rings: [], line: true, name: "d1" };
+/** NFs by core, so that every packet visits the cores from front to back. */
+function segmentsOf(plan: TopologyPlan, cores: number): number[][] {
+  const segments: number[][] = Array.from({ length: cores }, () => []);
+  const count = plan.nfOrder.length;
+  // Later segments take the remainder: what comes first in a chain (crypto, scanning) is what costs.
+  if (cores > 0) {
+    plan.nfOrder.forEach((index, i) => {
+      segments[cores - 1 - Math.floor(((count - 1 - i) * cores) / count)]!.push(index);
+    });
+  }
+  return segments;
+}
+
+function ownersOf(plan: TopologyPlan, segments: readonly (readonly number[])[]): number {
+  return segments.filter((nfs) => nfs.some((nf) => plan.nfs[nf]!.place === "gpu")).length;
+}
+
+/** The threads that own GPU NFs. */
+function gpuOwners(plan: TopologyPlan, threads: readonly ThreadRole[]): number[] {
+  return threads.flatMap(({ nfs }, t) => (nfs.some((nf) => plan.nfs[nf]!.place === "gpu") ? [t] : []));
+}
+
+function withSyncers(
+  plan: TopologyPlan,
+  stations: readonly ThreadRole[],
+  stationRings: readonly (readonly [number, number])[],
+  line: boolean,
+  sync: number,
+  name: string,
+): Topology {
+  const threads = [...stations];
+  const rings = [...stationRings];
+  const owners = gpuOwners(plan, stations);
+  for (let c = 0; c < sync; c++) {
+    const thread = threads.push({ rx: false, tx: false, nfs: [] }) - 1;
+    for (const owner of owners) rings.push([owner, thread], [thread, owner]);
+  }
+  return { threads, stations: stations.length, rings, line, name: sync > 0 ? `c${sync}${name}` : name };
+}
+
+/**
+ * The workgroups of each thread's CPUSyncer, dealt in turn. Empty where a thread has no syncer.
+ * @param workgroups all of them, those that have registered first, so that each syncer has its share of these
+ */
+export function dealWorkgroups(plan: TopologyPlan, topology: Topology, workgroups: readonly number[]): number[][] {
+  const syncers = syncerThreads(plan, topology);
+  const dealt: number[][] = topology.threads.map(() => []);
+  workgroups.forEach((workgroup, i) => {
+    dealt[syncers[i % syncers.length]!]!.push(workgroup);
+  });
+  return dealt;
+}
+
+/** The threads that have a CPUSyncer. */
+export function syncerThreads(plan: TopologyPlan, { threads, stations }: Topology): number[] {
+  const cores = threads.map((_, t) => t).slice(stations);
+  return cores.length > 0 ? cores : gpuOwners(plan, threads);
 }

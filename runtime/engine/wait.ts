@@ -23,7 +23,8 @@ export class Waiter {
     private readonly paced: boolean,
   ) {
     this.word = CONTROL.WAITING + thread;
-    this.yieldCpu = policy === "yield" ? koffi.load("libc.so.6").func("int sched_yield()") : () => {};
+    const yields = policy === "yield" || policy === "adaptive";
+    this.yieldCpu = yields ? koffi.load("libc.so.6").func("int sched_yield()") : () => {};
   }
 
   busy(): void {
@@ -48,5 +49,15 @@ export class Waiter {
     Atomics.store(control, word, 1);
     if (!hasWork()) Atomics.wait(control, word, 1, this.paced ? SLEEP_MS : DOORBELL_MS);
     Atomics.store(control, word, 0);
+  }
+
+  /**
+   * The same while rows are at the device, which rings no doorbell. Rows are done within microseconds, so the thread does not sleep; but it
+   * offers its core, since on an emulated device that is where the kernel runs.
+   */
+  poll(): void {
+    if (this.policy === "spin") return;
+    if (this.policy === "sleep") Atomics.wait(this.control, this.word, 0, SLEEP_MS);
+    else this.yieldCpu();
   }
 }

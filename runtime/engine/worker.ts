@@ -1,21 +1,26 @@
 /**
  * A data-plane thread. It comes up in two steps, so that no output is touched while another thread may still refuse its
- * configuration: first NFs and inputs, then, on `go`, outputs and the loop.
+ * configuration: first NFs and inputs, then, when main has started the device and says go, outputs and the loop.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import type { Histogram } from "hdr-histogram-js";
 import { importNf } from "../chain/modules.js";
 import type { Nf } from "../chain/nf.js";
+import { describeStall } from "../device/stall.js";
+import type { SyncerOptions } from "../device/syncer.js";
+import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import { openRx, openTx } from "../nic/drivers.js";
 import type { TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
-import { assemble } from "./assemble.js";
+import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
 import { clockSince, type Epoch } from "./clock.js";
 import { Core } from "./core.js";
 import type { NumberedRxPort } from "./ingress.js";
 import type { Plan } from "./plan.js";
+import { SyncCore } from "./sync-core.js";
 import type { Topology } from "./topology.js";
+import { Waiter } from "./wait.js";
 
 export interface WorkerSetup {
   readonly thread: number;
@@ -26,6 +31,7 @@ export interface WorkerSetup {
   readonly counters: SharedArrayBuffer;
   /** Memory of the rings, in the order of topology.rings. */
   readonly rings: readonly SharedArrayBuffer[];
+  readonly syncer: SyncerOptions | undefined;
 }
 
 export interface NfReport {
@@ -49,8 +55,13 @@ export interface ThreadReport {
   readonly digest: string | undefined;
 }
 
+/** What main says to a thread that is ready: to begin, with the device's workgroups, those that have registered first; or to leave. */
+export type GoMessage = { readonly workgroups: readonly number[]; readonly registered: number } | "quit";
+
 export type WorkerMessage =
   | { readonly kind: "ready" }
+  /** The device is given up; the run goes on to its end without it. */
+  | { readonly kind: "failure"; readonly line: string }
   | { readonly kind: "warn"; readonly line: string }
   | { readonly kind: "done"; readonly report: ThreadReport }
   | {
@@ -67,12 +78,15 @@ const warn = (line: string) => post({ kind: "warn", line });
 async function createNfs(arena: Arena, nfs: (Nf | undefined)[]): Promise<void> {
   const { plan, topology, thread } = setup;
   for (const index of topology.threads[thread]!.nfs) {
-    const { name, type, loaded } = plan.nfs[index]!;
+    const { name, type, place, loaded } = plan.nfs[index]!;
     const module = await importNf(type, `nfs.${name}.type`);
     const { seed, portable, digest } = plan.options;
-    const nf = module.create(loaded, { name, arena, seed, portable, warn });
-    if (digest) nf.keepAlerts?.();
+    const nf = module.create(loaded, { name, arena, seed, portable, place, warn });
     nfs[index] = nf;
+    if (place === "gpu" && nf.offload === undefined) {
+      throw new RunError(`nfs.${name}`, `type ${type} has no part for a GPU`, 'write "place": "cpu"');
+    }
+    if (digest) nf.keepAlerts?.();
   }
 }
 
@@ -123,9 +137,17 @@ async function work(
   }
   // After the inputs: an NF that writes a file should not empty it for a run that cannot start.
   await createNfs(arena, nfs);
-  const gone = new Promise<"go" | "quit">((resolve) => port.once("message", resolve));
+  const told = new Promise<GoMessage>((resolve) => port.once("message", resolve));
   post({ kind: "ready" });
-  if ((await gone) === "quit") return;
+  const go = await told;
+  if (go === "quit") return;
+  const common: CommonParts = { ...setup, arena, control, clock, started: startedDevice(control, go) };
+  if (thread >= topology.stations) {
+    new SyncCore(assembleSyncCore(common)).run();
+    const never = { inFlight: 0, firstNs: Number.NaN, lastNs: Number.NaN, latency: undefined, digest: undefined };
+    post({ kind: "done", report: { nfs: [], ...never } });
+    return;
+  }
 
   if (role.tx) {
     for (const [i, p] of plan.ports.entries()) {
@@ -134,7 +156,7 @@ async function work(
   }
   const names = plan.ports.map((p) => p.name);
   const digest = role.tx && plan.options.digest ? new EgressDigest(arena, names) : undefined;
-  const parts = assemble({ ...setup, arena, control, clock, nfs, rxPorts, txPorts, digest });
+  const parts = assemble({ ...common, nfs, rxPorts, txPorts, digest });
   const { pool, ingress, egress, latency } = parts;
   await new Core(parts).run();
 
@@ -152,6 +174,24 @@ async function work(
       digest: digest?.finish(),
     },
   });
+}
+
+function startedDevice(
+  control: Int32Array,
+  { workgroups, registered }: Exclude<GoMessage, "quit">,
+): StartedDevice | undefined {
+  const { plan, thread } = setup;
+  if (plan.device === undefined) return undefined;
+  const { numberOf } = plan.device;
+  const names = plan.nfs.filter((_, i) => numberOf[i]! >= 0).map((nf) => nf.name);
+  const waiter = new Waiter(plan.options.wait, control, thread, false);
+  return {
+    workgroups,
+    registered,
+    syncer: setup.syncer,
+    report: (stall) => post({ kind: "failure", line: describeStall(stall, names) }),
+    pause: () => waiter.poll(),
+  };
 }
 
 function reportOf(nf: Nf, index: number): NfReport {

@@ -56,9 +56,9 @@ const META_LINE = 64;
 /** Three lines: the u16 metadata of a burst of 64 take two. */
 const META_STAGGER = 3 * META_LINE;
 
-/** Metadata bytes per slot: 11 u16, 7 u8, 3 u32, 2 f64, and the params. */
-const META_BYTES = 11 * 2 + 7 + 3 * 4 + 2 * 8 + PARAM_WORDS * 4;
-const META_ARRAYS = 24;
+/** Metadata bytes per slot: 11 u16, 7 u8, 4 u32, 2 f64, and the params. */
+const META_BYTES = 11 * 2 + 7 + 4 * 4 + 2 * 8 + PARAM_WORDS * 4;
+const META_ARRAYS = 25;
 /** Byte offsets into the arena are computed with `slot << SLOT_SHIFT`, which must stay below 2^31. */
 export const MAX_SLOTS = 2 ** 31 / SLOT_SIZE;
 
@@ -156,6 +156,8 @@ export class Arena {
   /** Capture timestamp: seconds since the epoch, and nanoseconds. */
   readonly tsSec: Uint32Array;
   readonly tsNsec: Uint32Array;
+  /** Hash of its flow on arrival; kept only where order within flows is audited. */
+  readonly flow: Uint32Array;
   /** Arrival number, from 1 as capture tools count (`pcap_cnt`). */
   readonly arrival: Float64Array;
   /** When the port handed it over, in ns on the engine's clock. */
@@ -201,6 +203,7 @@ export class Arena {
     this.wireLen = u32();
     this.tsSec = u32();
     this.tsNsec = u32();
+    this.flow = u32();
     this.arrival = f64();
     this.rxNs = f64();
     this.params = u32(PARAM_WORDS);

@@ -34,6 +34,16 @@ const mmap = libc.func("void *mmap(void *addr, size_t length, int prot, int flag
 const munmap = libc.func("int munmap(void *addr, size_t length)");
 const madvise = libc.func("int madvise(void *addr, size_t length, int advice)");
 
+/**
+ * memcpy between mappings, by address. A call costs about 45 ns, so copy few bytes in a loop; but no view has to be made, as for
+ * TypedArray.set.
+ */
+export const copyMemory = libc.func("void memcpy(uintptr_t to, uintptr_t from, size_t bytes)") as (
+  to: number,
+  from: number,
+  bytes: number,
+) => void;
+
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
 /** Maps at least `bytes` of zeroed memory: reserved huge pages when there are any, else transparent ones where they pay. */
@@ -68,8 +78,12 @@ export function unmapRegion(region: RegionHandle): void {
  * covers a few MiB of small pages only. Where the kernel has none to give, nothing changes.
  */
 export function adviseHugePages(buffer: SharedArrayBuffer): void {
-  const start = koffi.address(new Uint8Array(buffer));
+  adviseHugePagesAt(koffi.address(new Uint8Array(buffer)), buffer.byteLength);
+}
+
+/** The same for `size` bytes at an address. */
+export function adviseHugePagesAt(start: bigint, size: number): void {
   const first = (start + PAGE_MASK) & ~PAGE_MASK;
-  const bytes = Number(((start + BigInt(buffer.byteLength)) & ~PAGE_MASK) - first);
+  const bytes = Number(((start + BigInt(size)) & ~PAGE_MASK) - first);
   if (bytes >= HUGE_PAGE) madvise(first, bytes, MADV_HUGEPAGE);
 }

@@ -1,8 +1,6 @@
 /*
- * The protocol between CPUSyncer and GPUSyncer, checked before it is built.
- *
- * This is the DESIGN of the coming OpenCL device: this release has no GPU device yet. test/model.test.ts runs spin over
- * it, so that the device is written to a protocol that has been proved for the sizes given there.
+ * The protocol between CPUSyncer (runtime/device/syncer.ts) and GPUSyncer (kernels/syncer.cl). test/model.test.ts runs spin
+ * over it: both sides are written to a protocol that has been proved for the sizes given there.
  *
  * What it models
  *   Queue        one circular queue of DEPTH rows per workgroup; column t of a row belongs to thread t. An entry is a slot
@@ -14,15 +12,18 @@
  *                (started); its first thread polls CpuIndex and broadcasts; barrier; each thread processes its column;
  *                barrier; the first thread advances GpuIndex.
  *   CPUSyncer    publishes full rows, and at a deadline a row with dummies in the empty columns, only to queues that
- *                registered and have room; collects rows up to GpuIndex in the order they were published; frees slots.
+ *                registered and have room; collects the rows of a queue up to GpuIndex in the order they were published;
+ *                frees slots.
  *   Residency    of WORKGROUPS workgroups a launch runs MIN_RESIDENT..WORKGROUPS at once (chosen anew for every launch);
  *                the others start when one of those has returned, so perhaps not before stop or leave.
- *   Leave        (slices) the kernel returns with rows in flight and is launched again. Three rules make that safe and live,
- *                however short a slice is and however few workgroups run in the next one: a workgroup serves one row
- *                that is there before it heeds leave; the host publishes nothing from leave to the next launch, and
- *                starts the ticket at the queue of the oldest row in flight; it raises leave again while that
- *                row's queue has nobody who serves it, but never while packets wait and no row is in flight (a slice
- *                shorter than a round of the host's would otherwise publish nothing, for ever).
+ *   Leave        (slices) the kernel returns with rows in flight and is launched again, by a thread of its own (Launcher), again
+ *                and again. Three rules make that safe and live, however few workgroups run in a launch:
+ *                a workgroup serves one row that is there before it heeds leave; each launch begins its tickets one queue
+ *                further on, so every queue is the first in one of WORKGROUPS launches, and the first has somebody; a
+ *                slice may be of any length, but is longer than one round of the host's from when a workgroup has
+ *                registered (a shorter one could end before anything is published, for ever).
+ *                The host publishes nothing from leave to the next launch; but it may have looked just before, so the
+ *                model lets it publish all the same: such a row waits for its queue's turn.
  *   Stop         at any moment. Rows that the kernel did not get to go back to the host unprocessed, and are counted.
  *
  * What is proved
@@ -37,6 +38,7 @@
  *   NO_DUMMIES     a row is published only when it is full (what section IV-D introduces dummies for).
  *   PLAIN_COMPARE  indices are compared as numbers: wrong once CpuIndex has wrapped around and GpuIndex has not.
  *   TICKET_ZERO    every launch starts its tickets at queue 0: strands rows when fewer workgroups run than before.
+ *   SHORT_SLICES   leave may be raised as soon as a workgroup has registered, before the host has had its round.
  *   ANY_QUEUE      the host gives work to queues that nobody has registered for.
  *
  * What is abstracted
@@ -100,6 +102,7 @@ byte CpuIndex[WORKGROUPS];
 byte GpuIndex[WORKGROUPS];
 bool started[WORKGROUPS];
 byte ticket;
+byte nextFirst; /* queue of the next launch's first ticket */
 bool leave;
 bool stop;
 
@@ -108,7 +111,8 @@ bool toStart[WORKGROUPS];
 byte resident;
 byte running;
 byte remaining;
-bool over; /* no launch will follow */
+bool over;  /* no launch will follow */
+bool round; /* the host has had a round in this launch, with somebody to serve what it published */
 
 /* Local memory of a workgroup: what its first thread broadcasts. */
 bool serve[WORKGROUPS]; /* a row; otherwise: return */
@@ -231,18 +235,17 @@ done:
   skip
 }
 
-/* The kernel is enqueued. The oldest row in flight comes first, whatever the number of workgroups that will run. */
+/* The kernel is enqueued, and begins with another queue than the last time. */
 inline launch() {
   atomic {
 #ifdef TICKET_ZERO
     ticket = 0;
 #else
-    if
-    :: len(order) > 0 -> order ? <q>; ticket = q
-    :: else -> ticket = 0
-    fi;
+    ticket = nextFirst;
+    nextFirst = (nextFirst + 1) % WORKGROUPS;
 #endif
     leave = false;
+    round = false;
     for (i : 0 .. WORKGROUPS - 1) {
       started[i] = false;
       toStart[i] = true
@@ -250,15 +253,13 @@ inline launch() {
     remaining = WORKGROUPS * THREADS;
     select (resident : MIN_RESIDENT .. WORKGROUPS);
     printf("host: launches the kernel, %d workgroup(s) can run at once\n", resident);
-    i = 0;
-    q = 0
+    i = 0
   }
 }
 
-/* Takes the oldest row in flight back, as `expected` says: WRITTEN where GpuIndex has passed it, else IN_FLIGHT. */
+/* Takes the oldest row in flight in queue q back, as `expected` says: WRITTEN where GpuIndex has passed it, else IN_FLIGHT. */
 inline take(expected) {
   d_step {
-    order ? q;
     n = 0;
     i = 0;
     do
@@ -283,7 +284,7 @@ inline take(expected) {
     od;
     assert(n == packets[ROW(q, taken[q])]);
     taken[q] = NEXT(taken[q]);
-    i = 0; n = 0; q = 0; slot = 0
+    i = 0; n = 0; slot = 0
   }
 }
 
@@ -310,7 +311,6 @@ inline fill() {
     :: else -> break
     od;
     packets[ROW(q, CpuIndex[q])] = n;
-    order ! q;
     i = 0; n = 0; first = 0; slot = 0; aged = false
   }
 }
@@ -327,16 +327,36 @@ inline fill() {
 #define ANY_STARTED started[0]
 #endif
 
+#ifdef SHORT_SLICES
+#define SLICE_OVER ANY_STARTED
+#else
+#define SLICE_OVER round
+#endif
+
+#ifdef SLICES
+/* The thread that launches the kernel. Fairness makes it raise leave again and again, after a slice of any length. */
+proctype Launcher() {
+  byte i;
+
+  do
+  :: atomic { remaining == 0 && !stop -> launch() }
+  :: atomic { SLICE_OVER && !leave && !stop -> leave = true; printf("host: raises leave\n") }
+  :: stop -> break
+  od
+}
+#endif
+
 /* CPUSyncer, and the host around it. */
 proctype Host() {
-  chan order = [WORKGROUPS * DEPTH] of { byte }; /* the queues of the rows in flight, oldest row first */
   byte taken[WORKGROUPS];                        /* rows collected, of each queue */
-  byte arriving;                                 /* the next slot to receive into: slots come back in this order */
+  byte arriving;                                 /* the next slot to receive into: each in its turn */
   byte waiting;
   bool aged;                                     /* a row that is not full has waited for a round */
   byte i, n, q, first, slot;
 
+#ifndef SLICES
   launch();
+#endif
   do
   :: atomic {
       /* A packet arrives, or none. */
@@ -351,9 +371,10 @@ proctype Host() {
       /* Publish a row that is full; one that is not when its deadline comes: now, or in the next round. */
       n = 0;
       if
-      :: waiting > 0 && !leave ->
+      :: waiting > 0 ->
         if
-        :: MAY_TAKE(0) -> q = 0
+        :: leave -> q = NOTHING
+        :: MAY_TAKE(0) -> q = 0 /* also when leave has been raised since the host looked */
 #if WORKGROUPS > 1
         :: MAY_TAKE(1) -> q = 1
 #endif
@@ -379,58 +400,35 @@ proctype Host() {
         printf("host: CpuIndex of queue %d = %d\n", q, CpuIndex[q])
       :: else
       fi;
+      q = 0;
+      round = ANY_STARTED
+    }
+
+    /* Collect the oldest row of each queue, if it is done. */
+    atomic {
+      do
+      :: q < WORKGROUPS && AHEAD(GpuIndex[q], taken[q]) -> take(WRITTEN); q++
+      :: q < WORKGROUPS && !AHEAD(GpuIndex[q], taken[q]) -> q++
+      :: else -> break
+      od;
       q = 0
     }
-
-    /* Collect the oldest row in flight, if it is done. */
-    atomic {
-      if
-      :: len(order) > 0 ->
-        order ? <q>;
-        if
-        :: AHEAD(GpuIndex[q], taken[q]) -> take(WRITTEN)
-        :: else -> q = 0
-        fi
-      :: else
-      fi
-    }
-
-#ifdef SLICES
-    /* Leave when somebody runs; no choice where the oldest row has nobody. Launch again when all have returned. */
-    atomic {
-      if
-      :: !leave && ANY_STARTED && len(order) > 0 ->
-        order ? <q>;
-        if
-        :: started[q]
-        :: leave = true
-        fi;
-        q = 0
-      :: !leave && ANY_STARTED && len(order) == 0 && waiting == 0 ->
-        if
-        :: true
-        :: leave = true
-        fi
-      :: leave && remaining == 0 -> launch()
-      :: else
-      fi
-    }
-#endif
   :: atomic { stop = true; printf("host: stops\n"); break }
   od;
 
   remaining == 0; /* clFinish */
-  do
-  :: atomic {
-      len(order) > 0 ->
-      order ? <q>;
+  atomic {
+    do
+    :: q < WORKGROUPS && CpuIndex[q] == taken[q] -> q++
+    :: q < WORKGROUPS && CpuIndex[q] != taken[q] ->
       if /* not AHEAD: `taken` goes past GpuIndex here */
       :: MINUS(CpuIndex[q], taken[q]) > MINUS(CpuIndex[q], GpuIndex[q]) -> take(WRITTEN)
       :: else -> take(IN_FLIGHT)
       fi
-    }
-  :: empty(order) -> break
-  od;
+    :: else -> break
+    od;
+    q = 0
+  }
   atomic {
     i = 0;
     do
@@ -454,6 +452,9 @@ init {
     }
     i = 0;
     j = 0;
+#ifdef SLICES
+    run Launcher();
+#endif
     run Host()
   }
 }

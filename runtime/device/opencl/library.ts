@@ -80,6 +80,8 @@ const PROTOTYPES = {
     "int clGetProgramBuildInfo(void *program, void *device, uint32_t what, size_t size, void *out, size_t *length)",
   releaseProgram: "int clReleaseProgram(void *program)",
   createKernel: "void *clCreateKernel(void *program, const char *name, int *status)",
+  getKernelWorkGroupInfo:
+    "int clGetKernelWorkGroupInfo(void *kernel, void *device, uint32_t what, size_t size, void *out, size_t *length)",
   releaseKernel: "int clReleaseKernel(void *kernel)",
   setKernelArg: "int clSetKernelArg(void *kernel, uint32_t index, size_t size, void *value)",
   setKernelArgSvm: "int clSetKernelArgSVMPointer(void *kernel, uint32_t index, void *value)",
@@ -136,6 +138,7 @@ export const CL = {
   MEM_SVM_FINE_GRAIN_BUFFER: 1n << 10n,
   MEM_SVM_ATOMICS: 1n << 11n,
   PROGRAM_BUILD_LOG: 0x1183,
+  KERNEL_WORK_GROUP_SIZE: 0x11b0,
   QUEUE_PROPERTIES: 0x1093n,
   QUEUE_PROFILING_ENABLE: 2n,
   EVENT_COMMAND_EXECUTION_STATUS: 0x11d3,
@@ -148,7 +151,7 @@ let loaded: OpenCl | undefined;
 
 /**
  * Loads libOpenCL once for the process and all its threads' sake: koffi keeps one handle per path.
- * @throws RunError where it is not there
+ * @throws RunError where it is not there, or is too old
  */
 export function openCl(): OpenCl {
   if (loaded !== undefined) return loaded;
@@ -160,10 +163,19 @@ export function openCl(): OpenCl {
       "wingbeat doctor --install, or apt-get install ocl-icd-libopencl1",
     );
   }
-  const library = koffi.load(path);
-  const entries = Object.entries(PROTOTYPES).map(([name, prototype]) => [name, library.func(prototype)]);
-  loaded = Object.fromEntries(entries) as OpenCl;
-  return loaded;
+  try {
+    const library = koffi.load(path);
+    const entries = Object.entries(PROTOTYPES).map(([name, prototype]) => [name, library.func(prototype)]);
+    loaded = Object.fromEntries(entries) as OpenCl;
+    return loaded;
+  } catch (error) {
+    // Not a library after all, or one of OpenCL 1.2, which has no SVM.
+    throw new RunError(
+      "opencl",
+      `${path} cannot be used: ${(error as Error).message}`,
+      "wingbeat doctor --install, or apt-get install ocl-icd-libopencl1",
+    );
+  }
 }
 
 /** Calls a create function, whose last argument is its status. */

@@ -1,0 +1,261 @@
+/** Main's end of a device: starts the device thread, puts tables into the device's memory, and passes on what the thread says. */
+import { Worker } from "node:worker_threads";
+import { ConfigError, type PlainError, RunError, reviveError } from "../errors.js";
+import { arenaBytes } from "../packet/arena.js";
+import { attachRegion } from "../packet/memory.js";
+import type { Device, DeviceHandle, DeviceNf, DeviceNfHandle, DeviceReport } from "./device.js";
+import type { FoundDevice } from "./opencl/platform.js";
+import { preparePocl } from "./opencl/pocl.js";
+import { HOST, type QueueShape } from "./queue.js";
+import { TableHeap } from "./tables.js";
+import type { DeviceMessage, DeviceRequest, DeviceSetup, OpenedDevice } from "./worker.js";
+
+export interface DeviceOptions {
+  readonly kind: "opencl";
+  /** The device; absent: by `name`. */
+  readonly found?: FoundDevice;
+  /** Part of the device's or its platform's name; absent: the best there is. */
+  readonly name?: string;
+  /** Absent: persistent where the device can, else rounds. */
+  readonly mode?: "persistent" | "rounds";
+  /** Slots of the arena, or how many for this shape of the queues. */
+  readonly slots: number | ((shape: QueueShape) => number);
+  readonly nfs: readonly DeviceNf[];
+  /** Absent: one for each compute unit, at most 8. */
+  readonly workgroups?: number;
+  /** Threads of a workgroup, a power of two; 64. */
+  readonly workgroupSize?: number;
+  /** Rows of a queue, a power of two; 8. */
+  readonly depth?: number;
+  /** ms after which a persistent kernel returns and is launched again, for drivers whose watchdog resets long kernels; 0: never. */
+  readonly sliceMs?: number;
+  /** ms without a sign of life from this process after which a persistent kernel returns; 5000. */
+  readonly patienceMs?: number;
+  /** Folders that are looked through for .cl files before kernels/. */
+  readonly kernelFolders?: readonly string[];
+  /** One line on stderr. */
+  warn(line: string): void;
+}
+
+const WORKGROUP_SIZE = 64;
+const DEPTH = 8;
+const PATIENCE_MS = 5000;
+const MOST_WORKGROUPS = 256;
+const MOST_SIZE = 1024;
+const MOST_DEPTH = 1024;
+/** ms after which close() waits no longer for a thread that hangs in the driver. */
+const CLOSE_MS = 3000;
+
+/**
+ * Opens a device and puts the tables into its memory.
+ * @throws ConfigError for numbers out of range; RunError where there is no such device or the kernels do not compile
+ */
+export async function openDevice(options: DeviceOptions): Promise<Device> {
+  const workgroupSize = inRange("workgroupSize", options.workgroupSize ?? WORKGROUP_SIZE, MOST_SIZE, true);
+  const depth = inRange("depth", options.depth ?? DEPTH, MOST_DEPTH, true);
+  const { workgroups } = options;
+  if (workgroups !== undefined) inRange("workgroups", workgroups, MOST_WORKGROUPS, false);
+  preparePocl(workgroups);
+  const programs = [...new Set(options.nfs.map((nf) => nf.program))];
+  const setup: DeviceSetup = {
+    request: {
+      found: options.found,
+      name: options.name,
+      mode: options.mode,
+      workgroups,
+      workgroupSize,
+      depth,
+      sliceMs: options.sliceMs ?? 0,
+      patienceMs: options.patienceMs ?? PATIENCE_MS,
+      kernelFolders: options.kernelFolders ?? [],
+      programs,
+      nfs: options.nfs.map(({ program, writes }) => ({ program: programs.indexOf(program), writes })),
+      tableWords: Math.max(1, TableHeap.room(options.nfs.map((nf) => nf.tables))),
+    },
+    wake: new SharedArrayBuffer(4),
+  };
+  const thread = new Thread(setup, options);
+  const opened = await thread.opened;
+  return new ThreadDevice(thread, opened, options, programs, setup.request.tableWords);
+}
+
+function inRange(name: string, value: number, most: number, power: boolean): number {
+  const fits = Number.isInteger(value) && value >= 1 && value <= most && (!power || (value & (value - 1)) === 0);
+  if (fits) return value;
+  const expected = power ? `a power of two of 1 to ${most}` : `a whole number of 1 to ${most}`;
+  throw new ConfigError(`device ${name}`, `found ${value}, expected ${expected}`);
+}
+
+/** The device thread: one request at a time, and what it says unasked. It keeps the process alive only while a request is open. */
+class Thread {
+  readonly opened: Promise<OpenedDevice>;
+  /** Rejects when the device fails. */
+  readonly failed: Promise<never>;
+  private readonly worker: Worker;
+  private readonly wake: Int32Array;
+  private readonly gone: Promise<void>;
+  private answer: { resolve(value: unknown): void; reject(error: Error): void } | undefined;
+  private last: Promise<unknown> = Promise.resolve();
+  private fail!: (error: Error) => void;
+  /** Why no request can be answered any more. */
+  private failure: Error | undefined;
+  /** Told to end: that it does is no failure. */
+  private closing = false;
+
+  constructor(setup: DeviceSetup, options: DeviceOptions) {
+    this.wake = new Int32Array(setup.wake);
+    this.worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: setup });
+    this.failed = new Promise((_, reject) => {
+      this.fail = (error) => {
+        this.failure ??= error;
+        this.answer?.reject(error);
+        this.answer = undefined;
+        reject(error);
+      };
+    });
+    this.failed.catch(() => {});
+    this.gone = new Promise((resolve) => this.worker.on("exit", () => resolve()));
+    this.worker.on("exit", (code) => {
+      const ended = new RunError("device thread", `it has ended (exit code ${code})`, "report this as a bug");
+      if (this.closing) this.failure ??= ended;
+      else this.fail(ended);
+    });
+    this.worker.on("error", (error) => this.fail(error as Error));
+    this.opened = this.expect() as Promise<OpenedDevice>;
+    this.worker.on("message", (message: DeviceMessage) => this.hear(message, options));
+  }
+
+  private hear(message: DeviceMessage, options: DeviceOptions): void {
+    if (message.kind === "warn") options.warn(message.line);
+    else if (message.kind === "shape") this.tellSlots(options.slots, message.shape);
+    else if (message.kind === "failed") this.fail(reviveError(message.error));
+    else {
+      const { answer } = this;
+      this.answer = undefined;
+      if (message.kind === "refused") answer?.reject(reviveError(message.error as PlainError));
+      else answer?.resolve(message.kind === "opened" ? message.device : message.value);
+    }
+  }
+
+  private tellSlots(slots: DeviceOptions["slots"], shape: QueueShape): void {
+    try {
+      const count = typeof slots === "number" ? slots : slots(shape);
+      arenaBytes(count);
+      this.send({ kind: "slots", slots: count });
+    } catch (error) {
+      this.fail(error as Error);
+      void this.worker.terminate();
+    }
+  }
+
+  private send(request: DeviceRequest): void {
+    this.worker.postMessage(request);
+    Atomics.add(this.wake, 0, 1);
+    Atomics.notify(this.wake, 0);
+  }
+
+  private expect(): Promise<unknown> {
+    this.worker.ref();
+    const answered = new Promise<unknown>((resolve, reject) => {
+      this.answer = { resolve, reject };
+    });
+    return answered.finally(() => this.worker.unref());
+  }
+
+  /** Sends a request when those before it are answered. */
+  ask(request: DeviceRequest): Promise<unknown> {
+    const next = this.last
+      .catch(() => {})
+      .then(() => {
+        if (this.failure !== undefined) throw this.failure;
+        const answered = this.expect();
+        this.send(request);
+        return answered;
+      });
+    this.last = next;
+    return next;
+  }
+
+  /** Ends the thread, also after a failure. */
+  async close(): Promise<void> {
+    await this.last.catch(() => {});
+    this.closing = true;
+    this.worker.ref();
+    this.send({ kind: "close" });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS);
+    });
+    await Promise.race([this.gone, late]);
+    clearTimeout(timer);
+    this.worker.unref();
+  }
+}
+
+class ThreadDevice implements Device {
+  readonly handle: DeviceHandle;
+  readonly failed: Promise<never>;
+  readonly arena: DeviceHandle["queue"];
+  private readonly heap: TableHeap;
+  private readonly tables: Uint32Array;
+  private readonly queue: Int32Array;
+  private stopped: Promise<DeviceReport> | undefined;
+  private started: Promise<number> | undefined;
+
+  constructor(
+    private readonly thread: Thread,
+    opened: OpenedDevice,
+    options: DeviceOptions,
+    programs: readonly string[],
+    tableWords: number,
+  ) {
+    const { info, shape, lockStep, regions } = opened;
+    this.failed = thread.failed;
+    this.arena = regions.arena;
+    this.heap = new TableHeap(tableWords);
+    this.tables = new Uint32Array(attachRegion(regions.tables).buffer, 0, tableWords);
+    this.queue = new Int32Array(attachRegion(regions.queue).buffer);
+    const nfs = options.nfs.map(({ program, tables }) => this.place(programs.indexOf(program), tables));
+    this.handle = { info, shape, lockStep, queue: regions.queue, tables: regions.tables, nfs };
+    process.once("exit", this.raiseStop);
+    // Nobody may be left to look after the kernel. The memory is there until close().
+    thread.failed.catch(this.raiseStop);
+  }
+
+  /** A kernel on a real GPU outlives its process, until it misses the heartbeat: so it is told. */
+  private readonly raiseStop = () => {
+    Atomics.store(this.queue, HOST.STOP, 1);
+  };
+
+  private place(program: number, tables: Uint32Array): DeviceNfHandle {
+    const table = this.heap.take(tables.length);
+    this.tables.set(tables, table);
+    return { program, table };
+  }
+
+  async swapTable(nf: number, tables: Uint32Array): Promise<DeviceNfHandle> {
+    const handle = this.place(this.handle.nfs[nf]!.program, tables);
+    await this.thread.ask({ kind: "upload", from: handle.table, count: tables.length });
+    return handle;
+  }
+
+  freeTable(handle: DeviceNfHandle): void {
+    this.heap.free(handle.table);
+  }
+
+  start(): Promise<number> {
+    this.started ??= this.thread.ask({ kind: "start" }) as Promise<number>;
+    return this.started;
+  }
+
+  stop(): Promise<DeviceReport> {
+    this.stopped ??= this.thread.ask({ kind: "stop" }) as Promise<DeviceReport>;
+    return this.stopped;
+  }
+
+  async close(): Promise<void> {
+    if (this.started !== undefined) await this.stop().catch(() => {});
+    process.off("exit", this.raiseStop);
+    await this.thread.close();
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * The device thread: opens the device, then looks after its server and does what main asks for, until main closes it. Its life is one
+ * loop that sleeps on a word of shared memory, so that it can nap for less than a timer's millisecond and main can wake it.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { type PlainError, RunError } from "../errors.js";
+import { attachRegion } from "../packet/memory.js";
+import type { DeviceInfo } from "./device.js";
+import { type OpenClRequest, openOpenCl } from "./opencl/open.js";
+import { HOST, lineAt, type QueueShape, WG } from "./queue.js";
+import type { DeviceServer, SharedRegions } from "./server.js";
+
+export interface DeviceSetup {
+  readonly request: OpenClRequest;
+  /** Word 0 changes with every message to the thread, which sleeps on it. */
+  readonly wake: SharedArrayBuffer;
+}
+
+/** What main asks for; it waits for the answer to one before it sends the next. */
+export type DeviceRequest =
+  | { readonly kind: "slots"; readonly slots: number }
+  | { readonly kind: "start" }
+  | { readonly kind: "upload"; readonly from: number; readonly count: number }
+  | { readonly kind: "stop" }
+  | { readonly kind: "close" };
+
+export interface OpenedDevice {
+  readonly info: DeviceInfo;
+  readonly shape: QueueShape;
+  readonly lockStep: boolean;
+  readonly regions: SharedRegions;
+}
+
+export type DeviceMessage =
+  | { readonly kind: "warn"; readonly line: string }
+  /** How the queues will be; answered by "slots". */
+  | { readonly kind: "shape"; readonly shape: QueueShape }
+  | { readonly kind: "opened"; readonly device: OpenedDevice }
+  /** The answer to a request. */
+  | { readonly kind: "done"; readonly value: unknown }
+  | { readonly kind: "refused"; readonly error: PlainError }
+  /** The device has failed, or could not be opened. */
+  | { readonly kind: "failed"; readonly error: PlainError };
+
+/** ms after the first workgroup within which all should register; the others may never. */
+const START_ALL_MS = 1000;
+/** ms within which one has to. PoCL compiles for the size of the workgroups only now: seconds, and more on a busy machine. */
+const START_MS = 60_000;
+/** ms within which the device has to come to an end. */
+const STOP_MS = 2000;
+/** Where nothing runs: main wakes the thread. */
+const IDLE_MS = 1000;
+
+const port = parentPort!;
+const post = (message: DeviceMessage) => port.postMessage(message);
+const { request, wake } = workerData as DeviceSetup;
+const wakeWord = new Int32Array(wake);
+
+const plain = ({ name, message, stack }: Error): PlainError => ({ name, message, stack });
+
+function receive(): DeviceRequest | undefined {
+  return receiveMessageOnPort(port)?.message as DeviceRequest | undefined;
+}
+
+/** Asks main how many slots the arena is to have. */
+function askSlots(shape: QueueShape): number {
+  post({ kind: "shape", shape });
+  for (;;) {
+    const seen = Atomics.load(wakeWord, 0);
+    const message = receive();
+    if (message?.kind === "slots") return message.slots;
+    Atomics.wait(wakeWord, 0, seen, IDLE_MS);
+  }
+}
+
+class DeviceThread {
+  private phase: "opened" | "starting" | "running" | "stopping" | "over" = "opened";
+  /** When the phase began. */
+  private since = 0;
+  private closed = false;
+  /** ms from the start to the first workgroup that registered. */
+  private firstMs: number | undefined;
+  private readonly words: Int32Array;
+
+  constructor(private readonly server: DeviceServer) {
+    this.words = new Int32Array(attachRegion(server.regions.queue).buffer);
+  }
+
+  run(): void {
+    while (!this.closed) {
+      const seen = Atomics.load(wakeWord, 0);
+      for (let message = receive(); message !== undefined && !this.closed; message = receive()) this.obey(message);
+      const ms = this.look();
+      if (ms > 0 && !this.closed) Atomics.wait(wakeWord, 0, seen, ms);
+    }
+  }
+
+  private enter(phase: "starting" | "running" | "stopping" | "over"): void {
+    this.phase = phase;
+    this.since = performance.now();
+  }
+
+  private obey(message: DeviceRequest): void {
+    const { server } = this;
+    try {
+      if (message.kind === "start") {
+        this.enter("starting");
+        server.launch(performance.now());
+      } else if (message.kind === "upload") {
+        server.uploadTables(message.from, message.count);
+        post({ kind: "done", value: undefined });
+      } else if (message.kind === "stop") {
+        server.halt();
+        this.enter("stopping");
+      } else if (message.kind === "close") {
+        this.closed = true;
+        if (!server.ended) server.step(performance.now());
+        // What has not come to an end may still write to the memory: it stays until the process ends.
+        if (server.ended) server.close();
+      }
+    } catch (error) {
+      post({ kind: "refused", error: plain(error as Error) });
+      this.enter("over");
+    }
+  }
+
+  /** @returns ms until the next look */
+  private look(): number {
+    if (this.phase === "opened" || this.phase === "over") return IDLE_MS;
+    const now = performance.now();
+    try {
+      const ms = this.server.step(now);
+      if (this.phase === "starting") this.starting(now - this.since);
+      else if (this.phase === "stopping") this.stopping(now - this.since);
+      return ms;
+    } catch (error) {
+      // A request that waits gets the error as its answer.
+      post({ kind: this.phase === "running" ? "failed" : "refused", error: plain(error as Error) });
+      this.server.halt();
+      this.enter("over");
+      return 0;
+    }
+  }
+
+  private starting(ms: number): void {
+    const { server } = this;
+    const count = this.registered();
+    if (count > 0) this.firstMs ??= ms;
+    if (count < server.resident && ms < (this.firstMs === undefined ? START_MS : this.firstMs + START_ALL_MS)) return;
+    if (count === 0) {
+      throw new RunError(
+        `device ${server.info.name}`,
+        `no workgroup has started within ${START_MS / 1000} s`,
+        "another program may be using the device; end it, or use --device none",
+      );
+    }
+    post({ kind: "done", value: count });
+    this.enter("running");
+  }
+
+  private registered(): number {
+    const { words, server } = this;
+    const launch = Atomics.load(words, HOST.LAUNCH);
+    let count = 0;
+    for (let workgroup = 0; workgroup < server.shape.workgroups; workgroup++) {
+      if (Atomics.load(words, lineAt(workgroup) + WG.STARTED) === launch) count++;
+    }
+    return count;
+  }
+
+  private stopping(ms: number): void {
+    const { server } = this;
+    if (server.ended) {
+      post({ kind: "done", value: server.report() });
+      this.enter("over");
+      return;
+    }
+    if (ms < STOP_MS) return;
+    throw new RunError(
+      `device ${server.info.name}`,
+      `it has not come to an end within ${STOP_MS / 1000} s of being told to stop${this.rowsLeft()}`,
+      "a kernel hangs: end this process, and report the chain and the input",
+    );
+  }
+
+  /** Which workgroups are at a row that does not end. */
+  private rowsLeft(): string {
+    const { words, server } = this;
+    let text = "";
+    for (let workgroup = 0; workgroup < server.shape.workgroups; workgroup++) {
+      const line = lineAt(workgroup);
+      const cpuIndex = Atomics.load(words, line + WG.CPU_INDEX) >>> 0;
+      const gpuIndex = Atomics.load(words, line + WG.GPU_INDEX) >>> 0;
+      if (cpuIndex !== gpuIndex) text += `; workgroup ${workgroup}: CpuIndex ${cpuIndex}, GpuIndex ${gpuIndex}`;
+    }
+    return text;
+  }
+}
+
+try {
+  const server = openOpenCl(request, askSlots, (line) => post({ kind: "warn", line }));
+  const { info, shape, lockStep, regions } = server;
+  post({ kind: "opened", device: { info, shape, lockStep, regions } });
+  new DeviceThread(server).run();
+} catch (error) {
+  post({ kind: "failed", error: plain(error as Error) });
+}

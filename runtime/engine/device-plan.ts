@@ -1,0 +1,87 @@
+/** What a run wants of a GPU device, and what of the device the plan of a run holds. */
+import type { LoadedChain } from "../chain/load.js";
+import type { DeviceHandle, DeviceNf } from "../device/device.js";
+import type { QueueShape } from "../device/queue.js";
+import { ConfigError, RunError } from "../errors.js";
+import { arenaBytes } from "../packet/arena.js";
+import type { RegionHandle } from "../packet/memory.js";
+
+/** Slots without a device: bursts of a few cores in flight; 8 MiB, so that they stay in the second-level caches. */
+const CPU_SLOTS = 4096;
+/** 128 MiB; more in flight than that is queueing and nothing else. */
+const MOST_SLOTS = 65_536;
+/** Rows in flight, and as many packets again on the CPU. */
+const TIMES_ROWS = 2;
+
+/** Slots of the arena of a run; with a device, enough to fill every row of every queue and go on working meanwhile. */
+export function slotsFor(shape?: QueueShape): number {
+  if (shape === undefined) return CPU_SLOTS;
+  const wanted = TIMES_ROWS * shape.workgroups * shape.depth * shape.workgroupSize;
+  let slots = CPU_SLOTS;
+  while (slots < wanted && slots < MOST_SLOTS) slots *= 2;
+  return slots;
+}
+
+/** Bytes of the memory a device has to offer as the arena of a run. */
+export function arenaBytesFor(shape: QueueShape): number {
+  return arenaBytes(slotsFor(shape));
+}
+
+/** Numbers of the chain's NFs that are placed on a GPU, in the order in which the device is to be opened with them. */
+export function gpuNfs(chain: LoadedChain): number[] {
+  return chain.nfs.flatMap((nf, i) => (nf.place === "gpu" ? [i] : []));
+}
+
+/**
+ * What the device has to be opened with, in this order.
+ * @throws ConfigError where an NF of a type that runs on the CPU only is placed on a GPU
+ */
+export function deviceNfs(chain: LoadedChain): DeviceNf[] {
+  return gpuNfs(chain).map((i) => {
+    const { name, type, module, loaded } = chain.nfs[i]!;
+    if (module.gpu === undefined) {
+      throw new ConfigError(`nfs.${name}.place`, `an NF of type ${type} runs on the CPU only`, 'write "place": "cpu"');
+    }
+    const { program, writes } = module.gpu;
+    return { program, writes, tables: module.gpu.tables(loaded) };
+  });
+}
+
+/** A device in the plan of a run. */
+export interface PlanDevice {
+  readonly handle: DeviceHandle;
+  /** By number of the NF in the chain: its number on the device; -1 where it runs on the CPU. */
+  readonly numberOf: readonly number[];
+  /** By number of the NF in the chain: the drop reason of packets the device did not serve; -1 where it runs on the CPU. */
+  readonly stalled: readonly number[];
+}
+
+/** The reason of packets that a device which has come to a halt did not serve. */
+export const STALLED_REASON = "device-stalled";
+
+/** @param addDrop enters a drop reason in the plan and returns its number */
+export function planDevice(
+  chain: LoadedChain,
+  handle: DeviceHandle,
+  addDrop: (nf: string, reason: string) => number,
+): PlanDevice {
+  const placed = gpuNfs(chain);
+  if (placed.length !== handle.nfs.length) {
+    throw new RunError("device", `opened for ${handle.nfs.length} NFs, the chain places ${placed.length} on it`);
+  }
+  return {
+    handle,
+    numberOf: chain.nfs.map((_, i) => placed.indexOf(i)),
+    stalled: chain.nfs.map((nf, i) => (placed.includes(i) ? addDrop(nf.name, STALLED_REASON) : -1)),
+  };
+}
+
+/** Slots of an arena in a device's memory. */
+export function slotsIn(region: RegionHandle, shape: QueueShape): number {
+  const slots = slotsFor(shape);
+  const bytes = arenaBytes(slots);
+  if (region.size < bytes) {
+    throw new RunError("device", `its memory for packets has ${region.size} bytes, ${slots} slots take ${bytes}`);
+  }
+  return slots;
+}

@@ -1,0 +1,71 @@
+/** What people read of a run's result. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { failuresOf, summary } from "../runtime/cli/summary.js";
+import type { RunResult } from "../runtime/engine/result.js";
+
+function result(more: Partial<RunResult> = {}): RunResult {
+  return {
+    chain: "mine",
+    seconds: 2,
+    packets: { rx: 1000, tx: 990 },
+    bytes: { rx: 64_000, tx: 63_360 },
+    throughput: { mpps: 0.001, gbps: 0.001 },
+    latency_ns: { p50: 1000, p99: 2000, p999: 3000, max: 4000 },
+    ledger: {
+      rx: 1000,
+      originated: 0,
+      tx: 990,
+      to_kernel: 0,
+      dropped: 10,
+      in_flight: 0,
+      balanced: true,
+      drops: [{ nf: "nids", reason: "device-stalled", packets: 10 }],
+    },
+    nfs: [],
+    ports: [],
+    device: null,
+    sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 0 },
+    order: { mode: "flow", reordered: 0, flow_reordered: 0 },
+    cores: "d1",
+    digest: null,
+    alerts_digest: null,
+    failure: null,
+    ...more,
+  };
+}
+const DEVICE: NonNullable<RunResult["device"]> = {
+  kind: "opencl",
+  name: "Iris",
+  emulated: false,
+  persistent: true,
+  zero_copy: true,
+  workgroups: 8,
+  launches: 1,
+};
+
+test("a run on the CPU has no line of a device", () => {
+  assert.not.match(summary(result()), /^device|^rows/m);
+});
+
+test("the device's lines say what it is, and what of its rows were dummies", () => {
+  const sync = { rows: 20, packets: 1200, dummies: 80, bytes_copied: 0 };
+  const text = summary(result({ device: DEVICE, sync }));
+  assert.match(text, /^device Iris: hardware, persistent, zero-copy, 8 workgroups$/m);
+  assert.match(text, /^rows 20 with 1,200 packets and 80 dummies \(6\.25 % of entries\); 0 bytes copied$/m);
+  const rounds = { ...DEVICE, emulated: true, persistent: false, zero_copy: false, workgroups: 1, launches: 1234 };
+  const copied = summary(result({ device: rounds, sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 5000 } }));
+  assert.match(copied, /^device Iris: emulated on the CPU, rounds, copied, 1 workgroup, 1,234 launches$/m);
+  assert.match(copied, /\(0 % of entries\); 5,000 bytes copied$/m);
+});
+
+test("a run fails by its ledger and by its device, and the summary is there all the same", () => {
+  assert.equal(failuresOf(result()), []);
+  const failed = result({ failure: "device: workgroup 3 is at row 7", device: DEVICE });
+  assert.equal(failuresOf(failed), ["the run failed: device: workgroup 3 is at row 7"]);
+  assert.match(summary(failed), /device-stalled/);
+  const { ledger } = failed;
+  assert.is(failuresOf(result({ ledger: { ...ledger, balanced: false } })).length, 1);
+});
+
+test.run();
