@@ -36,7 +36,7 @@ export class WgslRunner {
   }
 
   /**
-   * @param programs kernels; the first is the one {@link run} runs
+   * @param programs kernels; {@link run} runs the first unless told otherwise
    * @param folders where to look for .wgsl files before kernels/
    */
   static async open(
@@ -106,15 +106,15 @@ export class WgslRunner {
 
   /**
    * Serves slots[0, count), rows filled with dummies; `from` is the column the first packet goes to, `table` the word at which the NF's
-   * tables begin. All slots and params go there and come back, whether served or not.
+   * tables begin, `program` the kernel's number. All slots and params go there and come back, whether served or not.
    */
-  async run(slots: Uint32Array, count: number, from = 0, table = 0): Promise<void> {
+  async run(slots: Uint32Array, count: number, from = 0, table = 0, program = 0): Promise<void> {
     const { rows, size, arena, buffers } = this;
     const { device } = this.opened;
     const words = ROW_HEADER + size;
     const groups = Math.ceil((from + count) / size);
     for (let g = 0; g < groups; g++) {
-      rows[g * words + ROW.PROGRAM] = 0;
+      rows[g * words + ROW.PROGRAM] = program;
       rows[g * words + ROW.TABLE] = table;
       for (let t = 0; t < size; t++) {
         const i = g * size + t - from;

@@ -14,7 +14,7 @@ export interface ShaderOptions {
   readonly programs: readonly string[];
   /** File with the entry points: "rounds". */
   readonly entry: string;
-  /** More constants, u32. */
+  /** More constants, u32; WB_PACKED is 0 unless given. */
   readonly constants?: Readonly<Record<string, number>>;
   /** Folders to look for .wgsl files in before kernels/; tests and benchmarks give some. */
   readonly folders?: readonly string[];
@@ -33,7 +33,7 @@ export interface ShaderSource {
 /** @throws RunError where a kernel's file is missing */
 export function shaderSource(options: ShaderOptions): ShaderSource {
   const { shape, programs, entry, folders } = options;
-  const constants = Object.entries(layoutConstants(shape, options.constants));
+  const constants = Object.entries(layoutConstants(shape, { WB_PACKED: 0, ...options.constants }));
   const file = (name: string): Part => ({ file: `${name}.wgsl`, text: readKernel(`${name}.wgsl`, folders) });
   const kernels = programs.map(file);
   const texts = kernels.map(({ text }) => text);
