@@ -24,7 +24,6 @@ export class WgslRunner {
   private readonly rows: Uint32Array;
 
   private constructor(
-    /** Pins what Dawn's create() returned until {@link close}. */
     private readonly opened: OpenedGpu,
     readonly arena: Arena,
     private readonly buffers: Buffers,

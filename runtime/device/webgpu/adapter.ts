@@ -4,7 +4,7 @@
  */
 import { RunError } from "../../errors.js";
 import { PROGRAM } from "../../native/finding.js";
-import { type Dawn, loadDawn } from "./library.js";
+import { dawn } from "./library.js";
 
 /** An adapter as `doctor` shows it; plain data. */
 export interface AdapterFacts {
@@ -37,26 +37,12 @@ export interface Wanted {
 export interface Adapter {
   readonly facts: AdapterFacts;
   readonly adapter: GPUAdapter;
-  /** What Dawn's create() returned; see {@link OpenedGpu}. */
-  readonly gpu: GPU;
 }
 
-/**
- * A device and the object Dawn's create() returned. That object has to be referenced as long as the device lives: when it is collected,
- * the process aborts or hangs.
- */
 export interface OpenedGpu {
-  readonly gpu: GPU;
   readonly device: GPUDevice;
   readonly facts: AdapterFacts;
 }
-
-/**
- * Dawn's toggles. The kernels are ours and get as many bytes as the gate has counted, as in OpenCL: bounds checks at every access cost a
- * third of the speed of the nids on SwiftShader. They fill the workgroup memory they read, so it need not be zeroed before: that cost a
- * fifth of the speed of ipsec at 64 bytes.
- */
-const TOGGLES = "enable-dawn-features=disable_robustness,disable_workgroup_init";
 
 const EMULATORS = /swiftshader|llvmpipe|lavapipe|softpipe|microsoft basic render/i;
 const INSTALL = `${PROGRAM} doctor --install`;
@@ -84,16 +70,15 @@ export function factsOf(adapter: GPUAdapter): AdapterFacts {
 }
 
 /** Adapters Dawn accepts, hardware before emulation. The main thread has called prepareVulkan(). @throws RunError without Dawn */
-export async function listAdapters(dawn?: Dawn): Promise<Adapter[]> {
-  const { create } = dawn ?? (await loadDawn());
-  const gpu = create(process.platform === "linux" ? ["backend=vulkan", TOGGLES] : [TOGGLES]);
+export async function listAdapters(): Promise<Adapter[]> {
+  const gpu = await dawn();
   const found = new Map<string, Adapter>();
   for (const wish of WISHES) {
     const adapter = await gpu.requestAdapter(wish);
     if (adapter === null) continue;
     const facts = factsOf(adapter);
     const key = `${facts.name}\n${facts.driver}`;
-    if (!found.has(key)) found.set(key, { facts, adapter, gpu });
+    if (!found.has(key)) found.set(key, { facts, adapter });
   }
   return [...found.values()].sort((a, b) => Number(a.facts.emulated) - Number(b.facts.emulated));
 }
@@ -144,7 +129,7 @@ export function tooSmall(facts: AdapterFacts, wanted: Wanted): { problem: string
 }
 
 /** @throws RunError where a limit is too small or the driver refuses a device */
-export async function openDevice({ adapter, facts, gpu }: Adapter, wanted: Wanted): Promise<OpenedGpu> {
+export async function openDevice({ adapter, facts }: Adapter, wanted: Wanted): Promise<OpenedGpu> {
   const lack = tooSmall(facts, wanted);
   if (lack !== undefined) throw new RunError("webgpu", lack.problem, lack.remedy);
   const requiredLimits = {
@@ -156,7 +141,7 @@ export async function openDevice({ adapter, facts, gpu }: Adapter, wanted: Wante
     maxComputeWorkgroupStorageSize: atLeast(wanted.workgroupMemory, 2 ** 14),
   };
   try {
-    return { gpu, facts, device: await adapter.requestDevice({ label: "wingbeat", requiredLimits }) };
+    return { facts, device: await adapter.requestDevice({ label: "wingbeat", requiredLimits }) };
   } catch (error) {
     const reason = error instanceof Error && error.message !== "" ? error.message : "no reason given";
     throw new RunError("webgpu", `${facts.name} gives no device: ${reason}`, "use another --device");
