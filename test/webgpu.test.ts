@@ -6,8 +6,9 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { KEYS, OP, SA_SHIFT } from "../nfs/ipsec/layout.js";
 import { gpuTables } from "../nfs/nids/gpu-tables.js";
-import type { QueueShape } from "../runtime/device/queue.js";
+import { PARAM_PLACE, type QueueShape } from "../runtime/device/queue.js";
 import {
   type Adapter,
   type AdapterFacts,
@@ -25,6 +26,7 @@ import { compileShader, originOf, shaderSource } from "../runtime/device/webgpu/
 import { writeWords } from "../runtime/device/webgpu/upload.js";
 import { PARAM_WORDS, SLOT_SIZE } from "../runtime/packet/arena.js";
 import { skipUnless } from "./skip.js";
+import { firstDifference, shuffled, sideBySide } from "./support/offload-run.js";
 import { freshSeed, Random } from "./support/random.js";
 import { WgslRunner } from "./support/wgsl-runner.js";
 
@@ -275,5 +277,47 @@ adapterTest("kernels of several NFs in one shader: each serves the rows that nam
   assert.ok(Buffer.from(arena.u8).equals(Buffer.from(bytes)), "no kernel of these writes to packets");
   await runner.close();
 });
+
+adapterTest(
+  "packed rows, as devices that copy send them: what comes back is what the kernels make of whole slots",
+  async () => {
+    const seed = freshSeed();
+    const random = new Random(seed);
+    const slots = 256;
+    const automaton = gpuTables([{ bytes: Uint8Array.of(7), nocase: false }]);
+    const keys = Uint32Array.from({ length: 10 * KEYS.WORDS }, () => random.u32());
+    const { all, at } = sideBySide([automaton, keys]);
+    const whole = await WgslRunner.open(["nids", "ipsec"], all, slots);
+    const packed = await WgslRunner.open(["nids", "ipsec"], all, slots, { packed: true });
+    let hits = 0;
+    for (let round = 0; round < 12; round++) {
+      const program = round % 2;
+      whole.arena.u8.set(random.bytes(whole.arena.u8.length));
+      for (let slot = 0; slot < slots; slot++) {
+        const blocks = random.int(1, random.pick([4, 100]));
+        const bytes = program === 0 ? random.int(0, random.pick([40, 1500])) : 36 + 16 * blocks;
+        const from = random.int(0, SLOT_SIZE - bytes);
+        const params = Array.from({ length: PARAM_WORDS }, () => random.u32());
+        params[0] = OP.SEAL | (random.int(0, 9) << SA_SHIFT);
+        params[PARAM_PLACE] = from | (bytes << 16);
+        whole.arena.params.set(params, slot * PARAM_WORDS);
+      }
+      packed.arena.u8.set(whole.arena.u8);
+      packed.arena.params.set(whole.arena.params);
+      const order = Uint32Array.from(shuffled(Array(slots).keys(), random));
+      const count = random.pick([1, 63, 65, slots]);
+      const from = random.int(0, 63);
+      await whole.run(order, count, from, at[program]!, program);
+      await packed.run(order, count, from, at[program]!, program);
+      const story = `seed ${seed} round ${round} packets ${count} from column ${from}`;
+      assert.is(firstDifference(packed.arena.u8, whole.arena.u8), -1, story);
+      assert.equal(packed.arena.params, whole.arena.params, story);
+      if (program === 0) for (const slot of order.subarray(0, count)) hits += whole.arena.params[slot * PARAM_WORDS]!;
+    }
+    assert.ok(hits > 5 && hits < 1000, `${hits} packets hold the pattern: vacuous`);
+    await whole.close();
+    await packed.close();
+  },
+);
 
 test.run();

@@ -3,6 +3,8 @@
  * kernel-runner.ts.
  */
 
+import koffi from "koffi";
+import { PACKED, PackedRound } from "../../runtime/device/packing.js";
 import { DUMMY, type QueueShape, ROW, ROW_HEADER } from "../../runtime/device/queue.js";
 import { listAdapters, type OpenedGpu, openDevice, pickAdapter, scoped } from "../../runtime/device/webgpu/adapter.js";
 import { prepareVulkan } from "../../runtime/device/webgpu/library.js";
@@ -30,28 +32,35 @@ export class WgslRunner {
     private readonly pipeline: GPUComputePipeline,
     private readonly bindings: GPUBindGroup,
     private readonly size: number,
+    private readonly packed: PackedRound | undefined,
   ) {
     this.rows = new Uint32Array(buffers.rows.size / 4);
   }
 
   /**
    * @param programs kernels; {@link run} runs the first unless told otherwise
-   * @param folders where to look for .wgsl files before kernels/
+   * @param options.folders where to look for .wgsl files before kernels/
+   * @param options.packed what PLACEs name goes there and comes back, as on a device that copies; else all slots and params, whether
+   * served or not
    */
   static async open(
     programs: readonly string[],
     tables: Uint32Array,
     slots: number,
-    options: { size?: number; folders?: readonly string[] } = {},
+    options: { size?: number; folders?: readonly string[]; packed?: boolean } = {},
   ): Promise<WgslRunner> {
     prepareVulkan();
     const size = options.size ?? 64;
     const shape: QueueShape = { workgroups: 1, workgroupSize: size, depth: 1 };
-    const { folders } = options;
-    const source = shaderSource({ shape, programs, entry: "rounds", ...(folders && { folders }) });
-    const slotBytes = slots * SLOT_SIZE;
-    const paramBytes = slots * PARAM_WORDS * 4;
-    const rowBytes = (Math.ceil(slots / size) + 1) * (ROW_HEADER + size) * 4; // one more where the first column is not 0
+    const { folders, packed } = options;
+    const constants = { WB_PACKED: packed ? PACKED : 0 };
+    const source = shaderSource({ shape, programs, entry: "rounds", constants, ...(folders && { folders }) });
+    const mostRows = Math.ceil(slots / size) + 1; // one more where the first column is not 0
+    const arena = Arena.create(slots);
+    const round = packed ? new PackedRound(arena, shape, mostRows, new Uint8Array(programs.length).fill(1)) : undefined;
+    const slotBytes = round?.packetBytes ?? slots * SLOT_SIZE;
+    const paramBytes = round?.paramBytes ?? slots * PARAM_WORDS * 4;
+    const rowBytes = mostRows * (ROW_HEADER + size) * 4;
     const tableBytes = Math.max(tables.byteLength, 64);
     const opened = await openDevice(pickAdapter(await listAdapters()), {
       buffer: Math.max(slotBytes + paramBytes, tableBytes),
@@ -89,7 +98,7 @@ export class WgslRunner {
         })),
       }),
     );
-    return new WgslRunner(opened, Arena.create(slots), buffers, pipeline, bindings, size);
+    return new WgslRunner(opened, arena, buffers, pipeline, bindings, size, round);
   }
 
   /** Why there is nothing to run on, and the remedy; undefined where there is. */
@@ -105,7 +114,7 @@ export class WgslRunner {
 
   /**
    * Serves slots[0, count), rows filled with dummies; `from` is the column the first packet goes to, `table` the word at which the NF's
-   * tables begin, `program` the kernel's number. All slots and params go there and come back, whether served or not.
+   * tables begin, `program` the kernel's number.
    */
   async run(slots: Uint32Array, count: number, from = 0, table = 0, program = 0): Promise<void> {
     const { rows, size, arena, buffers } = this;
@@ -121,32 +130,49 @@ export class WgslRunner {
       }
     }
     if (groups === 0) return;
+    const { packed } = this;
+    const bytesAt = (at: number, bytes: number) => new Uint8Array(koffi.view(BigInt(at), bytes) as ArrayBuffer);
+    let there = [
+      arena.u8,
+      new Uint8Array(arena.params.buffer, arena.params.byteOffset, arena.params.byteLength),
+    ] as const;
+    let sent: Uint8Array = new Uint8Array(rows.buffer);
+    if (packed !== undefined) {
+      packed.pack(
+        rows,
+        Uint32Array.from({ length: groups }, (_, g) => g * words),
+        groups,
+      );
+      there = [bytesAt(packed.packetsAt, packed.packetBytes), bytesAt(packed.paramsAt, packed.paramBytes)];
+      sent = bytesAt(packed.rowsAt, packed.rowBytes);
+    }
+    const [packets, params] = there;
     const { queue } = device;
-    queue.writeBuffer(buffers.rows, 0, rows);
-    queue.writeBuffer(buffers.slots, 0, arena.u32);
-    queue.writeBuffer(buffers.params, 0, arena.params);
+    queue.writeBuffer(buffers.rows, 0, sent as Uint8Array<ArrayBuffer>);
+    queue.writeBuffer(buffers.slots, 0, packets as Uint8Array<ArrayBuffer>);
+    queue.writeBuffer(buffers.params, 0, params as Uint8Array<ArrayBuffer>);
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     pass.setPipeline(this.pipeline);
     pass.setBindGroup(0, this.bindings);
     pass.dispatchWorkgroups(groups);
     pass.end();
-    encoder.copyBufferToBuffer(buffers.slots, 0, buffers.back, 0, arena.u8.byteLength);
-    encoder.copyBufferToBuffer(buffers.params, 0, buffers.back, arena.u8.byteLength, arena.params.byteLength);
+    encoder.copyBufferToBuffer(buffers.slots, 0, buffers.back, 0, packets.length);
+    encoder.copyBufferToBuffer(buffers.params, 0, buffers.back, packets.length, params.length);
     await scoped(device, "a round", () => queue.submit([encoder.finish()]));
     await buffers.back.mapAsync(GPUMapMode.READ);
     const bytes = new Uint8Array(buffers.back.getMappedRange());
-    arena.u8.set(bytes.subarray(0, arena.u8.byteLength));
-    new Uint8Array(arena.params.buffer, arena.params.byteOffset, arena.params.byteLength).set(
-      bytes.subarray(arena.u8.byteLength),
-    );
+    packets.set(bytes.subarray(0, packets.length));
+    params.set(bytes.subarray(packets.length));
     buffers.back.unmap();
+    packed?.unpack();
   }
 
   async close(): Promise<void> {
     const { device } = this.opened;
     device.destroy();
     await device.lost;
+    this.packed?.free();
     this.arena.free();
   }
 }
