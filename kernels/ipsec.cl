@@ -11,7 +11,7 @@
  * AES is four look-up tables per direction in local memory (each is the one before, rotated): on a GPU that is the memory made for
  * look-ups whose addresses differ from thread to thread. The frame may begin anywhere in the slot (usually 2 bytes behind a multiple of
  * 4), but global memory is read and written in aligned words, four at a time, and by SEAL only once: ciphertext goes into the MAC as it
- * comes out of the cipher.
+ * comes out of the cipher. Addresses of look-ups depend on the key, which can tell it to others on the same device (see aes.ts).
  *
  * Tried on PoCL, x86-64, 1,024 packets of 64 to 1,472 bytes, speed against this: one table and rotations 0.97 (SEAL) and 0.89 (OPEN);
  * SHA-1's schedule word by word 0.93 to 1, in an array of 80 words 0.8; a pass of its own for the MAC 0.95 to 1.05; AES rounds of the

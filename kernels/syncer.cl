@@ -46,12 +46,22 @@ static inline void wb_store_release(__global uint *word, uint value) {
   atomic_store_explicit((volatile __global atomic_uint *)word, value, memory_order_release, WB_SCOPE);
 }
 
-/* Between two polls. A GPU has threads for nothing else; where a processor plays GPU, the host's threads need it, too. */
-static inline void wb_pause(void) {
+/*
+ * Between two polls, `idle` of which have found nothing since the last row; returns how many polls the pause took the time of. A GPU has these
+ * threads for nothing else. Where a processor plays GPU (PoCL under Linux on x86-64), the host's threads need it too: other threads go first,
+ * and a workgroup that has had nothing to do for about a millisecond sleeps.
+ */
+static inline uint wb_pause(uint idle) {
 #ifdef WB_YIELD
   long result;
-  __asm__ volatile("syscall" : "=a"(result) : "a"(24L) : "rcx", "r11", "memory"); /* sched_yield of Linux on x86-64 */
+  if (idle > 2048u) {
+    long span[2] = {0, 50000}; /* s, ns */
+    __asm__ volatile("syscall" : "=a"(result) : "a"(35L), "D"(span), "S"(0L) : "rcx", "r11", "memory"); /* nanosleep */
+    return 256u;
+  }
+  __asm__ volatile("syscall" : "=a"(result) : "a"(24L) : "rcx", "r11", "memory"); /* sched_yield */
 #endif
+  return 1u;
 }
 
 __kernel __attribute__((reqd_work_group_size(WB_WORKGROUP_SIZE, 1, 1))) void
@@ -88,12 +98,14 @@ gpu_syncer(__global uchar *slots, __global uint *params, __global uint *queue, _
   /* Of the first thread. */
   uint served = 0;
   uint polls = 0;
+  uint looked = 0;
   uint fruitless = 0;
   uint beat = 0;
 
   while (serves) {
     if (thread == 0) {
       uint left = 0;
+      uint idle = 0;
       for (;;) {
         const uint stop = wb_load(queue + WB_HOST_STOP);
         const uint leave = wb_load(queue + WB_HOST_LEAVE);
@@ -108,19 +120,19 @@ gpu_syncer(__global uchar *slots, __global uint *params, __global uint *queue, _
           break;
         }
         if (waits) break;
-        polls++;
-        if (polls % WB_BEAT_POLLS == 0u) {
+        polls += wb_pause(idle++);
+        if (polls - looked >= WB_BEAT_POLLS) {
           wb_store(line + WB_POLLS, polls);
           const uint now = wb_load(queue + WB_HOST_HEARTBEAT);
           const uint patience = wb_load(queue + WB_HOST_PATIENCE);
-          fruitless = now == beat ? fruitless + WB_BEAT_POLLS : 0u;
+          fruitless = now == beat ? fruitless + (polls - looked) : 0u;
+          looked = polls;
           beat = now;
           if (patience != 0u && fruitless >= patience) {
             left = WB_LEFT_HEARTBEAT;
             break;
           }
         }
-        wb_pause();
       }
       told[WB_TOLD_SERVE] = left == 0u ? 1u : 0u;
       if (left != 0u) wb_store(line + WB_LEFT, left);

@@ -1,6 +1,9 @@
 /** The persistent OpenCL device: every packet is compared with what the host computes. test/device-rounds.test.ts has the other kind. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { HOST } from "../runtime/device/queue.js";
+import { RunError } from "../runtime/errors.js";
+import { attachRegion } from "../runtime/packet/memory.js";
 import { DeviceLoad, nearTheEnd, openTestDevice, testTable, withTestDevice } from "./support/device-load.js";
 import { freshSeed, Random } from "./support/random.js";
 
@@ -90,6 +93,26 @@ test("stops within 100 ms, while idle and with rows in flight", async () => {
     await device.close();
   }
   assert.ok(fastest <= 100, `${fastest} ms`);
+});
+
+test("a kernel that ends by itself: the device says that it has failed, and so do stop and what comes after", async () => {
+  const device = await openTestDevice({ workgroups: 2 });
+  await device.start();
+  const failure = device.failed.catch((error: Error) => error);
+  const words = new Int32Array(attachRegion(device.handle.queue).buffer);
+  Atomics.store(words, HOST.STOP, 1); // behind the device's back
+  // A device at work does not keep a process alive.
+  const alive = setInterval(() => {}, 1000);
+  const error = await failure;
+  clearInterval(alive);
+  assert.instance(error, RunError);
+  assert.match(
+    (error as Error).message,
+    /^device .*: the kernel ended although nobody stopped it\n.*remedy: .*--slice/s,
+  );
+  assert.is(await device.stop().catch((error: Error) => error), error);
+  assert.is(await device.swapTable(0, testTable(1, 1)).catch((error: Error) => error), error);
+  await device.close();
 });
 
 test("closed without having been started; stopped twice", async () => {

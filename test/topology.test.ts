@@ -1,9 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { makeTopology, parseCores } from "../runtime/engine/topology.js";
+import { dealWorkgroups, makeTopology, parseCores, type TopologyPlan } from "../runtime/engine/topology.js";
 
 const three = { nfs: [{}, {}, {}] as never[], nfOrder: [0, 1, 2], cyclic: false };
-const make = (plan: typeof three, order: "flow" | "none", text: string) => {
+const make = (plan: TopologyPlan, order: "flow" | "none", text: string) => {
   const lines: string[] = [];
   return { ...makeTopology(plan, order, parseCores(text), (l) => lines.push(l)), lines };
 };
@@ -63,6 +63,65 @@ test("a cyclic policy runs on one core, unless order is waived", () => {
   assert.equal(kept.threads.length, 1);
   assert.match(kept.lines[0]!, /cycle/);
   assert.equal(make(cyclic, "none", "d1n2").threads.length, 3);
+});
+
+/** Three NFs, those named on a device with so many workgroups. */
+const onGpu = (nfs: readonly number[], workgroups: number, cyclic = false): TopologyPlan => ({
+  nfs: [0, 1, 2].map((i) => ({ place: nfs.includes(i) ? "gpu" : "cpu" })),
+  nfOrder: [0, 1, 2],
+  cyclic,
+  device: { handle: { shape: { workgroups } } },
+});
+
+test("CPUSyncer cores have rings with the owners of GPU NFs, and are no part of the line", () => {
+  const plan = onGpu([0, 2], 4);
+  const t = make(plan, "flow", "c2d1n2");
+  assert.is(t.name, "c2d1n2");
+  assert.is(t.stations, 3);
+  assert.is(t.threads.length, 5);
+  const line = [
+    [0, 1],
+    [1, 2],
+    [2, 0],
+  ];
+  const syncers = [3, 4].flatMap((c) =>
+    [1, 2].flatMap((owner) => [
+      [owner, c],
+      [c, owner],
+    ]),
+  );
+  assert.equal(t.rings, [...line, ...syncers]);
+  assert.equal(t.lines, []);
+  assert.equal(dealWorkgroups(plan, t, [2, 3, 0, 1]), [[], [], [], [2, 0], [3, 1]]);
+  const alone = make(plan, "none", "c1d1");
+  assert.equal(alone.rings, [
+    [0, 1],
+    [1, 0],
+  ]);
+  assert.is(alone.stations, 1);
+});
+
+test("without CPUSyncer cores each owner has workgroups of its own, dealt in turn", () => {
+  const plan = onGpu([0, 2], 5);
+  assert.equal(dealWorkgroups(plan, make(plan, "flow", "d1n2"), [0, 1, 2, 3, 4]), [[], [0, 2, 4], [1, 3]]);
+  assert.equal(dealWorkgroups(plan, make(plan, "flow", "d1"), [0, 1, 2, 3, 4]), [[0, 1, 2, 3, 4]]);
+});
+
+test("syncers beyond the device's workgroups are named, not started", () => {
+  const cores = make(onGpu([1], 2), "flow", "c3d1");
+  assert.is(cores.name, "c2d1");
+  assert.match(cores.lines.join(), /--cores c3: .* the device has 2; 2 used/);
+  const owners = make(onGpu([0, 1, 2], 1), "flow", "d1n3");
+  assert.is(owners.name, "d1n1");
+  assert.match(owners.lines.join(), /--cores n3: .* the device has 1; n1 used/);
+  assert.is(make(onGpu([0, 1, 2], 1), "flow", "c1d1n3").name, "c1d1n3");
+});
+
+test("a cyclic policy with order waits for the GPU packet by packet, and that is said", () => {
+  const kept = make(onGpu([1], 2, true), "flow", "c1d1");
+  assert.is(kept.threads.length, 1);
+  assert.match(kept.lines.join(), /one packet at a time.*--order none/s);
+  assert.is(make(onGpu([1], 2, true), "none", "c1d1").threads.length, 2);
 });
 
 test.run();

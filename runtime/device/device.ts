@@ -84,6 +84,6 @@ export interface Device {
   stop(): Promise<DeviceReport>;
   /** Frees all memory; no view of it may be touched afterwards. After a stop that failed nothing is freed: a kernel may still write. */
   close(): Promise<void>;
-  /** Rejects when the device fails while it runs; never resolves. */
+  /** Rejects when the device fails while it runs; never resolves, and does not keep the process alive. */
   readonly failed: Promise<never>;
 }

@@ -43,7 +43,9 @@ const PATIENCE_MS = 5000;
 const MOST_WORKGROUPS = 256;
 const MOST_SIZE = 1024;
 const MOST_DEPTH = 1024;
-/** ms after which close() waits no longer for a thread that hangs in the driver. */
+/** ms after which stop() takes the thread for one that hangs in the driver; the thread itself gives the device 2 s. */
+const STOP_MS = 5000;
+/** ms after which close() does. */
 const CLOSE_MS = 3000;
 
 /**
@@ -162,8 +164,11 @@ class Thread {
     return answered.finally(() => this.worker.unref());
   }
 
-  /** Sends a request when those before it are answered. */
-  ask(request: DeviceRequest): Promise<unknown> {
+  /**
+   * Sends a request when those before it are answered.
+   * @param limit ms from now until the thread counts as hanging
+   */
+  ask(request: DeviceRequest, limit?: number): Promise<unknown> {
     const next = this.last
       .catch(() => {})
       .then(() => {
@@ -173,7 +178,12 @@ class Thread {
         return answered;
       });
     this.last = next;
-    return next;
+    if (limit === undefined) return next;
+    const timer = setTimeout(() => {
+      const problem = `the driver has not answered to "${request.kind}" within ${limit / 1000} s`;
+      this.fail(new RunError("device thread", problem, "end this process; the device may need a reset"));
+    }, limit);
+    return next.finally(() => clearTimeout(timer));
   }
 
   /** Ends the thread, also after a failure. */
@@ -249,7 +259,7 @@ class ThreadDevice implements Device {
   }
 
   stop(): Promise<DeviceReport> {
-    this.stopped ??= this.thread.ask({ kind: "stop" }) as Promise<DeviceReport>;
+    this.stopped ??= this.thread.ask({ kind: "stop" }, STOP_MS) as Promise<DeviceReport>;
     return this.stopped;
   }
 

@@ -84,8 +84,8 @@ export class Core {
           if (ingress.failure !== undefined) throw ingress.failure;
           return;
         }
-        // A port that reads asynchronously needs the event loop to come round; where rows are at the device, for a moment only.
-        if (!moved && ingress.waiting) await (pipeline?.polling ? eventLoop() : ingress.ready());
+        // A port that reads asynchronously needs the event loop to come round; for a moment only, while packets may come back.
+        if (!moved && ingress.waiting) await (this.underWay ? eventLoop() : ingress.ready());
       } else if (!moved && Atomics.load(control, CONTROL.DRAINED) === 1) {
         return;
       }
@@ -99,6 +99,12 @@ export class Core {
   get drained(): boolean {
     const { ingress, pool } = this.parts;
     return ingress!.done && pool!.available === pool!.size;
+  }
+
+  /** True where packets were received and have not left. */
+  private get underWay(): boolean {
+    const { ingress, pool } = this.parts;
+    return pool!.size - pool!.available - ingress!.held > 0;
   }
 
   /** One round, without waiting; true where something moved. */

@@ -64,6 +64,13 @@ export class Ingress {
     return !this.stopped && this.blocked !== undefined && !this.blocked.done;
   }
 
+  /** Packets that were read and not received yet. */
+  get held(): number {
+    let held = 0;
+    for (const port of this.ahead) held += port.count - port.head;
+    return held;
+  }
+
   /**
    * Fills `slots` with up to `max` fresh packets and stamps them; returns how many. 0: nothing now (no slot free, port not ready, or
    * not yet due by `--rate`).

@@ -16,12 +16,14 @@
  *                frees slots.
  *   Residency    of WORKGROUPS workgroups a launch runs MIN_RESIDENT..WORKGROUPS at once (chosen anew for every launch);
  *                the others start when one of those has returned, so perhaps not before stop or leave.
- *   Leave        (slices) the kernel returns with rows in flight and is launched again, by a thread of its own (Launcher), again
- *                and again. Three rules make that safe and live, however few workgroups run in a launch:
- *                a workgroup serves one row that is there before it heeds leave; each launch begins its tickets one queue
- *                further on, so every queue is the first in one of WORKGROUPS launches, and the first has somebody; a
- *                slice may be of any length, but is longer than one round of the host's from when a workgroup has
- *                registered (a shorter one could end before anything is published, for ever).
+ *   Leave        (slices) the kernel returns with rows in flight and is launched again, by a thread of its own (Launcher).
+ *                These rules make that safe and live, however few workgroups run in a launch:
+ *                - A workgroup serves one row that is there before it heeds leave.
+ *                - A launch begins its tickets at the next queue, after the last launch's, in which rows wait; that queue
+ *                  has somebody.
+ *                - A slice may be of any length, but is longer than one round of the host's from when a workgroup has
+ *                  registered (a shorter one could end before anything is published, for ever). It may have no end;
+ *                  but where rows wait in a queue that nobody serves in this launch, leave comes.
  *                The host publishes nothing from leave to the next launch; but it may have looked just before, so the
  *                model lets it publish all the same: such a row waits for its queue's turn.
  *   Stop         at any moment. Rows that the kernel did not get to go back to the host unprocessed, and are counted.
@@ -102,7 +104,7 @@ byte CpuIndex[WORKGROUPS];
 byte GpuIndex[WORKGROUPS];
 bool started[WORKGROUPS];
 byte ticket;
-byte nextFirst; /* queue of the next launch's first ticket */
+byte firstQueue; /* that of the first ticket */
 bool leave;
 bool stop;
 
@@ -235,14 +237,27 @@ done:
   skip
 }
 
-/* The kernel is enqueued, and begins with another queue than the last time. */
+#define WAITS(queue) (CpuIndex[queue] != GpuIndex[queue])
+#define STRANDED(queue) (WAITS(queue) && !started[queue])
+#if WORKGROUPS > 1
+#define ANY_STRANDED (STRANDED(0) || STRANDED(1))
+#else
+#define ANY_STRANDED STRANDED(0)
+#endif
+
+/* The kernel is enqueued. Its first ticket goes to the next queue, after the last launch's, in which rows wait. */
 inline launch() {
   atomic {
 #ifdef TICKET_ZERO
     ticket = 0;
 #else
-    ticket = nextFirst;
-    nextFirst = (nextFirst + 1) % WORKGROUPS;
+    i = 1;
+    do
+    :: i < WORKGROUPS && !WAITS((firstQueue + i) % WORKGROUPS) -> i++
+    :: else -> break
+    od;
+    firstQueue = (firstQueue + i) % WORKGROUPS;
+    ticket = firstQueue;
 #endif
     leave = false;
     round = false;
@@ -334,13 +349,23 @@ inline fill() {
 #endif
 
 #ifdef SLICES
-/* The thread that launches the kernel. Fairness makes it raise leave again and again, after a slice of any length. */
+/* The thread that launches the kernel, and raises leave when a slice is over: after any time, or only where it has to. */
 proctype Launcher() {
   byte i;
 
   do
   :: atomic { remaining == 0 && !stop -> launch() }
-  :: atomic { SLICE_OVER && !leave && !stop -> leave = true; printf("host: raises leave\n") }
+  :: atomic {
+      SLICE_OVER && !leave && !stop ->
+      if
+      :: true
+      :: true -> ANY_STRANDED || stop /* this slice has no end of its own */
+      fi;
+      if
+      :: !stop -> leave = true; round = false; printf("host: raises leave\n")
+      :: else
+      fi
+    }
   :: stop -> break
   od
 }
@@ -401,7 +426,7 @@ proctype Host() {
       :: else
       fi;
       q = 0;
-      round = ANY_STARTED
+      round = ANY_STARTED && !leave
     }
 
     /* Collect the oldest row of each queue, if it is done. */

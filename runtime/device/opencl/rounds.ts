@@ -203,7 +203,8 @@ export class RoundsServer implements DeviceServer {
     if (count === 0) return;
     const { cl, queue } = this.device;
     const source = BigInt(this.regions.tables.address + 4 * from);
-    const status = cl.enqueueWrite(queue, this.tables, 1, 4 * from, 4 * count, source, 0, null, null);
+    // Not waited for: commands run in order, rows that name the table come later, and the table stays as it is until they are done.
+    const status = cl.enqueueWrite(queue, this.tables, 0, 4 * from, 4 * count, source, 0, null, null);
     check(status as number, "clEnqueueWriteBuffer");
   }
 

@@ -1,0 +1,94 @@
+/** Runs of chains on the OpenCL device that is there, in threads, in forms a test chooses. */
+import { join } from "node:path";
+import * as assert from "uvu/assert";
+import { type LoadedChain, loadChain } from "../../runtime/chain/load.js";
+import { openDevice } from "../../runtime/device/open.js";
+import { deviceNfs, slotsFor } from "../../runtime/engine/device-plan.js";
+import type { OrderMode } from "../../runtime/engine/plan.js";
+import type { RunResult } from "../../runtime/engine/result.js";
+import { startRun } from "../../runtime/engine/run.js";
+import { parseCores } from "../../runtime/engine/topology.js";
+import type { Random } from "./random.js";
+
+/** PoCL has as many threads as the first device of the process asks for. */
+export const MOST_WORKGROUPS = 8;
+const CORES = ["d1", "c1d1", "c2d1", "c1d1n1", "d1n2", "d2n1"];
+
+/** Where NFs run, and on how much. */
+export interface Form {
+  readonly place: readonly string[];
+  readonly cores: string;
+  readonly workgroups: number;
+  readonly order?: OrderMode;
+  readonly mode?: "persistent" | "rounds";
+  readonly workgroupSize?: number;
+  readonly depth?: number;
+}
+
+export async function load(
+  folderPath: string,
+  names: readonly string[],
+  place: readonly string[],
+): Promise<LoadedChain> {
+  return loadChain(join(folderPath, "chain.json"), {
+    place: new Map(names.map((name) => [name, place.includes(name) ? "gpu" : "cpu"])),
+    warn: () => {},
+  });
+}
+
+/** `form` undefined: without a device. */
+export async function runLoaded(
+  chain: LoadedChain,
+  form: Form | undefined,
+  ivSeed: number,
+  verifyL4 = false,
+): Promise<RunResult> {
+  const nfs = deviceNfs(chain);
+  const device =
+    form === undefined || nfs.length === 0
+      ? undefined
+      : await openDevice({
+          kind: "opencl",
+          nfs,
+          slots: slotsFor,
+          workgroups: form.workgroups,
+          ...(form.mode && { mode: form.mode }),
+          workgroupSize: form.workgroupSize ?? 64,
+          depth: form.depth ?? 8,
+          warn: () => {},
+        });
+  const run = startRun(chain, {
+    ...{ cores: parseCores(form?.cores ?? "d1"), batch: 64, portable: false, order: form?.order ?? "global" },
+    ...{ wait: "adaptive", verifyL4, loop: 1, duration: 0, rate: undefined, seed: ivSeed, digest: true },
+    device,
+    warn: () => {},
+  });
+  return run.result;
+}
+
+/** What holds of every run on the device. */
+export function check(result: RunResult, form: Form, about: string): void {
+  assert.is(result.failure, null, about);
+  assert.ok(result.ledger.balanced, about);
+  for (const nf of result.nfs) {
+    const onGpu = form.place.includes(nf.name);
+    assert.is(nf.place, onGpu ? "gpu" : "cpu", about);
+    assert.is(nf.device, onGpu ? result.device!.name : null, about);
+  }
+  const { rows, packets, dummies, bytes_copied } = result.sync;
+  assert.is(packets + dummies, rows * (form.workgroupSize ?? 64), about);
+  assert.ok(packets > 0, about);
+  assert.is(bytes_copied === 0, result.device!.zero_copy, about);
+}
+
+export function randomForm(r: Random, place: readonly string[]): Form {
+  const cores = r.pick(CORES);
+  return {
+    place,
+    cores,
+    workgroups: r.int(cores === "d1n2" ? 2 : 1, MOST_WORKGROUPS),
+    workgroupSize: r.pick([8, 64, 64, 128]),
+    depth: r.pick([1, 4, 8]),
+    mode: r.pick(["persistent", "persistent", "rounds"]),
+  };
+}
