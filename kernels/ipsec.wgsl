@@ -7,8 +7,9 @@
 // params and key table as in nfs/ipsec/layout.ts. WB_PARAM_PLACE: first byte of the ESP header, and bytes up to the end of the ICV. No
 // other bytes change; those that share a word with the last are written back as they were.
 //
-// AES is four look-up tables per direction in workgroup memory (a table is the one before, rotated). The MAC is a pass of its own over the
-// ciphertext, so that packets that are sealed and packets that are opened walk through it side by side.
+// AES is four look-up tables per direction in workgroup memory (a table is the one before, rotated). Addresses of look-ups depend on the key,
+// which can tell it to others on the same device (see aes.ts). The MAC is a pass of its own over the ciphertext, so that packets that are
+// sealed and packets that are opened walk through it side by side.
 //
 // Measured on SwiftShader, 1,024 packets, against this: look-ups in constants 1.1 of the speed at 64 bytes, 0.8 at 1472; one table and
 // rotations 0.75 to 0.9; SHA-1 with 80 steps unrolled 0.75 to 1.05, with all of them in one loop over an array of 16 words 0.85 to 0.9.
