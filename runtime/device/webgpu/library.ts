@@ -48,7 +48,7 @@ export function prepareVulkan(): void {
 }
 
 /**
- * Dawn's toggles. The kernels are ours and get as many bytes as the gate has counted, as in OpenCL: bounds checks at every access cost a
+ * Dawn's toggles. The kernels are ours and get as many bytes as the gate has counted, as in OpenCL: bounds checks at every access cost a fifth to a
  * third of the speed of the nids on SwiftShader. They fill the workgroup memory they read, so it need not be zeroed before: that cost a
  * fifth of the speed of ipsec at 64 bytes.
  */
