@@ -1,17 +1,19 @@
 /**
  * The device thread: opens the device, then looks after its server and does what main asks for, until main closes it. Its life is one
- * loop that sleeps on a word of shared memory, so that it can nap for less than a timer's millisecond and main can wake it.
+ * loop that sleeps on a word of shared memory, so that it can nap for less than a timer's millisecond and main can wake it. While promises
+ * of a driver are open, which settle in the thread's event loop alone, it takes turns of that loop instead.
  */
+import { setImmediate } from "node:timers/promises";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type PlainError, RunError } from "../errors.js";
 import { attachRegion } from "../packet/memory.js";
 import type { DeviceInfo } from "./device.js";
-import { type OpenClRequest, openOpenCl } from "./opencl/open.js";
 import { HOST, lineAt, type QueueShape, WG } from "./queue.js";
 import type { DeviceServer, SharedRegions } from "./server.js";
+import { type AnyRequest, openServer } from "./servers.js";
 
 export interface DeviceSetup {
-  readonly request: OpenClRequest;
+  readonly request: AnyRequest;
   /** Word 0 changes with every message to the thread, which sleeps on it. */
   readonly wake: SharedArrayBuffer;
 }
@@ -86,12 +88,14 @@ class DeviceThread {
     this.words = new Int32Array(attachRegion(server.regions.queue).buffer);
   }
 
-  run(): void {
+  async run(): Promise<void> {
     while (!this.closed) {
       const seen = Atomics.load(wakeWord, 0);
       for (let message = receive(); message !== undefined && !this.closed; message = receive()) this.obey(message);
       const ms = this.look();
-      if (ms > 0 && !this.closed) Atomics.wait(wakeWord, 0, seen, ms);
+      if (this.closed) break;
+      if (this.server.turns) await setImmediate();
+      else if (ms > 0) Atomics.wait(wakeWord, 0, seen, ms);
     }
   }
 
@@ -198,10 +202,10 @@ class DeviceThread {
 }
 
 try {
-  const server = openOpenCl(request, askSlots, (line) => post({ kind: "warn", line }));
+  const server = await openServer(request, askSlots, (line) => post({ kind: "warn", line }));
   const { info, shape, lockStep, regions } = server;
   post({ kind: "opened", device: { info, shape, lockStep, regions } });
-  new DeviceThread(server).run();
+  await new DeviceThread(server).run();
 } catch (error) {
   post({ kind: "failed", error: plain(error as Error) });
 }

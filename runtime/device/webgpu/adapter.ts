@@ -85,10 +85,14 @@ export async function listAdapters(): Promise<Adapter[]> {
 
 /**
  * The first adapter, or the first whose name or driver has `name` in it.
+ * @param where the option that asks for it, for messages
  * @throws RunError where there is none, naming those there are
  */
-export function pickAdapter(found: readonly Adapter[], name?: string): Adapter {
-  const where = name === undefined ? "webgpu" : `webgpu:${name}`;
+export function pickAdapter<T extends { readonly facts: AdapterFacts }>(
+  found: readonly T[],
+  name?: string,
+  where = name === undefined ? "webgpu" : `webgpu:${name}`,
+): T {
   if (found.length === 0) {
     throw new RunError(
       where,
