@@ -50,7 +50,7 @@ export interface DeviceServer {
    * True where promises of the driver are open: the thread takes a turn of its event loop between two looks, and does not sleep. Absent:
    * never.
    */
-  readonly turns?: boolean;
+  readonly pending?: boolean;
   /** Begins serving. */
   launch(now: number): void;
   /**

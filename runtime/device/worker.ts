@@ -94,7 +94,7 @@ class DeviceThread {
       for (let message = receive(); message !== undefined && !this.closed; message = receive()) this.obey(message);
       const ms = this.look();
       if (this.closed) break;
-      if (this.server.turns) await setImmediate();
+      if (this.server.pending) await setImmediate();
       else if (ms > 0) Atomics.wait(wakeWord, 0, seen, ms);
     }
   }
