@@ -9,6 +9,7 @@ import { DUMMY, type QueueShape, ROW, ROW_HEADER } from "../../runtime/device/qu
 import { listAdapters, type OpenedGpu, openDevice, pickAdapter, scoped } from "../../runtime/device/webgpu/adapter.js";
 import { prepareVulkan } from "../../runtime/device/webgpu/library.js";
 import { compileShader, computePipeline, shaderSource } from "../../runtime/device/webgpu/program.js";
+import { roundsLayout } from "../../runtime/device/webgpu/resources.js";
 import { writeWords } from "../../runtime/device/webgpu/upload.js";
 import { Arena, PARAM_WORDS, SLOT_SIZE } from "../../runtime/packet/arena.js";
 
@@ -175,12 +176,4 @@ export class WgslRunner {
     this.packed?.free();
     this.arena.free();
   }
-}
-
-/** Layout of the bindings of kernels/common.wgsl. */
-function roundsLayout(device: GPUDevice): GPUBindGroupLayout {
-  const types = ["storage", "storage", "read-only-storage", "read-only-storage"] as const;
-  return device.createBindGroupLayout({
-    entries: types.map((type, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } })),
-  });
 }

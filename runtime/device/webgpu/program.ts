@@ -78,6 +78,13 @@ export function originOf({ parts }: ShaderSource, line: number): { file: string;
   return { file: parts.at(-1)?.file ?? "shader", line: Math.max(1, line - first + 1) };
 }
 
+/** Bytes of workgroup memory that the kernels of a shader take together: arrays of u32, as kernels/README.md wants them. */
+export function workgroupBytes({ code }: ShaderSource): number {
+  let words = 0;
+  for (const [, count] of code.matchAll(/^var<workgroup>\s+\w+\s*:\s*array<u32,\s*(\d+)u?>/gm)) words += Number(count);
+  return 4 * words;
+}
+
 /** @throws RunError with file, line and text of each of the compiler's complaints */
 export async function compileShader(device: GPUDevice, source: ShaderSource): Promise<GPUShaderModule> {
   device.pushErrorScope("validation");
