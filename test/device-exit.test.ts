@@ -47,7 +47,7 @@ async function runChild(mode: string, end: string, kill?: NodeJS.Signals): Promi
   return { code, signal, output, left };
 }
 
-for (const mode of ["persistent", "rounds"]) {
+for (const mode of ["persistent", "rounds", "webgpu"]) {
   test(`${mode}: kill -9 in mid-run leaves nothing running`, async () => {
     const end = await runChild(mode, "work", "SIGKILL");
     assert.is(end.signal, "SIGKILL", end.output);
@@ -77,8 +77,12 @@ for (const mode of ["persistent", "rounds"]) {
     assert.match(end.output, /RunError: device .*: it has not come to an end within 2 s/);
     assert.match(end.output, /workgroup \d: CpuIndex \d+, GpuIndex \d+/);
     assert.match(end.output, /remedy: /);
-    assert.match(end.output, /closed\n[1-9]\d* away/);
+    assert.match(end.output, /closed\n[1-9]\d* away\n$/);
     assert.equal(end.left, []);
+    const thrown = await runChild(mode, "hang-throw");
+    assert.is(thrown.code, 1, thrown.output);
+    assert.match(thrown.output, /thrown while a kernel hangs/);
+    assert.equal(thrown.left, []);
   });
 }
 

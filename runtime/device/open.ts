@@ -6,10 +6,12 @@ import { attachRegion } from "../packet/memory.js";
 import type { Device, DeviceHandle, DeviceNf, DeviceNfHandle, DeviceReport } from "./device.js";
 import type { FoundDevice } from "./opencl/platform.js";
 import { preparePocl } from "./opencl/pocl.js";
+import { endWithThread } from "./process-end.js";
 import { HOST, type QueueShape } from "./queue.js";
 import type { ServerRequest } from "./server.js";
 import type { AnyRequest } from "./servers.js";
 import { TableHeap } from "./tables.js";
+import { WAKE, WAKE_BYTES } from "./wake.js";
 import { prepareVulkan } from "./webgpu/library.js";
 import type { DeviceMessage, DeviceRequest, DeviceSetup, OpenedDevice } from "./worker.js";
 
@@ -74,7 +76,7 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
       nfs: options.nfs.map(({ program, writes }) => ({ program: programs.indexOf(program), writes })),
       tableWords: Math.max(1, TableHeap.room(options.nfs.map((nf) => nf.tables))),
     }),
-    wake: new SharedArrayBuffer(4),
+    wake: new SharedArrayBuffer(WAKE_BYTES),
   };
   const thread = new Thread(setup, options);
   const opened = await thread.opened;
@@ -107,6 +109,7 @@ class Thread {
   private readonly worker: Worker;
   private readonly wake: Int32Array;
   private readonly gone: Promise<void>;
+  private readonly letGo: () => void;
   private answer: { resolve(value: unknown): void; reject(error: Error): void } | undefined;
   private last: Promise<unknown> = Promise.resolve();
   private fail!: (error: Error) => void;
@@ -117,6 +120,7 @@ class Thread {
 
   constructor(setup: DeviceSetup, options: DeviceOptions) {
     this.wake = new Int32Array(setup.wake);
+    this.letGo = endWithThread(this.wake);
     this.worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: setup });
     this.failed = new Promise((_, reject) => {
       this.fail = (error) => {
@@ -128,6 +132,7 @@ class Thread {
     });
     this.failed.catch(() => {});
     this.gone = new Promise((resolve) => this.worker.on("exit", () => resolve()));
+    void this.gone.then(this.letGo);
     this.worker.on("exit", (code) => {
       const ended = new RunError("device thread", `it has ended (exit code ${code})`, "report this as a bug");
       if (this.closing) this.failure ??= ended;
@@ -163,8 +168,8 @@ class Thread {
 
   private send(request: DeviceRequest): void {
     this.worker.postMessage(request);
-    Atomics.add(this.wake, 0, 1);
-    Atomics.notify(this.wake, 0);
+    Atomics.add(this.wake, WAKE, 1);
+    Atomics.notify(this.wake, WAKE);
   }
 
   private expect(): Promise<unknown> {

@@ -5,7 +5,7 @@
 import { Arena, arenaBytes } from "../packet/arena.js";
 import { attachRegion, mapRegion, unmapRegion } from "../packet/memory.js";
 import { PackedRound } from "./packing.js";
-import { type QueueShape, queueBytes } from "./queue.js";
+import { HOST, type QueueShape, queueBytes } from "./queue.js";
 import { RowTaker } from "./rounds.js";
 import type { ServedNf, SharedRegions } from "./server.js";
 
@@ -89,6 +89,11 @@ export class RoundHost {
 
   leave(): void {
     this.taker.leave();
+  }
+
+  /** The process ends: main has no time to send a message. */
+  get stopRaised(): boolean {
+    return Atomics.load(this.queueWords, HOST.STOP) !== 0;
   }
 
   /** Takes rows that are there for the next round, and packs them. @returns false where there are none */

@@ -1,10 +1,13 @@
 // mark, for tests of devices: what mark.cl does. A packet may begin and end within a word; its neighbours' bytes stay.
 var<workgroup> mark_words: array<u32, 2>;
+// Stays 0: what waits for it waits for ever. A loop without atomics may be taken out by a compiler.
+var<workgroup> mark_never: atomic<u32>;
 
 fn nf_mark_init(thread: u32, threads: u32) {
   if (thread == 0u) {
     mark_words[0] = 7u;
     mark_words[1] = 11u;
+    atomicStore(&mark_never, 0u);
   }
 }
 
@@ -13,9 +16,10 @@ fn nf_mark(slot: u32, params_at: u32, table: u32) {
   let first = place & 0xffffu;
   let bytes = place >> 16u;
   var sum = 0u;
-  // No loop without an end: compilers of WGSL may take them out. This one goes on for as long as the word is there.
-  loop {
-    if (params[params_at + 2u] != 0xdeadu) { break; }
+  if (params[params_at + 2u] == 0xdeadu) {
+    loop {
+      if (atomicLoad(&mark_never) != 0u) { break; }
+    }
   }
   for (var i = first; i < first + bytes; i++) {
     let at = slot + (i >> 2u);

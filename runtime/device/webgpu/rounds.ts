@@ -79,6 +79,7 @@ export class WebGpuRounds implements DeviceServer {
   step(now: number): number {
     if (this.failure !== undefined) throw this.failure;
     const { host, pace } = this;
+    if (!this.halting && host.stopRaised) this.halt();
     let moved = false;
     if (!this.ended) moved = this.endRound();
     if (!this.halting && host.started - host.ended < IN_FLIGHT) moved = this.startRound() || moved;
