@@ -243,7 +243,8 @@ class ThreadDevice implements Device {
     this.queue = new Int32Array(attachRegion(regions.queue).buffer);
     const nfs = options.nfs.map(({ program, tables }) => this.place(programs.indexOf(program), tables));
     this.handle = { info, shape, lockStep, queue: regions.queue, tables: regions.tables, nfs };
-    process.once("exit", this.raiseStop);
+    // Before the wait for what is under way.
+    process.prependOnceListener("exit", this.raiseStop);
     // Nobody may be left to look after the kernel. The memory is there until close().
     thread.failed.catch(this.raiseStop);
   }

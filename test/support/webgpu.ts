@@ -7,6 +7,7 @@ import {
   pickAdapter,
   type Wanted,
 } from "../../runtime/device/webgpu/adapter.js";
+import { adaptersHere } from "../../runtime/device/webgpu/here.js";
 import { prepareVulkan } from "../../runtime/device/webgpu/library.js";
 import { skipUnless } from "../skip.js";
 import { WgslRunner } from "./wgsl-runner.js";
@@ -26,4 +27,14 @@ export async function adapterTests(): Promise<(name: string, body: () => Promise
 export async function smallDevice(): Promise<OpenedGpu> {
   prepareVulkan();
   return openDevice(pickAdapter(await listAdapters()), SMALL);
+}
+
+/** Why no device can be opened in a device thread; undefined where one can. Asks another process: Dawn is not loaded into this thread. */
+export async function deviceLack(): Promise<string | undefined> {
+  try {
+    pickAdapter((await adaptersHere()).map((facts) => ({ facts })));
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }

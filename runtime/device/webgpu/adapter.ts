@@ -113,19 +113,19 @@ export function tooSmall(facts: AdapterFacts, wanted: Wanted): { problem: string
   const most = Math.min(facts.maxBinding, facts.maxBuffer);
   if (buffer > most) {
     return {
-      problem: `a buffer of ${mebibytes(buffer)} is needed, and ${facts.name} takes at most ${mebibytes(most)}`,
+      problem: `a buffer of ${mebibytes(buffer)} is needed, and ${facts.name} takes at most ${mebibytes(most)} (${facts.maxBinding <= facts.maxBuffer ? "maxStorageBufferBindingSize" : "maxBufferSize"})`,
       remedy: "place the NF with the largest tables on the CPU, load fewer routes or rules, or use another --device",
     };
   }
   if (workgroupSize > facts.maxWorkgroupSize) {
     return {
-      problem: `workgroups of ${workgroupSize} threads are needed, and ${facts.name} takes at most ${facts.maxWorkgroupSize}`,
+      problem: `workgroups of ${workgroupSize} threads are needed, and ${facts.name} takes at most ${facts.maxWorkgroupSize} (maxComputeInvocationsPerWorkgroup)`,
       remedy: `use workgroups of at most ${facts.maxWorkgroupSize}`,
     };
   }
   if (workgroupMemory > facts.workgroupMemory) {
     return {
-      problem: `the kernels take ${workgroupMemory} bytes of workgroup memory, and ${facts.name} has ${facts.workgroupMemory}`,
+      problem: `the kernels take ${workgroupMemory} bytes of workgroup memory, and ${facts.name} has ${facts.workgroupMemory} (maxComputeWorkgroupStorageSize)`,
       remedy: "place fewer NFs on the GPU, or use another --device",
     };
   }

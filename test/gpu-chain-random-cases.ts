@@ -1,0 +1,91 @@
+/**
+ * Random chains on the device that is there, in threads, against the reference; and what holds where the order of all packets is not
+ * kept: the ledger, flows, sequence numbers.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { DeviceOptions } from "../runtime/device/open.js";
+import { folder, gateway } from "./chain-support.js";
+import {
+  alertsOf,
+  compareTables,
+  digestOf,
+  expected,
+  randomSubject,
+  sum,
+  writeCapture,
+} from "./support/chain-comparison.js";
+import { check, type Form, load, randomForm, runLoaded } from "./support/gpu-forms.js";
+import { freshSeed, Random } from "./support/random.js";
+
+/** @param kind of the device */
+export function randomChainCases(kind: DeviceOptions["kind"]): void {
+  const seed = freshSeed();
+  const r = new Random(seed);
+  const PACKETS = 2500;
+  const NFS = ["protect", "open", "nids", "router"];
+
+  test(`random chains, placed at random, do what the reference does (seed ${seed})`, async () => {
+    for (let n = 0; n < 3; n++) {
+      const one = await randomSubject(r, n === 0, 400);
+      const names = one.chain.nfs.map((nf) => nf.name);
+      const some = names.filter(() => r.chance(0.6));
+      const form = {
+        ...randomForm(r, some.length > 0 ? some : names, kind),
+        order: r.pick(["flow", "global"] as const),
+      };
+      // Flows go their own ways on two CPUSyncer cores, so that the digest is over another order.
+      const cores = form.order === "flow" ? form.cores.replace("c2", "c1") : form.cores;
+      const about = `seed ${seed}, chain ${n}, ${JSON.stringify({ ...form, cores })}\n${JSON.stringify(one.random.files, null, 1)}`;
+      for (const [name, packets] of one.input)
+        writeCapture(join(one.cwd, name === "in" ? "in.pcap" : "in2.pcap.gz"), packets);
+      const chain = await load(one.cwd, names, form.place);
+      const result = await runLoaded(chain, { ...form, cores }, one.ivSeed, one.verifyL4);
+      const reference = expected(one);
+      const rx = sum([...one.input.values()].map((packets) => packets.length));
+      assert.is(result.failure, null, about);
+      compareTables(result, reference, rx, about);
+      assert.is(result.alerts_digest, alertsOf(reference), about);
+      assert.is(result.digest, digestOf(reference), about);
+    }
+  });
+
+  test(`without order, and with flows on CPUSyncer cores of their own, the ledger balances and flows keep their order (seed ${seed})`, async () => {
+    const cwd = folder(gateway(PACKETS));
+    for (const [order, cores] of [
+      ["none", "c2d1n1"],
+      ["flow", "c2d1"],
+    ] as const) {
+      const form = { ...randomForm(r, ["protect", "open", "nids"], kind), workgroups: 3, cores, order };
+      const about = `seed ${seed}, ${JSON.stringify(form)}`;
+      const result = await runLoaded(await load(cwd, NFS, form.place), form, r.u32());
+      check(result, form, about);
+      if (order === "flow") assert.is(result.order.flow_reordered, 0, about);
+    }
+  });
+
+  test(`an outbound SA is one flow, and leaves in the order of its sequence numbers (seed ${seed})`, async () => {
+    const files = gateway(PACKETS);
+    const chain = files["chain.json"] as { ports: object };
+    const alone = folder({
+      ...files,
+      "chain.json": { ...chain, ports: { ...chain.ports, out: { driver: "pcap", file: "out.pcap" } } },
+      "policy.csv":
+        "branch,ingress,protect\n*,ingress,router\n*,protect,egress:out\n*,router,egress:lan\n*,open,nids\n*,nids,drop",
+    });
+    const form: Form = { kind, place: ["protect"], cores: "c2d1", workgroups: 4, order: "flow", workgroupSize: 8 };
+    const result = await runLoaded(await load(alone, NFS, form.place), form, r.u32());
+    check(result, form, `seed ${seed}`);
+    const capture = readFileSync(join(alone, "out.pcap"));
+    let last = 0;
+    for (let at = 24; at < capture.length; at += 16 + capture.readUInt32LE(at + 8)) {
+      const esp = at + 16 + 14 + 20;
+      const sequence = capture.readUInt32BE(esp + 4);
+      assert.is(sequence, last + 1, `seed ${seed}`);
+      last = sequence;
+    }
+    assert.ok(last > 100, `${last} packets through the tunnel`);
+  });
+}
