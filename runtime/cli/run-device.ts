@@ -90,6 +90,7 @@ function announce(device: Device, slice: Slice | undefined, placed: readonly str
   const { info, shape } = device.handle;
   const traits = [
     info.emulated ? "emulated on the CPU" : "hardware",
+    ...(info.kind === "webgpu" ? ["WebGPU"] : []),
     info.persistent ? "persistent kernel" : "launched in rounds",
     info.zeroCopy ? "zero-copy" : "packets copied",
     `${shape.workgroups} workgroup${shape.workgroups === 1 ? "" : "s"} of ${shape.workgroupSize}`,
