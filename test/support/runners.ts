@@ -1,0 +1,43 @@
+/** Conformance of kernels is tested by the same cases on every kind of device; a file per NF and device says on which. */
+import { test } from "uvu";
+import type { Arena } from "../../runtime/packet/arena.js";
+import { skipUnless } from "../skip.js";
+import { KernelRunner } from "./kernel-runner.js";
+import { WgslRunner } from "./wgsl-runner.js";
+
+export interface Runner {
+  readonly arena: Arena;
+  /**
+   * Serves slots[0, count), rows filled with dummies; `from` is the column the first packet goes to, `table` the word at which the NF's
+   * tables begin.
+   */
+  run(slots: Uint32Array, count: number, from?: number, table?: number): void | Promise<void>;
+  close(): void | Promise<void>;
+}
+
+type Device = "opencl" | "webgpu";
+
+let chosen: Device | undefined;
+
+/**
+ * Opens the device of the test file.
+ * @param programs kernels; the first is the one that runs
+ */
+export async function openRunner(programs: readonly string[], tables: Uint32Array, slots: number): Promise<Runner> {
+  if (chosen === undefined) throw new Error("cases are run by casesOn()");
+  return chosen === "opencl" ? KernelRunner.open(programs, tables, slots) : WgslRunner.open(programs, tables, slots);
+}
+
+/** Runs a file of cases on a device; skipped with the reason where there is no WebGPU adapter. */
+export async function casesOn(device: Device, cases: () => Promise<unknown>): Promise<void> {
+  chosen = device;
+  const lack = device === "webgpu" ? await WgslRunner.lack() : undefined;
+  if (lack === undefined) {
+    await cases();
+    return;
+  }
+  test(`conformance on ${device}`, () => {
+    skipUnless(false, lack);
+  });
+  test.run();
+}
