@@ -58,6 +58,11 @@ export interface CreateContext {
   readonly portable: boolean;
   /** Where its transform runs; absent: cpu. With "gpu" the engine calls `offload` and never `process`. */
   readonly place?: "cpu" | "gpu";
+  /**
+   * Stops the run as a failed one: nothing more is received, what is under way comes to its end, and the summary says `failure`. For NFs that
+   * go on meanwhile; absent: throw.
+   */
+  fail?(failure: string): void;
   warn(line: string): void;
 }
 

@@ -9,7 +9,7 @@ import { Arena } from "../packet/arena.js";
 import { attachRegion } from "../packet/memory.js";
 import { ringBytes } from "../packet/ring.js";
 import { takeEpoch } from "./clock.js";
-import { CONTROL, controlMemory, failDevice, ringAll } from "./control.js";
+import { CONTROL, controlMemory, failDevice, ringAll, stopReceiving } from "./control.js";
 import { counterLayout, counterMemory, sumCounters } from "./counters.js";
 import { slotsFor, slotsIn } from "./device-plan.js";
 import { makePlan, type PlanOptions } from "./plan.js";
@@ -73,10 +73,7 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
     .finally(() => arena.free());
   return {
     snapshot: () => snapshotOf(plan, layout, sumCounters(counters, layout)),
-    stop: () => {
-      Atomics.store(control, CONTROL.STOP, 1);
-      ringAll(control);
-    },
+    stop: () => stopReceiving(control),
     result,
   };
 }
@@ -91,7 +88,7 @@ function arenaOf(device: Device): Arena {
 class Supervisor {
   /** Of the device, once it has stopped. */
   end: DeviceEnd | undefined;
-  /** Why the device was given up, while the threads went on to the end. */
+  /** Why the run is a failed one, while the threads went on to the end: an NF failed, or the device was given up. */
   failure: string | undefined;
   private readonly reports: ThreadReport[] = [];
   private error: Error | undefined;
@@ -136,6 +133,7 @@ class Supervisor {
     if (message.kind === "warn") this.warn(message.line);
     else if (message.kind === "done") this.reports[thread] = message.report;
     else if (message.kind === "error") this.fail(reviveError(message.error));
+    else if (message.kind === "nf-failure") this.failure ??= message.line;
     else if (message.kind === "failure") this.failDevice(stalled(message.line).message);
     else if (++this.ready === this.workers.length) this.begin().catch((error: Error) => this.fail(error));
   }
