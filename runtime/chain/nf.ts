@@ -87,8 +87,10 @@ export interface Offload {
 
 /** How an NF runs on a GPU. */
 export interface GpuProgram<Loaded> {
-  /** Device code: kernels/<program>.cl and .wgsl. */
+  /** Device code: kernels/<program>.cl and .wgsl, nfs/<program>/gpujs.ts; or the absolute path of a user's module, which holds `plain`. */
   readonly program: string;
+  /** A kernel that is a plain function, for gpu.js alone (see device/gpujs/program.ts). */
+  readonly plain?: unknown;
   /** What the kernel changes: packet bytes within PARAM_PLACE and params, or params alone. Devices that copy want to know. */
   readonly writes: "packet" | "params";
   /** Read-only tables as the kernel reads them, u32 in native byte order. */

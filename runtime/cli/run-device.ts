@@ -1,7 +1,9 @@
 /** The device of a run: opened as `--device` says, and announced in one line. */
 import type { LoadedChain } from "../chain/load.js";
 import { type DeviceRequest, type OpenClCandidate, openForRun } from "../device/choose.js";
-import type { Device } from "../device/device.js";
+import type { Device, DeviceKind } from "../device/device.js";
+import type { GpuJsMode } from "../device/gpujs/compile.js";
+import { lackOf } from "../device/kinds.js";
 import { openDevice } from "../device/open.js";
 import { openCl } from "../device/opencl/library.js";
 import { listDevices } from "../device/opencl/platform.js";
@@ -51,7 +53,32 @@ export async function openRunDevice(
     warn(announce(device, slice, placed));
     return device;
   };
-  const device = await openForRun(request, placed, able, { list: () => listDevices(openCl()), open, warn });
+  const openGpuJs = async (gpuJsMode: GpuJsMode): Promise<Device> => {
+    nfs ??= deviceNfs(chain);
+    const device = await openDevice({
+      kind: "gpujs",
+      gpuJsMode,
+      slots: slotsFor,
+      nfs,
+      ...(workgroups !== undefined && { workgroups }),
+      warn,
+    });
+    if (request.kind === "auto") await startOrClose(device);
+    warn(announce(device, undefined, placed));
+    return device;
+  };
+  const kernels = chain.nfs.flatMap(({ name, type, place, module: { gpu } }) =>
+    place === "gpu" && gpu !== undefined ? [{ ...gpu, name, type, plain: gpu.plain !== undefined }] : [],
+  );
+  const lack = (kind: DeviceKind) => {
+    for (const kernel of kernels) {
+      const why = lackOf(kernel, kind);
+      if (why !== undefined) return why;
+    }
+    return undefined;
+  };
+  const list = () => listDevices(openCl());
+  const device = await openForRun(request, placed, able, { list, open, openGpuJs, lack, warn });
   sayIdle(flags, device, warn);
   return device;
 }

@@ -2,15 +2,18 @@
  * Which device a run takes: what was asked for, what is there, and what happens where it cannot be opened.
  *
  * `auto` goes from the best to the next and ends at the CPU, one line for each step; a device that was named is taken or the run fails.
+ * Last before the CPU comes gpu.js: it is what runs NFs written as plain functions, and where there is no OpenCL it stands in, as PoCL does, for
+ * what the chain has placed on a GPU.
  */
 import { ConfigError, RunError } from "../errors.js";
 import type { DeviceKind } from "./device.js";
+import { GPUJS_MODES, type GpuJsMode } from "./gpujs/compile.js";
 import { type FoundDevice, pickDevice, ranked, traitsOf } from "./opencl/platform.js";
 
 /** What `--device` asks for. */
 export interface DeviceRequest {
   readonly kind: "auto" | "none" | DeviceKind;
-  /** Part of a device's or platform's name. */
+  /** Part of a device's or platform's name; of gpujs, the mode. */
   readonly name: string | undefined;
   /** Launch per round with copies even where persistent kernels would run. */
   readonly rounds: boolean;
@@ -32,12 +35,15 @@ export function parseDevice(text: string): DeviceRequest {
   const [first, ...rest] = text.split(":");
   const kind = KINDS.find((known) => known === first);
   const wrong = (problem: string) => new ConfigError("--device", `found "${text}"; ${problem}`);
-  if (kind === undefined) throw wrong("it takes auto, none, opencl[:NAME][:rounds], webgpu[:NAME], gpujs[:NAME]");
+  if (kind === undefined) throw wrong("it takes auto, none, opencl[:NAME][:rounds], webgpu[:NAME], gpujs[:MODE]");
   if ((kind === "auto" || kind === "none") && rest.length > 0) throw wrong("only opencl, webgpu and gpujs take a name");
   const rounds = kind === "opencl" && rest.at(-1) === ROUNDS;
   if (rounds) rest.pop();
   const name = rest.join(":").trim();
   if (rest.length > 0 && name === "") throw wrong("a part of the device's name is expected behind the colon");
+  if (kind === "gpujs" && rest.length > 0 && !GPUJS_MODES.some((mode) => mode === name)) {
+    throw wrong(`the modes of gpujs are ${GPUJS_MODES.join(", ")}`);
+  }
   return { kind, name: rest.length > 0 ? name : undefined, rounds, text };
 }
 
@@ -65,11 +71,18 @@ export function candidates(found: readonly FoundDevice[], request: DeviceRequest
   });
 }
 
+/** Of gpu.js, where none is named: the fastest that is there without a GPU. */
+const BEST_MODE: GpuJsMode = GPUJS_MODES[0];
+
 export interface Opener<T> {
   /** The devices of this machine. @throws RunError where OpenCL is not here at all */
   list(): readonly FoundDevice[];
   /** @throws RunError where the device refuses: no memory, kernels that do not compile, no workgroup that starts */
   open(candidate: OpenClCandidate): Promise<T>;
+  /** Absent: there is no gpu.js. @throws RunError where it is not installed, has no adapter, or refuses a kernel */
+  openGpuJs?(mode: GpuJsMode): Promise<T>;
+  /** Why devices of a kind cannot take all NFs placed on gpu. */
+  lack?(kind: DeviceKind): string | undefined;
   /** One line for the user. */
   warn(line: string): void;
 }
@@ -89,12 +102,22 @@ export async function openForRun<T>(
 ): Promise<T | undefined> {
   const { kind, text } = request;
   if (kind === "none") return undefined;
-  if (kind === "webgpu" || kind === "gpujs") {
-    throw new RunError(`--device ${text}`, `${kind} comes with a later release`, "use --device auto, opencl or none");
+  if (kind === "webgpu") {
+    throw new RunError(
+      `--device ${text}`,
+      `${kind} comes with a later release`,
+      "use --device auto, opencl, gpujs or none",
+    );
   }
-  if (kind === "opencl") {
-    const [candidate] = candidates(opener.list(), request);
-    if (nfs.length > 0) return opener.open(candidate!).catch((error: unknown) => refuse(request, candidate!, error));
+  if (kind !== "auto") {
+    const lack = opener.lack?.(kind);
+    if (lack !== undefined) throw new RunError(`--device ${text}`, lack, "--place NF=cpu, or another --device");
+    if (kind === "gpujs" && nfs.length > 0)
+      return opener.openGpuJs!((request.name as GpuJsMode | undefined) ?? BEST_MODE);
+    if (kind === "opencl") {
+      const [candidate] = candidates(opener.list(), request);
+      if (nfs.length > 0) return opener.open(candidate!).catch((error: unknown) => refuse(request, candidate!, error));
+    }
     const could = able.length === 0 ? "no NF of this chain can" : `--place NF=gpu, for ${able.join(", ")}`;
     opener.warn(`--device ${text}: nothing runs on it, since no NF is placed on gpu (${could})`);
     return undefined;
@@ -104,24 +127,33 @@ export async function openForRun<T>(
 }
 
 async function openBest<T>(request: DeviceRequest, nfs: readonly string[], opener: Opener<T>): Promise<T | undefined> {
+  const noOpenCl = opener.lack?.("opencl");
+  const noGpuJs = opener.openGpuJs === undefined ? "there is no gpu.js" : opener.lack?.("gpujs");
   const onCpu = `${nfs.join(", ")} on the CPU instead of the GPU`;
-  let choice: OpenClCandidate[];
+  const last = noGpuJs === undefined ? `trying gpu.js (${BEST_MODE})` : onCpu;
+  let choice: OpenClCandidate[] = [];
   try {
-    choice = candidates(opener.list(), request);
+    if (noOpenCl === undefined) choice = candidates(opener.list(), request);
+    else if (noGpuJs !== undefined) opener.warn(`${onCpu}: ${noOpenCl}; ${noGpuJs}`);
   } catch (error) {
-    opener.warn(`${onCpu}: ${oneLine(error)}`);
-    return undefined;
+    opener.warn(`${last}: ${oneLine(error)}`);
   }
   for (const [i, candidate] of choice.entries()) {
     try {
       return await opener.open(candidate);
     } catch (error) {
       const next = choice[i + 1];
-      const then = next === undefined ? onCpu : `trying ${describe(next)}`;
+      const then = next === undefined ? last : `trying ${describe(next)}`;
       opener.warn(`${describe(candidate)} does not open, ${then}: ${oneLine(error)}`);
     }
   }
-  return undefined;
+  if (noGpuJs !== undefined) return undefined;
+  try {
+    return await opener.openGpuJs!(BEST_MODE);
+  } catch (error) {
+    opener.warn(`gpu.js (${BEST_MODE}) does not open, ${onCpu}: ${oneLine(error)}`);
+    return undefined;
+  }
 }
 
 /** A named device is never fallen back from; where it could be driven in another way, that is said. */

@@ -4,6 +4,7 @@ import { ConfigError, type PlainError, RunError, reviveError } from "../errors.j
 import { arenaBytes } from "../packet/arena.js";
 import { attachRegion } from "../packet/memory.js";
 import type { Device, DeviceHandle, DeviceNf, DeviceNfHandle, DeviceReport } from "./device.js";
+import type { GpuJsMode } from "./gpujs/compile.js";
 import type { FoundDevice } from "./opencl/platform.js";
 import { preparePocl } from "./opencl/pocl.js";
 import { HOST, type QueueShape } from "./queue.js";
@@ -11,7 +12,9 @@ import { TableHeap } from "./tables.js";
 import type { DeviceMessage, DeviceRequest, DeviceSetup, OpenedDevice } from "./worker.js";
 
 export interface DeviceOptions {
-  readonly kind: "opencl";
+  readonly kind: "opencl" | "gpujs";
+  /** Of gpujs. */
+  readonly gpuJsMode?: GpuJsMode;
   /** The device; absent: by `name`. */
   readonly found?: FoundDevice;
   /** Part of the device's or its platform's name; absent: the best there is. */
@@ -57,28 +60,31 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
   const depth = inRange("depth", options.depth ?? DEPTH, MOST_DEPTH, true);
   const { workgroups } = options;
   if (workgroups !== undefined) inRange("workgroups", workgroups, MOST_WORKGROUPS, false);
-  preparePocl(workgroups);
+  if (options.kind === "opencl") preparePocl(workgroups);
+  if (options.gpuJsMode === "webgpu") (await import("./webgpu/library.js")).prepareVulkan();
   const programs = [...new Set(options.nfs.map((nf) => nf.program))];
+  const tableWords = Math.max(1, TableHeap.room(options.nfs.map((nf) => nf.tables)));
+  const common = { workgroups, workgroupSize, depth, programs, tableWords };
   const setup: DeviceSetup = {
-    request: {
-      found: options.found,
-      name: options.name,
-      mode: options.mode,
-      workgroups,
-      workgroupSize,
-      depth,
-      sliceMs: options.sliceMs ?? 0,
-      patienceMs: options.patienceMs ?? PATIENCE_MS,
-      kernelFolders: options.kernelFolders ?? [],
-      programs,
-      nfs: options.nfs.map(({ program, writes }) => ({ program: programs.indexOf(program), writes })),
-      tableWords: Math.max(1, TableHeap.room(options.nfs.map((nf) => nf.tables))),
-    },
+    request:
+      options.kind === "gpujs"
+        ? { kind: "gpujs", mode: options.gpuJsMode ?? "webasm", ...common }
+        : {
+            kind: "opencl",
+            ...common,
+            found: options.found,
+            name: options.name,
+            mode: options.mode,
+            sliceMs: options.sliceMs ?? 0,
+            patienceMs: options.patienceMs ?? PATIENCE_MS,
+            kernelFolders: options.kernelFolders ?? [],
+            nfs: options.nfs.map(({ program, writes }) => ({ program: programs.indexOf(program), writes })),
+          },
     wake: new SharedArrayBuffer(4),
   };
   const thread = new Thread(setup, options);
   const opened = await thread.opened;
-  return new ThreadDevice(thread, opened, options, programs, setup.request.tableWords);
+  return new ThreadDevice(thread, opened, options, programs, tableWords);
 }
 
 function inRange(name: string, value: number, most: number, power: boolean): number {

@@ -36,6 +36,8 @@ export interface DeviceServer {
    * @throws RunError where the device has failed
    */
   step(now: number): number;
+  /** True where what is under way ends only while the event loop turns; absent: the server needs none. */
+  readonly pending?: boolean;
   /** Serves no more rows; `step` goes on until {@link ended}. */
   halt(): void;
   /** True where nothing runs on the device and nothing of it will touch the memory any more. */

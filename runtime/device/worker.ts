@@ -6,12 +6,13 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { type PlainError, RunError } from "../errors.js";
 import { attachRegion } from "../packet/memory.js";
 import type { DeviceInfo } from "./device.js";
+import type { GpuJsRequest } from "./gpujs/open.js";
 import { type OpenClRequest, openOpenCl } from "./opencl/open.js";
 import { HOST, lineAt, type QueueShape, WG } from "./queue.js";
 import type { DeviceServer, SharedRegions } from "./server.js";
 
 export interface DeviceSetup {
-  readonly request: OpenClRequest;
+  readonly request: ({ readonly kind: "opencl" } & OpenClRequest) | ({ readonly kind: "gpujs" } & GpuJsRequest);
   /** Word 0 changes with every message to the thread, which sleeps on it. */
   readonly wake: SharedArrayBuffer;
 }
@@ -86,12 +87,13 @@ class DeviceThread {
     this.words = new Int32Array(attachRegion(server.regions.queue).buffer);
   }
 
-  run(): void {
+  async run(): Promise<void> {
     while (!this.closed) {
       const seen = Atomics.load(wakeWord, 0);
       for (let message = receive(); message !== undefined && !this.closed; message = receive()) this.obey(message);
       const ms = this.look();
-      if (ms > 0 && !this.closed) Atomics.wait(wakeWord, 0, seen, ms);
+      if (this.server.pending) await eventLoop();
+      else if (ms > 0 && !this.closed) Atomics.wait(wakeWord, 0, seen, ms);
     }
   }
 
@@ -197,11 +199,21 @@ class DeviceThread {
   }
 }
 
+/** Resolves when the event loop has come round. */
+function eventLoop(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+async function openServer(): Promise<DeviceServer> {
+  if (request.kind === "opencl") return openOpenCl(request, askSlots, (line) => post({ kind: "warn", line }));
+  return (await import("./gpujs/open.js")).openGpuJs(request, askSlots);
+}
+
 try {
-  const server = openOpenCl(request, askSlots, (line) => post({ kind: "warn", line }));
+  const server = await openServer();
   const { info, shape, lockStep, regions } = server;
   post({ kind: "opened", device: { info, shape, lockStep, regions } });
-  new DeviceThread(server).run();
+  await new DeviceThread(server).run();
 } catch (error) {
   post({ kind: "failed", error: plain(error as Error) });
 }
