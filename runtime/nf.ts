@@ -11,6 +11,7 @@
  * comes after. What a function throws stops the run with the file and line; no packet is lost from the ledger.
  */
 import type { z } from "zod";
+import { kernelNf as makeKernelNf, type KernelSpec as RuntimeKernelSpec } from "./chain/kernel-nf.js";
 import type { LoadContext, OutcomeSpec, CreateContext as RuntimeCreateContext, Nf as RuntimeNf } from "./chain/nf.js";
 import { FLAG as BITS, NO_PORT, type Arena as RuntimeArena, SLOT_SHIFT, SLOT_SIZE } from "./packet/arena.js";
 import type { Batch } from "./packet/batch.js";
@@ -20,6 +21,19 @@ export { z } from "zod";
 export { ConfigError, RunError } from "./errors.js";
 export { MAX_BATCH } from "./packet/batch.js";
 export type { Batch, LoadContext, OutcomeSpec };
+
+/** An NF as one plain function of packet bytes. */
+export interface KernelSpec<Config> extends Omit<RuntimeKernelSpec<Config>, "finish"> {
+  /** Applies `value`, 0 to 2^19 - 1, to the packet, or to state of the module's own; in arrival order, for every packet. */
+  finish?(arena: Arena, slot: number, value: number, outcome: number): void;
+}
+
+/**
+ * Makes an NF of one plain function of packet bytes. It runs on the CPU and, where the chain places it on gpu, on gpujs devices, with the
+ * same answers. What the function may contain is checked when the chain is loaded.
+ */
+export const kernelNf: <Config = unknown>(spec: KernelSpec<Config>) => NfModule<Config, readonly number[]> =
+  makeKernelNf;
 export { NO_PORT, SLOT_SHIFT, SLOT_SIZE };
 
 /** Bits of `arena.flags`. */

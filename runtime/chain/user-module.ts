@@ -7,9 +7,10 @@ import { createRequire, register } from "node:module";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
 import { ConfigError } from "../errors.js";
+import type { PlainKernel } from "./kernel-nf.js";
 import type { CreateContext, LoadContext, Nf, NfModule, OutcomeSpec } from "./nf.js";
 import { guardNf } from "./user-nf.js";
-import { importError, placeOfFunction, userError } from "./user-source.js";
+import { importError, placeOfFunction, UserProblem, userError } from "./user-source.js";
 
 /** Outcome codes are below 32, and one is ours: {@link ERROR_OUTCOME}. */
 const MOST_OUTCOMES = 31;
@@ -44,12 +45,6 @@ const KEYS: Record<keyof UserModule, readonly [expected: string, optional: boole
   create: ["a function", false],
 };
 const FLAGS = ["drops", "alwaysDrops", "reparse"] as const;
-
-/** Modules whose `gpu` is allowed: those kernelNf() made. */
-const made = new WeakSet<object>();
-export function markKernelNf(nf: object): void {
-  made.add(nf);
-}
 
 /**
  * Imports and checks a user's module.
@@ -120,18 +115,18 @@ function checkShape(file: string, nf: unknown): UserModule {
     const value = given[key];
     if (value === undefined) {
       if (!optional) wrong.push(`${key} is missing, expected ${expected}`);
-    } else if (!fits(key, value, nf)) wrong.push(`${key}: found ${kindOf(value)}, expected ${expected}`);
+    } else if (!fits(key, value)) wrong.push(`${key}: found ${kindOf(value)}, expected ${expected}`);
   }
   if (Array.isArray(given["outcomes"])) wrong.push(...wrongOutcomes(given["outcomes"]));
   if (wrong.length > 0) throw new ConfigError(file, `nf is not an NF:\n  ${wrong.join("\n  ")}`);
   return nf as UserModule;
 }
 
-function fits(key: string, value: unknown, nf: object): boolean {
+function fits(key: string, value: unknown): boolean {
   if (key === "type") return typeof value === "string" && NAME.test(value);
   if (key === "outcomes") return Array.isArray(value);
   if (key === "schema") return typeof (value as { safeParse?: unknown } | null)?.safeParse === "function";
-  if (key === "gpu") return made.has(nf);
+  if (key === "gpu") return typeof (value as { plain?: PlainKernel } | null)?.plain?.source === "function";
   return typeof value === "function";
 }
 
@@ -197,7 +192,7 @@ function guardModule(file: string, module: UserModule): NfModule {
     type: module.type,
     outcomes,
     schema: module.schema ?? NO_CONFIG,
-    ...(gpu && { gpu }),
+    ...(gpu && { gpu: placed(file, gpu) }),
     ...(possible && {
       possible: (loaded: unknown) => [
         ...guarded("possible", possible, (names) => wrongNames(names, module.outcomes))(loaded),
@@ -211,6 +206,12 @@ function guardModule(file: string, module: UserModule): NfModule {
   };
 }
 
+/** The device thread finds the kernel by the module's file. */
+function placed(file: string, gpu: NonNullable<NfModule["gpu"]>): NonNullable<NfModule["gpu"]> {
+  const plain = gpu.plain as PlainKernel;
+  return { ...gpu, program: file, plain: { ...plain, where: placeOfFunction(file, plain.source) } };
+}
+
 /** Without a load, what is posted is the configuration. */
 async function guardLoad(file: string, module: UserModule, config: unknown, context: LoadContext): Promise<unknown> {
   if (module.load === undefined) return config;
@@ -218,7 +219,8 @@ async function guardLoad(file: string, module: UserModule, config: unknown, cont
   try {
     loaded = await module.load(config, context);
   } catch (error) {
-    throw userError(file, "load", error);
+    const problem = UserProblem.of(error);
+    throw problem === undefined ? userError(file, "load", error) : importError(file, problem);
   }
   try {
     structuredClone(loaded);

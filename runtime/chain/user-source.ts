@@ -4,6 +4,33 @@ import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { ConfigError, RunError } from "../errors.js";
 
+/** Something of a user's that is wrong at a place we can name; its file is known where it is caught. */
+export class UserProblem extends Error {
+  override readonly name = "UserProblem";
+
+  /**
+   * @param subject the function it is about
+   * @param line of the function's text, from 0
+   */
+  constructor(
+    message: string,
+    readonly subject: unknown,
+    readonly line: number,
+  ) {
+    super(message);
+  }
+
+  /** @returns undefined for any other error; another copy of this program may have thrown it */
+  static of(error: unknown): UserProblem | undefined {
+    return (error as Partial<UserProblem> | null)?.name === "UserProblem" ? (error as UserProblem) : undefined;
+  }
+}
+
+function placeOfProblem(file: string, { subject, line }: UserProblem): string {
+  const place = placeOfFunction(file, subject);
+  return place === file ? file : place.replace(/\d+$/, (first) => String(Number(first) + line));
+}
+
 /** `file:line` of the first place in the stack that lies in the file; the file alone where there is none. */
 export function placeOf(file: string, error: unknown): string {
   const stack = error instanceof Error && typeof error.stack === "string" ? error.stack : "";
@@ -51,11 +78,15 @@ function isOurs(error: unknown): error is Error {
 /** What a function of a user's module threw, as an error with its place. */
 export function userError(file: string, during: string, error: unknown): Error {
   if (isOurs(error)) return error;
+  const problem = UserProblem.of(error);
+  if (problem !== undefined) return new RunError(placeOfProblem(file, problem), problem.message);
   return new RunError(placeOf(file, error), `${problemOf(error)} (in ${during})`);
 }
 
 /** Why a module cannot be imported. V8 keeps the line of a syntax error to itself: `node --check` tells it. */
 export function importError(file: string, error: unknown): ConfigError {
+  const problem = UserProblem.of(error);
+  if (problem !== undefined) return new ConfigError(placeOfProblem(file, problem), problem.message);
   const { code, message } = (error ?? {}) as { code?: string; message?: string };
   const missing = /Cannot find (?:package|module) '([^']+)'/.exec(message ?? "")?.[1];
   if (code === "ERR_MODULE_NOT_FOUND" && missing !== undefined) {

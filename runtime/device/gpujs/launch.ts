@@ -111,7 +111,10 @@ export class Launch {
       const length = entries[t * width]!;
       const to = t * stride;
       for (let i = 0; i < length; i++) bytes[to + i] = u8[from + i]!;
-      if (pads) for (let i = length; i < stride; i++) bytes[to + i] = 0;
+      if (!pads) continue;
+      for (let i = length; i < stride - 1; i++) bytes[to + i] = 0;
+      // What a kernel reads that is not there is no number, as in JavaScript.
+      bytes[to + stride - 1] = Number.NaN;
     }
   }
 
@@ -119,7 +122,7 @@ export class Launch {
   private strideFor(longest: number): number {
     const { most, pads } = this.program;
     if (most === 0) return 0;
-    if (pads) return most;
+    if (pads) return most + 1;
     let stride = SMALLEST_STRIDE;
     while (stride < longest) stride *= 4;
     return Math.min(stride, most);

@@ -6,7 +6,7 @@
  * packets, or more than that, cannot be one (ipsec). It is a function (bytes, entries, stride) of this.thread.x = t:
  *
  * ```
- *   bytes[t * stride + i]              byte i of what PLACE names, i below `most`; 0 behind its end where `pads`
+ *   bytes[t * stride + i]              byte i of what PLACE names, i below `most`; where `pads`, 0 behind its end, and NaN at `most`
  *   entries[t * width]                 bytes PLACE names, at most `most`; -1: no packet, and the answer is not looked at
  *   entries[t * width + 1 + 2 * k]     upper half of the params' word words[k]
  *   entries[t * width + 2 + 2 * k]     its lower half; width is 1 + 2 * words.length
