@@ -174,7 +174,7 @@ test("functions, methods and arrows are read", () => {
     },
   ]) {
     const { text } = kernelText(kernel, 8);
-    assert.match(text, /^function kernel\(.*bytes\[at \+ Math\.min\(Math\.max\(\d, 0\), 8\)\]/s);
+    assert.match(text, /^function kernel\(.*bytes\[at \+ Math\.min\(Math\.max\(Math\.floor\(\d\), 0\), 8\)\]/s);
   }
 });
 
@@ -200,6 +200,8 @@ const REFUSED: [body: string, line: number, words: RegExp][] = [
   ["packet[0]; return 1;", 2, /has no effect/],
   ["if (length > 3) {\nlet a = 1; }\nreturn a;", 4, /"a" is not known here/],
   ["for (let i = 0; i < length; i++) {\n    if (packet[i] > 1) continue;\n}\nreturn 0;", 3, /cannot have continue/],
+  ["return packet[0] * 0.5;", 2, /whole numbers below 2\^24, found 0\.5/],
+  ["return 16777216;", 2, /whole numbers below 2\^24/],
   ["return;", 2, /a kernel returns a number/],
   ["return packet?.[0];", 2, /cannot have this: chain expression|of objects/],
 ];

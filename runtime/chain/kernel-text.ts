@@ -6,8 +6,9 @@
  * tree, so that what its modes get wrong does not occur in it:
  *   - every variable has a name of its own: webasm takes those of one name for one, and a loop whose counter an inner loop sets anew may
  *     never end; cpu declares those of two loops side by side
- *   - results of bit operations, and what variables begin with, go through Math.floor, which makes them f32, and x++ is x += 1: webgpu compares
- *     i32 with f32, and increments f32, which its language refuses
+ *   - numbers, results of bit operations and of ?:, and what variables begin with, go through Math.floor, which makes all of them f32, and x++ is
+ *     x += 1: webgpu mixes i32 and f32, which its language refuses
+ *   - no continue: where a loop's bound is no constant, cpu and webgpu go on without its step
  */
 import { type Node, Parser } from "acorn";
 import { UserProblem } from "./user-source.js";
@@ -18,6 +19,9 @@ const BITS = ["&", "|", "^", "<<", ">>"];
 const BINARY = ["+", "-", "*", "==", "!=", "===", "!==", "<", ">", "<=", ">=", ...BITS];
 const ASSIGNMENTS = ["=", "+=", "-=", "*=", "&=", "|=", "^=", "<<=", ">>="];
 const UNARY = ["-", "+", "!", "~"];
+
+/** f32 is exact below it. */
+const EXACT = 2 ** 24;
 
 type Any = Node & Record<string, unknown>;
 /** What a name of the function's is called in the text. */
@@ -142,7 +146,8 @@ class Writer {
   /** What stands for itself: an assignment, or a step. */
   private change(node: Any, known: Names): string {
     const operator = node["operator"] as string;
-    if (node.type === "UpdateExpression") return `${this.variable(node["argument"] as Any, known)} ${operator[0]}= 1`;
+    if (node.type === "UpdateExpression")
+      return `${this.variable(node["argument"] as Any, known)} ${operator[0]}= Math.floor(1)`;
     if (node.type !== "AssignmentExpression") throw this.refuse("this has no effect in a kernel", node);
     if (!ASSIGNMENTS.includes(operator)) throw this.refuse(wrongOperator(operator), node);
     const name = this.variable(node["left"] as Any, known);
@@ -166,7 +171,10 @@ class Writer {
     const operator = node["operator"] as string;
     switch (node.type) {
       case "Literal":
-        if (typeof node["value"] === "number") return String(node["value"]);
+        if (typeof node["value"] === "number" && !(Number.isInteger(node["value"]) && node["value"] < EXACT)) {
+          throw this.refuse(`a kernel knows whole numbers below 2^24, found ${node["raw"]}`, node);
+        }
+        if (typeof node["value"] === "number") return `Math.floor(${node["value"]})`;
         throw this.refuse(`a kernel knows numbers only, found ${node["raw"]}`, node);
       case "Identifier":
         return this.named(node, known);
@@ -178,10 +186,10 @@ class Writer {
         return `(${of("left")} ${operator} ${of("right")})`;
       case "UnaryExpression":
         if (!UNARY.includes(operator)) throw this.refuse(wrongOperator(operator), node);
-        if (operator === "~") return `(-1 - ${of("argument")})`;
+        if (operator === "~") return `Math.floor(Math.floor(-1) - ${of("argument")})`;
         return `(${operator}(${of("argument")}))`;
       case "ConditionalExpression":
-        return `(${of("test")} ? ${of("consequent")} : ${of("alternate")})`;
+        return `Math.floor(${of("test")} ? ${of("consequent")} : ${of("alternate")})`;
       case "MemberExpression":
         return this.byte(node, known);
       case "CallExpression":
