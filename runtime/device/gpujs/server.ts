@@ -191,7 +191,7 @@ export class GpuJsServer implements DeviceServer {
 
   close(): void {
     for (const launch of this.launches.values()) launch.free();
-    void this.gpu.close();
+    this.gpu.close().catch(() => {});
     for (const region of Object.values(this.regions)) unmapRegion(region);
   }
 }
