@@ -243,6 +243,12 @@ function adapter(name: string, emulated: boolean): AdapterFacts {
 const RADV = adapter("Radeon 780M", false);
 const SWIFTSHADER = adapter("SwiftShader", true);
 
+function nameOf(one: Candidate): string {
+  if (one.kind === "webgpu") return `${one.facts.name} webgpu`;
+  if (one.kind === "gpujs") return `gpujs ${one.mode}`;
+  return `${one.found.device.name} ${one.persistent ? "persistent" : "rounds"}`;
+}
+
 /**
  * What a request comes to on a machine with these devices, of which those in `failing` ("NAME persistent", "NAME webgpu") do not open.
  */
@@ -265,11 +271,9 @@ async function tried(
       if (adapters instanceof Error) throw adapters;
       return adapters;
     },
+    lack: (kind) => (kind === "gpujs" ? "no kernel for gpu.js" : undefined),
     async open(one: Candidate) {
-      const name =
-        one.kind === "webgpu"
-          ? `${one.facts.name} webgpu`
-          : `${one.found.device.name} ${one.persistent ? "persistent" : "rounds"}`;
+      const name = nameOf(one);
       opened.push(name);
       const error = failing(name);
       if (error !== undefined) throw error;
@@ -353,7 +357,6 @@ test("a device that was named is taken or the run fails", async () => {
   await fails(tried("opencl:none-such", there), /there are: .*Iris.*pthread/);
   await fails(tried("opencl:none-such", there, undefined, []), /there are: /);
   await fails(tried("opencl", []), /no OpenCL platform/);
-  await fails(tried("gpujs:x", there, undefined, []), /gpujs comes with a later release/);
   const idle = await tried("opencl", there, undefined, []);
   assert.equal([idle.device, idle.opened], [undefined, []]);
   assert.match(idle.said[0]!, /nothing runs on it.*--place NF=gpu, for nids, ipsec, router/);
@@ -415,6 +418,69 @@ test("auto: hardware before emulation, OpenCL before WebGPU, and WebGPU is not a
   assert.is(neither.device, undefined);
   assert.is(neither.said.length, 1);
   assert.match(neither.said[0]!, /^nids on the CPU .*no loader; remedy: install it; webgpu: Dawn accepts no Vulkan/);
+});
+
+/** Opens OpenCL devices and gpu.js, but for those that `refuses` says something of. */
+async function withGpuJs(
+  request: string,
+  there: readonly FoundDevice[],
+  refuses: (name: string) => string | undefined,
+) {
+  const said: string[] = [];
+  const open = async (name: string) => {
+    const why = refuses(name);
+    if (why !== undefined) throw new RunError("device", why);
+    return name;
+  };
+  const device = await openForRun(parseDevice(request), ["mine"], ["mine"], {
+    opencl: () => there,
+    webgpu: async () => [],
+    open: (one) => open(one.kind === "opencl" ? one.found.device.name : nameOf(one)),
+    lack: (kind) => refuses(kind),
+    warn: (line) => said.push(line),
+  });
+  return { device, said };
+}
+
+test("gpu.js: by its mode where it is named; for auto the last before the CPU, and the only one where kernels are plain functions", async () => {
+  const all = () => undefined;
+  assert.is((await withGpuJs("gpujs", [], all)).device, "gpujs webasm");
+  assert.is((await withGpuJs("gpujs:webgpu", [], all)).device, "gpujs webgpu");
+  assert.is((await withGpuJs("auto", found(POCL), all)).device, POCL.name);
+  const none = await withGpuJs("auto", [], all);
+  assert.is(none.device, "gpujs webasm");
+  assert.match(none.said.join("\n"), /^trying gpu\.js \(webasm\): .*no OpenCL platform.*remedy: /);
+  const broken = await withGpuJs("auto", found(POCL), (name) => (name === POCL.name ? "no memory" : undefined));
+  assert.is(broken.device, "gpujs webasm");
+  assert.match(broken.said.at(-1)!, /does not open, trying gpu\.js \(webasm\): .*no memory/);
+  const plain = await withGpuJs("auto", found(POCL), (name) =>
+    /^(opencl|webgpu)$/.test(name) ? "a plain function" : undefined,
+  );
+  assert.equal(plain, { device: "gpujs webasm", said: [] });
+  const esp = await withGpuJs("auto", [], (name) => (name === "gpujs" ? "no ESP" : undefined));
+  assert.is(esp.device, undefined);
+  assert.match(esp.said.join("\n"), /^mine on the CPU instead of the GPU: .*no OpenCL platform/);
+  const both = await withGpuJs("auto", found(POCL), (name) =>
+    /gpujs|opencl|webgpu/.test(name) ? `no ${name}` : undefined,
+  );
+  assert.equal(both, {
+    device: undefined,
+    said: ["mine on the CPU instead of the GPU: no opencl; no webgpu; no gpujs"],
+  });
+  const refused = await withGpuJs("auto", [], (name) => (name === "gpujs webasm" ? "no kernel" : undefined));
+  assert.is(refused.device, undefined);
+  assert.match(
+    refused.said.at(-1)!,
+    /^gpu\.js \(webasm\) does not open, mine on the CPU instead of the GPU: .*no kernel/,
+  );
+  await fails(
+    withGpuJs("gpujs", [], (name) => (name === "gpujs" ? "no ESP" : undefined)),
+    /^--device gpujs: no ESP\n {2}remedy: --place/,
+  );
+  await fails(
+    withGpuJs("opencl", found(POCL), (name) => (name === "opencl" ? "a plain function" : undefined)),
+    /a plain function/,
+  );
 });
 
 test("candidates of auto leave out what cannot be used", () => {

@@ -19,7 +19,7 @@ import { create, judgeAll, judgeByReference, loadRules } from "./nids-run.js";
 import { skipUnless } from "./skip.js";
 import { firstDifference, runOffload, shuffled, sideBySide } from "./support/offload-run.js";
 import { freshSeed, Random } from "./support/random.js";
-import { openRunner, type Runner } from "./support/runners.js";
+import { exactBelow, openRunner, type Runner } from "./support/runners.js";
 
 const DATA = process.env.WINGBEAT_DATA ?? "../shared/data";
 const SEED = freshSeed();
@@ -60,7 +60,10 @@ function randomPatterns(random: Random, round: number): Pattern[] {
 
 test("kernel: bytes at any place and of any length, patterns of all kinds, as plain search has it", async () => {
   const random = new Random(SEED);
-  const sets = Array.from({ length: 14 }, (_, round) => randomPatterns(random, round));
+  const all14 = Array.from({ length: 14 }, (_, round) => randomPatterns(random, round));
+  // The largest of them are more than gpu.js counts to; that it refuses them is tested in gpujs.test.ts.
+  const sets = all14.filter((patterns) => gpuTables(patterns).length < exactBelow());
+  assert.ok(sets.length >= 12);
   const { all, at } = sideBySide(sets.map(gpuTables));
   const slots = 512;
   const runner = await openRunner(["nids"], all, slots);

@@ -1,7 +1,8 @@
 /** The device of a run: opened as `--device` says, and announced in one line. */
 import type { LoadedChain } from "../chain/load.js";
 import { type Candidate, type DeviceRequest, openForRun } from "../device/choose.js";
-import type { Device } from "../device/device.js";
+import type { Device, DeviceKind } from "../device/device.js";
+import { lackOf } from "../device/kinds.js";
 import { type DeviceOptions, openDevice } from "../device/open.js";
 import { openCl } from "../device/opencl/library.js";
 import { type FoundDevice, listDevices } from "../device/opencl/platform.js";
@@ -52,11 +53,23 @@ export async function openRunDevice(
   const device = await openForRun(request, placed, able, {
     opencl: openClDevices,
     webgpu: adaptersHere,
+    lack: (kind) => lackIn(chain, kind),
     open,
     warn,
   });
   sayIdle(flags, device, warn);
   return device;
+}
+
+/** Why devices of a kind cannot take all NFs that are placed on gpu; undefined where they can. */
+function lackIn(chain: LoadedChain, kind: DeviceKind): string | undefined {
+  for (const { name, type, place, module } of chain.nfs) {
+    const { gpu } = module;
+    if (place !== "gpu" || gpu === undefined) continue;
+    const lack = lackOf({ ...gpu, name, type, plain: gpu.plain !== undefined }, kind);
+    if (lack !== undefined) return lack;
+  }
+  return undefined;
 }
 
 /** @throws RunError where there is none, and it is known why */
@@ -67,7 +80,7 @@ function openClDevices(): FoundDevice[] {
   return found;
 }
 
-type CandidateOptions = Pick<DeviceOptions, "kind" | "found" | "name" | "mode" | "sliceMs">;
+type CandidateOptions = Pick<DeviceOptions, "kind" | "gpuJsMode" | "found" | "name" | "mode" | "sliceMs">;
 
 /** What a candidate has to be opened with. @throws RunError where it is known that it will not do */
 async function optionsOf(
@@ -78,6 +91,7 @@ async function optionsOf(
     const { name, driver } = candidate.facts;
     return { options: { kind: "webgpu", name: `${name} ${driver}` } };
   }
+  if (candidate.kind === "gpujs") return { options: { kind: "gpujs", gpuJsMode: candidate.mode } };
   const { kind, found, persistent } = candidate;
   await tryPocl(found.device);
   if (!persistent) return { options: { kind, found, mode: "rounds" } };

@@ -2,16 +2,19 @@
  * Which device a run takes: what was asked for, what is there, and what happens where it cannot be opened.
  *
  * `auto` goes from the best to the next and ends at the CPU, one line for each step; a device that was named is taken or the run fails.
+ * Last before the CPU comes gpu.js: it is what runs NFs written as plain functions, and where there is neither OpenCL nor WebGPU it stands in,
+ * as PoCL does, for what the chain has placed on a GPU.
  */
 import { ConfigError, RunError } from "../errors.js";
 import type { DeviceKind } from "./device.js";
+import { GPUJS_MODES, type GpuJsMode } from "./gpujs/compile.js";
 import { type FoundDevice, pickDevice, ranked, traitsOf } from "./opencl/platform.js";
 import { type AdapterFacts, pickAdapter } from "./webgpu/adapter.js";
 
 /** What `--device` asks for. */
 export interface DeviceRequest {
   readonly kind: "auto" | "none" | DeviceKind;
-  /** Part of a device's or platform's name. */
+  /** Part of a device's or platform's name; of gpujs, the mode. */
   readonly name: string | undefined;
   /** Launch per round with copies even where persistent kernels would run. */
   readonly rounds: boolean;
@@ -31,8 +34,13 @@ export interface WebGpuCandidate {
   readonly facts: AdapterFacts;
 }
 
+export interface GpuJsCandidate {
+  readonly kind: "gpujs";
+  readonly mode: GpuJsMode;
+}
+
 /** A device that may be opened. */
-export type Candidate = OpenClCandidate | WebGpuCandidate;
+export type Candidate = OpenClCandidate | WebGpuCandidate | GpuJsCandidate;
 
 const KINDS = ["auto", "none", "opencl", "webgpu", "gpujs"] as const;
 const ROUNDS = "rounds";
@@ -42,12 +50,15 @@ export function parseDevice(text: string): DeviceRequest {
   const [first, ...rest] = text.split(":");
   const kind = KINDS.find((known) => known === first);
   const wrong = (problem: string) => new ConfigError("--device", `found "${text}"; ${problem}`);
-  if (kind === undefined) throw wrong("it takes auto, none, opencl[:NAME][:rounds], webgpu[:NAME], gpujs[:NAME]");
+  if (kind === undefined) throw wrong("it takes auto, none, opencl[:NAME][:rounds], webgpu[:NAME], gpujs[:MODE]");
   if ((kind === "auto" || kind === "none") && rest.length > 0) throw wrong("only opencl, webgpu and gpujs take a name");
   const rounds = kind === "opencl" && rest.at(-1) === ROUNDS;
   if (rounds) rest.pop();
   const name = rest.join(":").trim();
   if (rest.length > 0 && name === "") throw wrong("a part of the device's name is expected behind the colon");
+  if (kind === "gpujs" && rest.length > 0 && !GPUJS_MODES.some((mode) => mode === name)) {
+    throw wrong(`the modes of gpujs are ${GPUJS_MODES.join(", ")}`);
+  }
   return { kind, name: rest.length > 0 ? name : undefined, rounds, text };
 }
 
@@ -71,11 +82,16 @@ export function candidates(found: readonly FoundDevice[], request: DeviceRequest
   });
 }
 
+/** Of gpu.js, where none is named: the fastest that is there without a GPU. */
+const BEST_MODE: GpuJsMode = GPUJS_MODES[0];
+
 export interface Opener<T> {
   /** The OpenCL devices of this machine. @throws RunError where OpenCL is not here at all */
   opencl(): readonly FoundDevice[];
   /** The WebGPU adapters of this machine. @throws RunError where Dawn does not run here; it may take a while */
   webgpu(): Promise<readonly AdapterFacts[]>;
+  /** Why devices of a kind have no kernel for an NF that is placed on gpu; undefined where they have. */
+  lack(kind: DeviceKind): string | undefined;
   /** @throws RunError where the device refuses: no memory, kernels that do not compile, no workgroup that starts */
   open(candidate: Candidate): Promise<T>;
   /** One line for the user. */
@@ -97,10 +113,9 @@ export async function openForRun<T>(
 ): Promise<T | undefined> {
   const { kind, text } = request;
   if (kind === "none") return undefined;
-  if (kind === "gpujs") {
-    throw new RunError(`--device ${text}`, `${kind} comes with a later release`, "use --device auto, opencl or none");
-  }
   if (kind !== "auto") {
+    const lack = opener.lack(kind);
+    if (lack !== undefined) throw new RunError(`--device ${text}`, lack, "--place NF=cpu, or another --device");
     const candidate = await named(request, opener);
     if (nfs.length > 0) return opener.open(candidate).catch((error: unknown) => refuse(request, candidate, error));
     const could = able.length === 0 ? "no NF of this chain can" : `--place NF=gpu, for ${able.join(", ")}`;
@@ -113,52 +128,66 @@ export async function openForRun<T>(
 
 /** The one device of the kind that was asked for. */
 async function named<T>(request: DeviceRequest, opener: Opener<T>): Promise<Candidate> {
+  if (request.kind === "gpujs") return { kind: "gpujs", mode: (request.name as GpuJsMode | undefined) ?? BEST_MODE };
   if (request.kind !== "webgpu") return candidates(opener.opencl(), request)[0]!;
   const adapters = (await opener.webgpu()).map((facts) => ({ facts }));
   return { kind: "webgpu", ...pickAdapter(adapters, request.name, `--device ${request.text}`) };
 }
 
-/** Why there are no devices of a kind. */
-interface Lacks {
-  opencl?: string;
-  webgpu?: string;
+/** Why there are no devices of a kind for this run. */
+interface Lack {
+  readonly line: string;
+  /** There are none; else they have no kernel for an NF, as the chain's author knows. */
+  readonly isMissing: boolean;
 }
 
 /**
- * What `auto` tries, in this order: hardware before emulation, and of each OpenCL first. WebGPU is asked for only when no OpenCL device
- * that is hardware has opened.
+ * What `auto` tries, in this order: hardware before emulation, and of each OpenCL first; then gpu.js. WebGPU is asked for only when no
+ * OpenCL device that is hardware has opened.
  * @param lacks gets what is found missing on the way
  */
-async function* inOrder<T>(request: DeviceRequest, opener: Opener<T>, lacks: Lacks): AsyncGenerator<Candidate> {
+async function* inOrder<T>(request: DeviceRequest, opener: Opener<T>, lacks: Lack[]): AsyncGenerator<Candidate> {
+  const fits = (kind: DeviceKind) => {
+    const line = opener.lack(kind);
+    if (line !== undefined) lacks.push({ line, isMissing: false });
+    return line === undefined;
+  };
   let opencl: OpenClCandidate[] = [];
   try {
-    opencl = candidates(opener.opencl(), request);
+    if (fits("opencl")) opencl = candidates(opener.opencl(), request);
   } catch (error) {
-    lacks.opencl = oneLine(error, "opencl");
+    lacks.push({ line: oneLine(error, "opencl"), isMissing: true });
   }
   yield* opencl.filter((one) => !isEmulated(one));
   let webgpu: WebGpuCandidate[] = [];
   try {
-    webgpu = (await opener.webgpu()).map((facts) => ({ kind: "webgpu", facts }));
-    if (webgpu.length === 0) pickAdapter([]); // says what brings one
+    if (fits("webgpu")) {
+      webgpu = (await opener.webgpu()).map((facts) => ({ kind: "webgpu", facts }));
+      if (webgpu.length === 0) pickAdapter([]); // says what brings one
+    }
   } catch (error) {
-    lacks.webgpu = oneLine(error, "webgpu");
+    lacks.push({ line: oneLine(error, "webgpu"), isMissing: true });
   }
   yield* webgpu.filter((one) => !isEmulated(one));
   yield* opencl.filter(isEmulated);
   yield* webgpu.filter(isEmulated);
+  if (fits("gpujs")) yield { kind: "gpujs", mode: BEST_MODE };
 }
 
 async function openBest<T>(request: DeviceRequest, nfs: readonly string[], opener: Opener<T>): Promise<T | undefined> {
   const onCpu = `${nfs.join(", ")} on the CPU instead of the GPU`;
-  const lacks: Lacks = {};
+  const lacks: Lack[] = [];
   const order = inOrder(request, opener, lacks);
   let { value: candidate } = await order.next();
   if (candidate === undefined) {
-    opener.warn(`${onCpu}: ${[lacks.opencl, lacks.webgpu].join("; ")}`);
+    opener.warn(`${onCpu}: ${lacks.map(({ line }) => line).join("; ")}`);
     return undefined;
   }
-  if (lacks.opencl !== undefined) opener.warn(`trying ${describe(candidate)}: ${lacks.opencl}`);
+  const missing = lacks.filter(({ isMissing }) => isMissing).map(({ line }) => line);
+  // Whoever has OpenCL does not miss WebGPU.
+  if (candidate.kind !== "opencl" && missing.length > 0) {
+    opener.warn(`trying ${describe(candidate)}: ${missing.join("; ")}`);
+  }
   while (candidate !== undefined) {
     try {
       return await opener.open(candidate);
@@ -174,19 +203,21 @@ async function openBest<T>(request: DeviceRequest, nfs: readonly string[], opene
 
 /** A named device is never fallen back from; where it could be driven in another way, that is said. */
 function refuse(request: DeviceRequest, candidate: Candidate, error: unknown): never {
-  if (!(error instanceof RunError)) throw error;
+  // gpu.js's begin with the file and line of the kernel.
+  if (!(error instanceof RunError) || candidate.kind === "gpujs") throw error;
   const name = request.name === undefined ? "" : `:${request.name}`;
   const persistent = candidate.kind === "opencl" && candidate.persistent;
   const otherwise = persistent ? `; --device opencl${name}:${ROUNDS} launches round by round` : "";
   throw new RunError(`--device ${request.text}`, `${error.message.replace(/^(opencl|webgpu): /, "")}${otherwise}`);
 }
 
-function isEmulated(candidate: Candidate): boolean {
+function isEmulated(candidate: OpenClCandidate | WebGpuCandidate): boolean {
   return candidate.kind === "opencl" ? traitsOf(candidate.found.device).emulated : candidate.facts.emulated;
 }
 
 function describe(candidate: Candidate): string {
   if (candidate.kind === "webgpu") return `${candidate.facts.name} (webgpu)`;
+  if (candidate.kind === "gpujs") return `gpu.js (${candidate.mode})`;
   return `${candidate.found.device.name} (${candidate.persistent ? "persistent" : "rounds"})`;
 }
 

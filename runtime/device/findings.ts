@@ -2,6 +2,7 @@
 import { ask } from "../native/ask.js";
 import { type Finding, PROGRAM } from "../native/finding.js";
 import { findLibrary } from "../native/library-path.js";
+import { gpuJsFinding } from "./gpujs/findings.js";
 import { noDeviceRemedy, type OpenClDevice, ranked, svmKinds, traitsOf } from "./opencl/platform.js";
 import { missingPocl, type Problem } from "./opencl/pocl.js";
 import { webGpuFindings } from "./webgpu/findings.js";
@@ -10,7 +11,7 @@ const INSTALL = `${PROGRAM} doctor --install`;
 const OPENCL: Pick<Finding, "area" | "name"> = { area: "devices", name: "OpenCL loader" };
 
 export async function deviceFindings(): Promise<Finding[]> {
-  return (await Promise.all([openCl(), webGpuFindings()])).flat();
+  return [...(await Promise.all([openCl(), webGpuFindings()])).flat(), gpuJsFinding()];
 }
 
 async function openCl(): Promise<Finding[]> {

@@ -4,6 +4,7 @@ import { ConfigError, type PlainError, RunError, reviveError } from "../errors.j
 import { arenaBytes } from "../packet/arena.js";
 import { attachRegion } from "../packet/memory.js";
 import type { Device, DeviceHandle, DeviceNf, DeviceNfHandle, DeviceReport } from "./device.js";
+import type { GpuJsMode } from "./gpujs/compile.js";
 import type { FoundDevice } from "./opencl/platform.js";
 import { preparePocl } from "./opencl/pocl.js";
 import { endWithThread } from "./process-end.js";
@@ -17,6 +18,8 @@ import type { DeviceMessage, DeviceRequest, DeviceSetup, OpenedDevice } from "./
 
 export interface DeviceOptions {
   readonly kind: AnyRequest["kind"];
+  /** gpujs; absent: webasm. */
+  readonly gpuJsMode?: GpuJsMode;
   /** opencl: the device; absent: by `name`. */
   readonly found?: FoundDevice;
   /** Part of the device's, its platform's or its driver's name; absent: the best there is. */
@@ -85,10 +88,14 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
 
 /** What the device thread is asked for. Drivers' environment is set here and now, since a worker's never reaches native code. */
 function prepared(options: DeviceOptions, common: Omit<ServerRequest, "kind">): AnyRequest {
-  const { kind, found, mode, sliceMs = 0, patienceMs = PATIENCE_MS, loseAfter } = options;
+  const { kind, found, mode, sliceMs = 0, patienceMs = PATIENCE_MS, gpuJsMode = "webasm", loseAfter } = options;
   if (kind === "webgpu") {
     prepareVulkan();
     return { ...common, kind, loseAfter };
+  }
+  if (kind === "gpujs") {
+    if (gpuJsMode === "webgpu") prepareVulkan();
+    return { ...common, kind, mode: gpuJsMode };
   }
   preparePocl(common.workgroups);
   return { ...common, kind, found, mode, sliceMs, patienceMs };

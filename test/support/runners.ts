@@ -1,7 +1,10 @@
 /** Conformance of kernels is tested by the same cases on every kind of device; a file per NF and device says on which. */
 import { test } from "uvu";
+import type { GpuJsMode } from "../../runtime/device/gpujs/compile.js";
+import { EXACT } from "../../runtime/device/gpujs/program.js";
 import type { Arena } from "../../runtime/packet/arena.js";
 import { skipUnless } from "../skip.js";
+import { GpuJsRunner } from "./gpujs-runner.js";
 import { KernelRunner } from "./kernel-runner.js";
 import { WgslRunner } from "./wgsl-runner.js";
 
@@ -15,7 +18,7 @@ export interface Runner {
   close(): void | Promise<void>;
 }
 
-type Device = "opencl" | "webgpu";
+type Device = "opencl" | "webgpu" | `gpujs:${GpuJsMode}`;
 
 let chosen: Device | undefined;
 
@@ -25,13 +28,21 @@ let chosen: Device | undefined;
  */
 export async function openRunner(programs: readonly string[], tables: Uint32Array, slots: number): Promise<Runner> {
   if (chosen === undefined) throw new Error("cases are run by casesOn()");
+  if (chosen.startsWith("gpujs:")) {
+    return GpuJsRunner.open(chosen.slice("gpujs:".length) as GpuJsMode, programs[0]!, tables, slots);
+  }
   return chosen === "opencl" ? KernelRunner.open(programs, tables, slots) : WgslRunner.open(programs, tables, slots);
+}
+
+/** Numbers below which a table's entries have to be for the device to take it. */
+export function exactBelow(): number {
+  return chosen?.startsWith("gpujs:") ? EXACT : 2 ** 32;
 }
 
 /** Runs a file of cases on a device; skipped with the reason where there is no WebGPU adapter. */
 export async function casesOn(device: Device, cases: () => Promise<unknown>): Promise<void> {
   chosen = device;
-  const lack = device === "webgpu" ? await WgslRunner.lack() : undefined;
+  const lack = device === "webgpu" || device === "gpujs:webgpu" ? await WgslRunner.lack() : undefined;
   if (lack === undefined) {
     await cases();
     return;
