@@ -162,7 +162,7 @@ test("a low rate: packets do not wait for rows to fill", async () => {
     const { run } = await start(folder(files()), cores, {}, { duration: 0.3, rate });
     const { ledger, sync } = await ended(run.result, cores);
     assert.ok(ledger.balanced && ledger.tx > 100, JSON.stringify(ledger));
-    assert.ok(sync.dummies > sync.packets, JSON.stringify(sync));
+    assert.ok(sync.dummies > 0, JSON.stringify(sync));
   }
 });
 

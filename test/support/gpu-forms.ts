@@ -23,6 +23,8 @@ export interface Form {
   readonly mode?: "persistent" | "rounds";
   readonly workgroupSize?: number;
   readonly depth?: number;
+  /** ms of a launch of the persistent kernel; 0: one launch for the whole run. */
+  readonly sliceMs?: number;
 }
 
 export async function load(
@@ -55,6 +57,7 @@ export async function runLoaded(
           ...(form.mode && { mode: form.mode }),
           workgroupSize: form.workgroupSize ?? 64,
           depth: form.depth ?? 8,
+          sliceMs: form.sliceMs ?? 0,
           warn: () => {},
         });
   const run = startRun(chain, {
@@ -90,5 +93,6 @@ export function randomForm(r: Random, place: readonly string[]): Form {
     workgroupSize: r.pick([8, 64, 64, 128]),
     depth: r.pick([1, 4, 8]),
     mode: r.pick(["persistent", "persistent", "rounds"]),
+    sliceMs: r.pick([0, 0, 10]),
   };
 }
