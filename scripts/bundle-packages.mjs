@@ -68,7 +68,7 @@ const NOT_FOR_LINUX = /\.(?:dll|dylib|exe|lib)$/;
 /** For compilers, editors and people: no program reads them. */
 const NOT_FOR_A_RUN =
   /\.(?:map|d\.[cm]?ts|[cm]?ts|tsx|flow|tsbuildinfo|md|markdown|c|cc|cpp|h|hh|hpp|gyp|cmake|lock)$/i;
-const LICENCE = /^(?:.*licen[cs]e.*|notice.*|copying.*|copyright.*|patents.*)$/i;
+const LICENCE = /^(?:.*licen[cs]e.*|notice.*|copying.*|copyright.*|patents.*|thirdparty.*)$/i;
 /** What single packages bring and nothing here loads, as their package.json resolves them for Node; paths from the package's folder. */
 const NEVER_LOADED = {
   rxjs: /^(?:src|dist\/(?:bundles|esm5?|types))\//,
@@ -87,7 +87,8 @@ const NEVER_LOADED = {
  * @param {string} path from the package's folder, with "/"
  */
 export function isWanted(name, path) {
-  if (LICENCE.test(posix.basename(path))) return true;
+  // Those of another platform's binaries lie beside them, and stay with them.
+  if (LICENCE.test(posix.basename(path))) return !OTHER_PLATFORM.test(posix.dirname(path));
   const never = /** @type {Record<string, RegExp>} */ (NEVER_LOADED)[name];
   if (never?.test(path) || NOT_FOR_LINUX.test(path) || NOT_FOR_A_RUN.test(path)) return false;
   return !(BINARY.test(path) && OTHER_PLATFORM.test(path));

@@ -5,10 +5,10 @@
  * A script that starts what lies in the bundle, from any working directory and through symbolic links.
  *
  * @param {string} script the program, from the bundle's folder
- * @param {{change?: boolean}} [options] change: into app/ first, as the tests expect
+ * @param {{change?: boolean, first?: string}} [options] change: into app/ first, as the tests expect; first: an argument before the user's
  * @returns {string}
  */
-export function launcher(script, { change = false } = {}) {
+export function launcher(script, { change = false, first = "" } = {}) {
   return `#!/bin/sh
 # Starts ${script} with the Node of this bundle, whatever else the machine has.
 if ! here=$(readlink -f -- "$0"); then
@@ -20,7 +20,7 @@ if [ ! -e /lib64/ld-linux-x86-64.so.2 ]; then
   echo "$0: this bundle needs Linux on x86-64 with glibc: /lib64/ld-linux-x86-64.so.2 is missing" >&2
   exit 1
 fi
-${change ? 'cd "$here/app" || exit 1\n' : ""}exec "$here/bin/node" "$here/${script}" "$@"
+${change ? 'cd "$here/app" || exit 1\n' : ""}exec "$here/bin/node" "$here/${script}"${first && ` ${first}`} "$@"
 `;
 }
 
@@ -67,7 +67,7 @@ written but what you name and what tests and benchmarks put into the folder for 
 They work from any working directory and through symbolic links. \`./wingbeat run --help\` lists the options, \`README-wingbeat.md\` is the
 project's README. Where that says \`npm run -s wingbeat --\`, say \`./wingbeat\` here; for \`npm test --\`, \`./test\`; for \`npm run bench --\`, \`./bench\`.
 
-A test that needs what this machine lacks says so and is skipped. \`./wingbeat doctor\` names what is missing with a remedy; it changes nothing
+A test that needs what this machine lacks says so and is skipped; some need what every ordinary system has (mkfifo, /dev/full). \`./wingbeat doctor\` names what is missing with a remedy; it changes nothing
 by itself. Only \`./wingbeat doctor --install\` would: it needs Debian or Ubuntu, and a network, and fetches into \`cache/\` here or, as root,
 installs.
 

@@ -19,13 +19,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { availableParallelism } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { gzipSync } from "node:zlib";
 import { isBuilt } from "./build.mjs";
+import { BundleError, filesUnderAll, MIB, mebibytes, pack, sizes } from "./bundle-pack.mjs";
 import { filesUnder, isWanted, neededPackages } from "./bundle-packages.mjs";
 import { launcher, readme, VULKAN_NOTICE } from "./bundle-texts.mjs";
 import { highestVersions, readElf } from "./elf.mjs";
@@ -34,23 +33,11 @@ import { BUNDLE_MARK, findLibrary, findSwiftShader, PROGRAM, SWIFTSHADER_FILES }
 /** What a bundle may weigh, packed: MiB. */
 const LIMIT_MIB = 45;
 const X86_64 = 62;
-const MIB = 2 ** 20;
 /** What every Linux with glibc and GCC's runtime libraries has; nothing else may be asked of the machine. */
 const EXPECTED_LIBRARIES =
   /^(?:ld-linux-x86-64\.so\.2|lib(?:c|m|dl|rt|pthread)\.so\.\d+|libstdc\+\+\.so\.6|libgcc_s\.so\.1)$/;
 /** Tests of what a bundle leaves out: the set-up, the sources' tools and the bundle itself. */
 const TESTS_OF_THE_CLONE = ["bundle", "library-path", "model", "runner"];
-/** 2000-01-01, UTC: some tar programs warn of earlier ones. */
-const FILE_TIME = "@946684800";
-
-/** What is wrong, and what mends it. */
-class BundleError extends Error {
-  /** @param {string} problem @param {string} remedy */
-  constructor(problem, remedy) {
-    super(`${problem}\n  remedy: ${remedy}`);
-  }
-}
-
 /**
  * @typedef {object} Options
  * @property {string} root the project's folder
@@ -104,7 +91,7 @@ export function makeBundle({ root, out, withSwiftShader, preset, nodeLicence, sa
   writeFileSync(join(folder, BUNDLE_MARK), `${JSON.stringify(mark, null, 2)}\n`);
   const main = "app/dist/runtime/cli/main.js";
   writeScript(join(folder, "wingbeat"), launcher(main));
-  writeScript(join(folder, "test"), launcher("app/dist/test/run.js", { change: true }));
+  writeScript(join(folder, "test"), launcher("app/dist/test/run.js", { change: true, first: "--as-bundle" }));
   writeScript(join(folder, "bench"), launcher("app/dist/bench/main.js"));
 
   const archive = pack(out, name, preset, say);
@@ -266,60 +253,6 @@ function needsOf(folder, path) {
   return [{ file: path, needed: facts.needed, versions: highestVersions(facts.versions) }];
 }
 
-/**
- * The archive, smallest first of what this machine can write.
- *
- * @param {string} out
- * @param {string} name
- * @param {number} preset
- * @param {(line: string) => void} say
- * @returns {string} its path
- */
-function pack(out, name, preset, say) {
-  const plain = join(out, `${name}.tar`);
-  const same = ["--sort=name", `--mtime=${FILE_TIME}`, "--owner=0", "--group=0", "--numeric-owner", "--format=gnu"];
-  // As in every umask: what is executable stays so.
-  const tar = spawnSync("tar", [...same, "--mode=u=rwX,go=rX", "-cf", plain, name], { cwd: out, encoding: "utf8" });
-  if (tar.error !== undefined || tar.status !== 0) {
-    rmSync(plain, { force: true });
-    const why = tar.error === undefined ? tar.stderr.trim() : "it is not installed";
-    throw new BundleError(`tar cannot pack the bundle: ${why}`, "install GNU tar (apt-get install tar), and have room");
-  }
-  try {
-    // Never one thread: xz then packs one block, and the archive would differ from that of a machine with more processors.
-    const threads = Math.max(2, availableParallelism());
-    const xz = spawnSync("xz", [`-${preset}`, `-T${threads}`, "--force", "--keep", plain], { encoding: "utf8" });
-    if (xz.error === undefined && xz.status === 0) return `${plain}.xz`;
-    const why = xz.error === undefined ? `xz failed (${xz.stderr.trim()})` : "xz is not installed";
-    say(`warning: ${why}, so the archive is a .tar.gz and bigger; to make it smaller: apt-get install xz-utils`);
-    const packed = gzipSync(readFileSync(plain), { level: 9 });
-    writeFileSync(`${plain}.gz`, packed);
-    return `${plain}.gz`;
-  } finally {
-    rmSync(plain, { force: true });
-  }
-}
-
-/** @param {string} folder @returns {{part: string, bytes: number}[]} big ones one by one */
-function sizes(folder) {
-  /** @type {Map<string, number>} */
-  const parts = new Map();
-  for (const path of filesUnderAll(folder)) {
-    const [top = "", second, third] = path.split("/");
-    const part = top !== "app" ? top : second === "node_modules" ? `${top}/${second}/${third}` : `${top}/${second}`;
-    parts.set(part, (parts.get(part) ?? 0) + statSync(join(folder, path)).size);
-  }
-  return [...parts].map(([part, bytes]) => ({ part, bytes })).sort((a, b) => b.bytes - a.bytes);
-}
-
-/** Files of a bundle, those of its packages too; links are not followed. @param {string} folder */
-function filesUnderAll(folder) {
-  const app = join(folder, "app");
-  const packages = join(app, "node_modules");
-  const inPackages = existsSync(packages) ? filesUnder(packages).map((path) => `app/node_modules/${path}`) : [];
-  return [...filesUnder(folder).filter((path) => !/^app\/(?:examples|out)$/.test(path)), ...inPackages].sort();
-}
-
 /** @param {string} from @param {string} to */
 function copyFolder(from, to) {
   for (const path of filesUnder(from)) copy(join(from, path), join(to, path));
@@ -335,11 +268,6 @@ function copy(from, to) {
 function writeScript(path, text) {
   writeFileSync(path, text);
   chmodSync(path, 0o755);
-}
-
-/** @param {number} bytes */
-function mebibytes(bytes) {
-  return (bytes / MIB).toFixed(1);
 }
 
 /** @param {string[]} args */
