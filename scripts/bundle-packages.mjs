@@ -64,6 +64,7 @@ function resolve(locked, from, name) {
 const OTHER_PLATFORM =
   /(?:^|[/._-])(?:darwin|win32|windows|macos|musl|arm|arm64|armhf|ia32|x86|riscv64|loong64|ppc64|s390x|android|freebsd|openbsd)(?=$|[/._-])/;
 const BINARY = /\.(?:node|dll|dylib|exe|so|lib|a)$/;
+const CODE = /\.(?:[cm]?js|json|wasm)$/;
 const NOT_FOR_LINUX = /\.(?:dll|dylib|exe|lib)$/;
 /** For compilers, editors and people: no program reads them. */
 const NOT_FOR_A_RUN =
@@ -87,8 +88,9 @@ const NEVER_LOADED = {
  * @param {string} path from the package's folder, with "/"
  */
 export function isWanted(name, path) {
-  // Those of another platform's binaries lie beside them, and stay with them.
-  if (LICENCE.test(posix.basename(path))) return !OTHER_PLATFORM.test(posix.dirname(path));
+  // The licences and notices of another platform's binaries lie beside them, and stay with them.
+  if (OTHER_PLATFORM.test(posix.dirname(path)) && !CODE.test(path)) return false;
+  if (LICENCE.test(posix.basename(path))) return true;
   const never = /** @type {Record<string, RegExp>} */ (NEVER_LOADED)[name];
   if (never?.test(path) || NOT_FOR_LINUX.test(path) || NOT_FOR_A_RUN.test(path)) return false;
   return !(BINARY.test(path) && OTHER_PLATFORM.test(path));
