@@ -50,8 +50,8 @@ gpu_syncer(__global uchar *slots, __global uint *params, __global uint *queue, _
     told[WB_TOLD_QUEUE] = WB_NO_QUEUE;
     told[WB_TOLD_LEAVE] = 0u;
     const uint ticket = wb_add(queue + WB_TICKET, 1u);
-    if (ticket < WB_WORKGROUPS && wb_load(queue + WB_HOST_STOP) == 0u) {
-      const uint mine = (wb_load(queue + WB_HOST_FIRST) + ticket) % WB_WORKGROUPS;
+    if (ticket < wb_load(queue + WB_HOST_QUEUES) && wb_load(queue + WB_HOST_STOP) == 0u) {
+      const uint mine = (wb_load(queue + WB_HOST_FIRST) + ticket) % wb_load(queue + WB_HOST_QUEUES);
       __global uint *line = queue + (2u + mine) * WB_LINE_WORDS;
       told[WB_TOLD_QUEUE] = mine;
       told[WB_TOLD_INDEX] = wb_load(line + WB_GPU_INDEX);
