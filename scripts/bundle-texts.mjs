@@ -99,7 +99,7 @@ libIPSec_MB (Debian: \`libipsec-mb1\`) and Hyperscan (\`libhyperscan5\`) make th
 
 /** What libvulkan's and SwiftShader's licence asks to be told; the text of the licence follows it. */
 export const VULKAN_NOTICE = `libvulkan.so.1: the Vulkan loader of the Khronos Group, https://github.com/KhronosGroup/Vulkan-Loader
-Copyright (c) 2014-2024 The Khronos Group Inc., Valve Corporation, LunarG, Inc. and contributors.
+Copyright The Khronos Group Inc., Valve Corporation, LunarG, Inc. and others.
 
 libvk_swiftshader.so, where it is here: SwiftShader, https://swiftshader.googlesource.com/SwiftShader
 Copyright The SwiftShader Authors.
