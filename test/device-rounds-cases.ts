@@ -5,8 +5,11 @@ import type { DeviceOptions } from "../runtime/device/open.js";
 import { nearTheEnd, openTestDevice, testTable, withTestDevice } from "./support/device-load.js";
 import { freshSeed, Random } from "./support/random.js";
 
-/** @param way the device, and how it is driven */
-export function roundsCases(way: Partial<DeviceOptions>): void {
+/**
+ * @param way the device, and how it is driven
+ * @param largeTable words of a table that takes a while to be copied
+ */
+export function roundsCases(way: Partial<DeviceOptions>, largeTable: number): void {
   const random = new Random(freshSeed());
   console.log(`seed ${random.seed}`);
 
@@ -42,7 +45,7 @@ export function roundsCases(way: Partial<DeviceOptions>): void {
   });
 
   test("a run that is over at once: the memory of large tables is there until the device has them", async () => {
-    const nfs = [{ program: "sum", writes: "params", tables: new Uint32Array(24 << 20) }] as const;
+    const nfs = [{ program: "sum", writes: "params", tables: new Uint32Array(largeTable) }] as const;
     for (let times = 0; times < 3; times++) {
       const device = await openTestDevice({ workgroups: 1, ...way, nfs });
       await device.start();

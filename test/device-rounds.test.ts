@@ -12,7 +12,7 @@ import { roundsCases } from "./device-rounds-cases.js";
 import { skipUnless } from "./skip.js";
 
 const mode = "rounds";
-roundsCases({ mode });
+roundsCases({ mode }, 24 << 20);
 
 test("what the driver compiles at the first launch is compiled when the device has started: no packet waits for it", () => {
   const [best] = ranked(listDevices(openCl()));

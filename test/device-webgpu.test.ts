@@ -19,7 +19,11 @@ const lack = await deviceLack();
 const random = new Random(freshSeed());
 const kind = "webgpu";
 
-if (lack === undefined) roundsCases({ kind });
+if (lack === undefined) {
+  const { maxBinding, maxBuffer } = await best();
+  // Memory of twice the tables is asked for.
+  roundsCases({ kind }, Math.min(24 << 20, Math.floor(Math.min(maxBinding, maxBuffer) / 8) - 1024));
+}
 
 function deviceTest(name: string, body: () => Promise<void>): void {
   test(name, async () => {
@@ -73,6 +77,18 @@ deviceTest("lost in mid-run: it fails, with what was in flight, and the rows tha
       (error: Error) => assert.is(error, failure),
     );
     assert.ok(load.takeBack() > 0);
+  } finally {
+    await device.close();
+  }
+});
+
+deviceTest("lost at the first launch: it does not start", async () => {
+  const device = await openTestDevice({ kind, workgroups: 2, loseAfter: 0 });
+  try {
+    await device.start().then(
+      () => assert.unreachable("it starts"),
+      (error: Error) => assert.match(error.message, /^device .*: it is lost \(destroyed.*; 0 rounds with 0 rows/),
+    );
   } finally {
     await device.close();
   }

@@ -41,7 +41,7 @@ export interface DeviceOptions {
   readonly patienceMs?: number;
   /** Folders that are looked through for .cl and .wgsl files before kernels/. */
   readonly kernelFolders?: readonly string[];
-  /** webgpu, for tests: the device is destroyed once it has been given as many rounds, as if its driver had reset it. */
+  /** webgpu, for tests: the device is destroyed once it has been given as many rounds (0: at the first launch), as if its driver had reset it. */
   readonly loseAfter?: number;
   /** One line on stderr. */
   warn(line: string): void;

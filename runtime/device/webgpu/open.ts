@@ -11,7 +11,7 @@ import { WebGpuRounds } from "./rounds.js";
 
 export interface WebGpuRequest extends ServerRequest {
   readonly kind: "webgpu";
-  /** For tests: the device is destroyed once it has been given as many rounds. */
+  /** For tests: the device is destroyed once it has been given as many rounds; 0: at the first launch. */
   readonly loseAfter: number | undefined;
 }
 

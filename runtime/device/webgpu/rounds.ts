@@ -94,6 +94,7 @@ export class WebGpuRounds implements DeviceServer {
     device.queue.submit([encoder.finish()]);
     this.trying = true;
     this.settle(back.mapAsync(GPUMapMode.READ, 0, bytes), this.tried, 0);
+    if (this.loseAfter === 0) device.destroy();
   }
 
   /** Registers once the first launch is complete. @returns false until then */
