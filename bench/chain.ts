@@ -41,7 +41,7 @@ const forwarding: Bench = {
 };
 
 /** What an NF makes of these frames. */
-function through(module: NfModule<never, never>, loaded: unknown, frames: FrameSet): FrameSet {
+export function through(module: NfModule<never, never>, loaded: unknown, frames: FrameSet): FrameSet {
   const arena = Arena.create(64);
   const nf: Nf = module.create(loaded as never, { name: "", arena, seed: 1, portable: false, warn: () => {} });
   const gate = new Gate(arena);

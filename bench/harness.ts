@@ -5,8 +5,8 @@
  * A benchmark is a file bench/<name>.ts that exports `benches`, a list of {@link Bench}; main.ts finds it by that.
  */
 import { cpus } from "node:os";
-import Table from "cli-table3";
 import type { FrameSet, Size } from "./frames.js";
+import { markdownTable, type TableText, terminalTable } from "./table.js";
 
 /** Something that can be measured. */
 export interface Subject {
@@ -115,33 +115,33 @@ export function spread(samples: readonly number[]): Spread {
   return { median, min: sorted[0]!, max: sorted[sorted.length - 1]! };
 }
 
+const HEAD = ["NF", "frames", "subject", "engine", "Mpps", "min..max", "Gbps", "ratio to peer", "min..max"] as const;
+const RIGHT = [4, 5, 6, 7, 8];
+
 /** The table of a run, as text. */
-export function renderTable(measurements: readonly Measurement[]): string {
-  const table = new Table({
-    head: ["NF", "frames", "subject", "engine", "Mpps", "min..max", "Gbps", "ratio to peer", "min..max"],
-    style: { head: [], border: [], compact: true },
-    colAligns: ["left", "left", "left", "left", "right", "right", "right", "right", "right"],
-  });
-  for (const row of measurements) {
-    const { mpps, ratio_to_peer: ratio } = row;
-    const range = (value: Spread) => `${figure(value.min)}..${figure(value.max)}`;
-    table.push([
-      row.nf,
-      row.frames,
-      row.subject,
-      row.engine,
-      figure(mpps.median),
-      range(mpps),
-      figure(row.gbps),
-      ratio === null ? "" : figure(ratio.median),
-      ratio === null ? "" : range(ratio),
-    ]);
-  }
-  return table.toString();
+export function renderTable(measurements: readonly Measurement[], markdown = false): string {
+  const rows = measurements.map(({ nf, frames, subject, engine, mpps, gbps, ratio_to_peer: ratio }) => [
+    nf,
+    frames,
+    subject,
+    engine,
+    figure(mpps.median),
+    range(mpps),
+    figure(gbps),
+    ratio === null ? "" : figure(ratio.median),
+    ratio === null ? "" : range(ratio),
+  ]);
+  const table: TableText = { head: HEAD, rows, right: RIGHT };
+  return markdown ? markdownTable(table) : terminalTable(table);
+}
+
+export function range(value: Spread): string {
+  return `${figure(value.min)}..${figure(value.max)}`;
 }
 
 /** Three significant digits: more would be noise. */
-function figure(value: number): string {
+export function figure(value: number): string {
+  if (value === 0) return "0";
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 

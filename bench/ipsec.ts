@@ -31,11 +31,11 @@ function makeSas(): BenchSa[] {
   }));
 }
 
-function saJson(sas: readonly BenchSa[]): string {
+function saJson(sas: readonly BenchSa[], direction: "out" | "in"): string {
   return JSON.stringify({
     sas: sas.map((sa) => ({
       name: `sa${sa.spi}`,
-      direction: "out",
+      direction,
       spi: sa.spi,
       src: dotted(TUNNEL_SRC),
       dst: dotted(TUNNEL_DST),
@@ -43,7 +43,8 @@ function saJson(sas: readonly BenchSa[]): string {
       cipher_key: sa.cipherKey.toString("hex"),
       auth: "sha1-hmac",
       auth_key: sa.authKey.toString("hex"),
-      selector: { dst: `${dotted(sa.selector)}/32` },
+      // The same frames come again and again: the window would turn them away before the first byte is decrypted.
+      ...(direction === "out" ? { selector: { dst: `${dotted(sa.selector)}/32` } } : { replay_window: 0 }),
     })),
   });
 }
@@ -63,14 +64,9 @@ function peerSaFile(sas: readonly BenchSa[]): Buffer {
   return Buffer.concat([head, ...records]);
 }
 
-/** Writes SAs for both sides; returns the NF's form, loaded, and the peer's file. */
-export async function loadBenchSas(options: BenchOptions): Promise<{ loaded: IpsecLoaded; peerFile: string }> {
-  const sas = makeSas();
-  const peerFile = join(options.scratch, "sas.bin");
-  writeFileSync(join(options.scratch, "sas.json"), saJson(sas));
-  writeFileSync(peerFile, peerSaFile(sas));
+async function loadSaFile(options: BenchOptions, file: string): Promise<IpsecLoaded> {
   const loaded = await nf.load(
-    { sas: "sas.json" },
+    { sas: file },
     {
       name: "ipsec",
       where: "bench: ipsec",
@@ -81,7 +77,29 @@ export async function loadBenchSas(options: BenchOptions): Promise<{ loaded: Ips
       warn: options.warn,
     },
   );
-  return { loaded: loaded as IpsecLoaded, peerFile };
+  return loaded as IpsecLoaded;
+}
+
+/** Writes SAs for both sides; returns the NF's form, loaded, and the peer's file. */
+export async function loadBenchSas(options: BenchOptions): Promise<{ loaded: IpsecLoaded; peerFile: string }> {
+  const sas = makeSas();
+  const peerFile = join(options.scratch, "sas.bin");
+  writeFileSync(join(options.scratch, "sas.json"), saJson(sas, "out"));
+  writeFileSync(peerFile, peerSaFile(sas));
+  return { loaded: await loadSaFile(options, "sas.json"), peerFile };
+}
+
+/** Both ends of the same tunnels. */
+export async function loadBenchTunnels(
+  options: BenchOptions,
+): Promise<{ readonly outbound: IpsecLoaded; readonly inbound: IpsecLoaded }> {
+  const sas = makeSas();
+  writeFileSync(join(options.scratch, "sas-out.json"), saJson(sas, "out"));
+  writeFileSync(join(options.scratch, "sas-in.json"), saJson(sas, "in"));
+  return {
+    outbound: await loadSaFile(options, "sas-out.json"),
+    inbound: await loadSaFile(options, "sas-in.json"),
+  };
 }
 
 /** Inner destination of a random SA, host byte order. */

@@ -1,96 +1,139 @@
 /**
- * Runs the benchmarks: node dist/bench/main.js [NF...] [--quick] [--json FILE]
- * Every file beside this one that exports `benches` takes part.
+ * Runs benchmarks and experiments: node dist/bench/main.js [NAME...] [--quick] [--json FILE]
+ * Every file beside this one that exports `benches` takes part, and every file in the folders of find.ts that exports `experiments`.
  */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { ConfigError, exitCodeOf } from "../runtime/errors.js";
+import type { CellOptions, Experiment, Finding } from "./experiment.js";
+import { findBenches, findExperiments } from "./find.js";
 import { SIZES, type Size } from "./frames.js";
-import { type Bench, type BenchOptions, type Measurement, measure, provenance, renderTable } from "./harness.js";
+import { type Bench, type BenchOptions, type Measurement, measure, provenance } from "./harness.js";
 import { pinToOneProcessor } from "./pin.js";
+import { printReport } from "./report.js";
+import { runExperiment } from "./run-experiment.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
 interface Flags {
   readonly quick?: boolean;
   readonly json?: string;
+  readonly markdown?: boolean;
+  readonly list?: boolean;
   readonly sizes: readonly Size[];
   readonly seed: number;
   readonly repeats?: number;
 }
 
-async function findBenches(): Promise<Bench[]> {
-  const benches: Bench[] = [];
-  for (const file of readdirSync(here).sort()) {
-    if (!file.endsWith(".js") || file === "main.js") continue;
-    const module = (await import(pathToFileURL(join(here, file)).href)) as { benches?: readonly Bench[] };
-    benches.push(...(module.benches ?? []));
-  }
-  return benches;
+/** Repeats, and ms of an experiment's turn. */
+const QUICK = { repeats: 3, frames: 8192, turnMs: 60 };
+const FULL = { repeats: 11, frames: 32768, turnMs: 200 };
+
+/** `device` names device-rows and all others that begin so. */
+function isNamed(experiment: Experiment, name: string): boolean {
+  return experiment.name === name || experiment.name.startsWith(`${name}-`);
 }
 
 async function run(names: readonly string[], flags: Flags): Promise<void> {
-  const known = await findBenches();
+  const benches = await findBenches();
+  const experiments = await findExperiments();
+  if (flags.list === true) {
+    for (const { nf } of benches) console.log(nf);
+    for (const { name, about } of experiments) console.log(`${name}: ${about}`);
+    return;
+  }
   for (const name of names) {
-    if (known.some((bench) => bench.nf === name)) continue;
-    const good = known.map((bench) => bench.nf).join(", ");
+    if (benches.some((bench) => bench.nf === name) || experiments.some((one) => isNamed(one, name))) continue;
+    const good = [...benches.map((bench) => bench.nf), ...experiments.map((one) => one.name)].join(", ");
     throw new ConfigError("bench", `no benchmark is named ${JSON.stringify(name)}`, `use one of: ${good}`);
   }
   const quick = flags.quick ?? false;
-  const processor = pinToOneProcessor();
-  const repeats = flags.repeats ?? (quick ? 3 : 11);
+  const { repeats: usual, frames, turnMs } = quick ? QUICK : FULL;
+  const repeats = flags.repeats ?? usual;
   const scratch = mkdtempSync(join(tmpdir(), "wingbeat-bench-"));
   const options: BenchOptions = {
     quick,
     seed: flags.seed,
-    frames: quick ? 8192 : 32768,
+    frames,
     data: process.env.WINGBEAT_DATA ?? join(here, "../../../shared/data"),
     scratch,
     warn: (line) => console.error(line),
   };
+  const findings: Finding[] = [];
   const results: Measurement[] = [];
   const notes: Record<string, string> = {};
+  const remarks: string[] = [];
   const skipped = new Set<string>();
+  const failed: string[] = [];
+  let processor: number | undefined;
   try {
-    for (const bench of known) {
-      if (names.length > 0 && !names.includes(bench.nf)) continue;
-      const setup = await bench.setUp(options);
-      notes[bench.nf] = setup.note;
-      for (const size of flags.sizes) {
-        const frames = setup.frames(size);
-        const opened = await setup.subjects(frames);
-        for (const line of opened.skipped) skipped.add(line);
-        console.error(
-          `${bench.nf}, ${frames.name}: ${opened.subjects.map((subject) => subject.name).join(" against ")}`,
-        );
-        try {
-          results.push(...(await measure(bench.nf, frames, opened.subjects, repeats)));
-        } finally {
-          for (const subject of opened.subjects) await subject.close();
-        }
-      }
+    // Experiments first: they need all processors, and the benchmarks are pinned to one.
+    const cellOptions: CellOptions = { ...options, repeats, turnMs };
+    for (const experiment of experiments) {
+      if (names.length > 0 && !names.some((name) => isNamed(experiment, name))) continue;
+      console.error(`${experiment.name}: ${experiment.about}`);
+      const report = await runExperiment(experiment, cellOptions);
+      findings.push(...report.findings);
+      remarks.push(...report.notes);
+      for (const line of report.skipped) skipped.add(line);
+      for (const line of report.failed) console.error(`FAILED ${line}`);
+      failed.push(...report.failed);
+    }
+    const wanted = benches.filter((bench) => names.length === 0 || names.includes(bench.nf));
+    if (wanted.length > 0) processor = pinToOneProcessor();
+    for (const bench of wanted) {
+      notes[bench.nf] = await runBench(bench, options, flags.sizes, repeats, results, skipped);
     }
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
-  const origin: Record<string, unknown> = { ...provenance(), pinned_to: processor ?? null };
-  if (flags.json !== "-") {
-    console.log(renderTable(results));
-    console.log(
-      `${origin.cpu}, Node ${origin.node}: ${origin.method}${processor === undefined ? "" : `, pinned to processor ${processor}`}; ${repeats} repeats, seed ${flags.seed}`,
-    );
-    for (const [nf, note] of Object.entries(notes)) console.log(`${nf}: ${note}`);
-    for (const line of skipped) console.log(`skipped: ${line}`);
-  }
+  const origin = { ...provenance(), pinned_to: processor ?? null };
+  const report = {
+    ...origin,
+    quick,
+    repeats,
+    seed: flags.seed,
+    notes,
+    results,
+    findings,
+    remarks,
+    skipped: [...skipped],
+    failed,
+  };
+  if (failed.length > 0) process.exitCode = 1;
+  if (flags.json !== "-") printReport(report, flags.markdown ?? false);
   if (flags.json !== undefined) {
-    const report = { ...origin, quick, repeats, seed: flags.seed, notes, results, skipped: [...skipped] };
     const text = `${JSON.stringify(report, null, 2)}\n`;
     if (flags.json === "-") process.stdout.write(text);
     else writeFileSync(flags.json, text);
   }
+}
+
+/** @returns what was loaded */
+async function runBench(
+  bench: Bench,
+  options: BenchOptions,
+  sizes: readonly Size[],
+  repeats: number,
+  results: Measurement[],
+  skipped: Set<string>,
+): Promise<string> {
+  const setup = await bench.setUp(options);
+  for (const size of sizes) {
+    const frames = setup.frames(size);
+    const opened = await setup.subjects(frames);
+    for (const line of opened.skipped) skipped.add(line);
+    console.error(`${bench.nf}, ${frames.name}: ${opened.subjects.map((subject) => subject.name).join(" against ")}`);
+    try {
+      results.push(...(await measure(bench.nf, frames, opened.subjects, repeats)));
+    } finally {
+      for (const subject of opened.subjects) await subject.close();
+    }
+  }
+  return setup.note;
 }
 
 function parseSizes(text: string): Size[] {
@@ -108,13 +151,15 @@ function parseCount(text: string): number {
 }
 
 const program = new Command("bench")
-  .description("Measures NFs on one core against the same work in C on the same libraries")
-  .argument("[nf...]", "which NFs; default all")
-  .option("--quick", "3 repeats on fewer frames")
+  .description("Measures NFs on one core against the same work in C on the same libraries, and what a GPU device does")
+  .argument("[name...]", "which benchmarks and experiments; default all; device: all that begin with device-")
+  .option("--list", "what there is, and nothing else")
+  .option("--quick", "3 repeats on fewer frames, shorter turns")
   .option("--repeats <n>", "repeats of each subject", parseCount)
-  .option("--sizes <list>", `frame sizes, of ${SIZES.join(",")}`, parseSizes, [...SIZES])
+  .option("--sizes <list>", `frame sizes of the benchmarks, of ${SIZES.join(",")}`, parseSizes, [...SIZES])
   .option("--seed <n>", "seed of the frames", parseCount, 1)
-  .option("--json <file>", "write the results as JSON; - for stdout instead of the table");
+  .option("--markdown", "tables as Markdown")
+  .option("--json <file>", "write the results as JSON; - for stdout instead of the tables");
 program.action((names: string[]) => run(names, program.opts<Flags>()));
 try {
   await program.parseAsync();

@@ -44,6 +44,8 @@ export class NfSubject implements Subject {
     private readonly arena: Arena,
     frames: FrameSet,
     portable: boolean,
+    private readonly outcomes: readonly string[],
+    private readonly expect: readonly string[],
   ) {
     this.name = portable ? "wingbeat, portable" : "wingbeat";
     this.gate = new Gate(arena);
@@ -79,9 +81,9 @@ export class NfSubject implements Subject {
       portable: options.portable ?? false,
       warn: options.warn,
     });
-    const subject = new NfSubject(nf, arena, frames, options.portable ?? false);
-    const names = module.outcomes.map((outcome) => outcome.name);
-    subject.verify(names, options.expect);
+    const outcomes = module.outcomes.map((outcome) => outcome.name);
+    const subject = new NfSubject(nf, arena, frames, options.portable ?? false, outcomes, options.expect);
+    subject.verify();
     return subject;
   }
 
@@ -130,8 +132,12 @@ export class NfSubject implements Subject {
     for (const batch of this.batches) batch.count = BATCH;
   }
 
-  /** One pass over all frames, each of which must have an expected outcome. */
-  private verify(outcomes: readonly string[], expect: readonly string[]): void {
+  /**
+   * One pass over all frames, each of which must have an expected outcome.
+   * @throws RunError where one has another
+   */
+  verify(): void {
+    const { outcomes, expect } = this;
     for (let packets = 0; packets < this.lengths.length; packets += SLOTS) {
       this.restore();
       for (const batch of this.batches) {

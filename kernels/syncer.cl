@@ -75,8 +75,9 @@ gpu_syncer(__global uchar *slots, __global uint *params, __global uint *queue, _
     if (wb_load(queue + WB_HOST_STOP) == 0u && wb_load(queue + WB_HOST_LEAVE) == 0u) {
       const uint ticket = atomic_fetch_add_explicit((volatile __global atomic_uint *)(queue + WB_TICKET), 1u,
                                                     memory_order_relaxed, WB_SCOPE);
-      if (ticket < WB_WORKGROUPS) {
-        const uint mine = (wb_load(queue + WB_HOST_FIRST) + ticket) % WB_WORKGROUPS;
+      const uint queues = wb_load(queue + WB_HOST_QUEUES);
+      if (ticket < queues) {
+        const uint mine = (wb_load(queue + WB_HOST_FIRST) + ticket) % queues;
         __global uint *line = queue + (2u + mine) * WB_LINE_WORDS;
         told[WB_TOLD_QUEUE] = mine;
         /* All the state that a launch takes over. */

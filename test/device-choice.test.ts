@@ -8,16 +8,17 @@ import { checkGpuPlaces } from "../runtime/chain/load.js";
 import type { NfModule } from "../runtime/chain/nf.js";
 import { parseSlice, parseWorkgroups } from "../runtime/cli/options.js";
 import { candidates, type OpenClCandidate, openForRun, parseDevice } from "../runtime/device/choose.js";
-import { openClFindings } from "../runtime/device/findings.js";
+import { openClFindings, poclFindings } from "../runtime/device/findings.js";
 import {
   type FoundDevice,
+  noDeviceRemedy,
   type OpenClDevice,
   pickDevice,
   ranked,
   svmKinds,
   traitsOf,
 } from "../runtime/device/opencl/platform.js";
-import { preparePocl, tryPocl } from "../runtime/device/opencl/pocl.js";
+import { poclCache, poclCacheProblem, preparePocl, tryPocl } from "../runtime/device/opencl/pocl.js";
 import { sliceFor } from "../runtime/device/slice.js";
 import { ConfigError, RunError } from "../runtime/errors.js";
 import { ask } from "../runtime/native/ask.js";
@@ -112,7 +113,7 @@ test("devices that cannot be used say why", () => {
     assert.throws(
       () => pickDevice(found(one), undefined, "--device opencl"),
       (error: Error) =>
-        error instanceof RunError && /cannot be used: .+\n {2}remedy: wingbeat doctor/.test(error.message),
+        error instanceof RunError && /cannot be used: .+\n {2}remedy: .*doctor --install/.test(error.message),
     );
   }
 });
@@ -142,6 +143,7 @@ test("a name is part of a device's or platform's name, in any case", () => {
   const pick = (name: string) => pickDevice(all, name, "--device opencl").device.name;
   assert.is(pick("h200"), NVIDIA.name);
   assert.is(pick("PORTABLE computing"), POCL.name);
+  assert.is(pick("PoCL"), POCL.name);
   assert.is(pick("amd"), APU.name, "the best of those that match: EPYC's emulation does, too");
   assert.throws(
     () => pickDevice(all, "gtx", "--device opencl:gtx"),
@@ -155,6 +157,32 @@ test("a name is part of a device's or platform's name, in any case", () => {
     () => pickDevice([], undefined, "--device opencl"),
     /no OpenCL platform.*\n {2}remedy: .*doctor --install/,
   );
+});
+
+test("a loader that was told where to look says so", () => {
+  assert.match(
+    noDeviceRemedy("/opt/vendors"),
+    /^unset OCL_ICD_VENDORS, .* \/opt\/vendors alone; or .*doctor --install/,
+  );
+  for (const none of ["", undefined]) assert.match(noDeviceRemedy(none), /^npm run -s wingbeat -- doctor --install/);
+});
+
+test("PoCL's kernel cache: where it is, and what is wrong with it", () => {
+  assert.is(poclCache({ POCL_CACHE_DIR: "/a", XDG_CACHE_HOME: "/b", HOME: "/c" }), "/a");
+  assert.is(poclCache({ POCL_CACHE_DIR: "", XDG_CACHE_HOME: "/b", HOME: "/c" }), "/b/pocl/kcache");
+  assert.is(poclCache({ HOME: "/c" }), "/c/.cache/pocl/kcache");
+  assert.is(poclCache({}), "/tmp/pocl/kcache");
+  const folder = mkdtempSync(join(tmpdir(), "wingbeat-cache-"));
+  assert.is(poclCacheProblem(join(folder, "a", "b")), undefined);
+  assert.equal(poclFindings(undefined), []);
+  writeFileSync(join(folder, "file"), "");
+  for (const wrong of [join(folder, "file"), join(folder, "file", "b"), "/proc/nobody"]) {
+    const problem = poclCacheProblem(wrong)!;
+    assert.ok(problem.problem.includes(`${wrong}, which cannot be written (E`), problem.problem);
+    const [finding] = poclFindings(problem);
+    assert.equal([finding!.detail, finding!.remedy], [problem.problem, problem.remedy]);
+  }
+  rmSync(folder, { recursive: true });
 });
 
 test("--device is parsed whole", () => {

@@ -1,7 +1,15 @@
 /** Devices that packets are copied to: rounds, on request on any device. To a syncer, and to a packet, nothing differs. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { nearTheEnd, testTable, withTestDevice } from "./support/device-load.js";
+import { openCl } from "../runtime/device/opencl/library.js";
+import { isPocl, listDevices, ranked } from "../runtime/device/opencl/platform.js";
+import { skipUnless } from "./skip.js";
+import { nearTheEnd, openTestDevice, testTable, withTestDevice } from "./support/device-load.js";
 import { freshSeed, Random } from "./support/random.js";
 
 const random = new Random(freshSeed());
@@ -39,6 +47,16 @@ test("tables are swapped under load, and their room is used again", async () => 
   });
 });
 
+test("a run that is over at once: the memory of large tables is there until the device has them", async () => {
+  const nfs = [{ program: "sum", writes: "params", tables: new Uint32Array(24 << 20) }] as const;
+  for (let times = 0; times < 3; times++) {
+    const device = await openTestDevice({ workgroups: 1, mode, nfs });
+    await device.start();
+    assert.is((await device.stop()).launches, 0);
+    await device.close();
+  }
+});
+
 test("a stop ends the rounds under way and leaves the other rows as they are", async () => {
   await withTestDevice(random, { workgroups: 4, mode }, async (load) => {
     for (let i = 0; i < 4000; i++) load.add();
@@ -48,6 +66,27 @@ test("a stop ends the rounds under way and leaves the other rows as they are", a
     assert.is(load.checked + unserved, 4000);
     assert.ok(unserved > 0, "all were served");
   });
+});
+
+test("what the driver compiles at the first launch is compiled when the device has started: no packet waits for it", () => {
+  const [best] = ranked(listDevices(openCl()));
+  const reason =
+    "PoCL is not the best device here, and only its cache shows when it compiles: try where there is no GPU";
+  if (skipUnless(best !== undefined && isPocl(best.device), reason)) return;
+  const cache = mkdtempSync(join(tmpdir(), "wingbeat-pocl-cache-"));
+  try {
+    const child = fileURLToPath(new URL("./support/device-child.js", import.meta.url));
+    const env = { ...process.env, POCL_CACHE_DIR: cache };
+    const { status, stderr } = spawnSync(process.execPath, [child, mode, "start"], { env, encoding: "utf8" });
+    assert.is(status, 0, stderr);
+    const files = readdirSync(cache, { recursive: true, encoding: "utf8" });
+    assert.ok(
+      files.some((file) => /rounds[^/]*\.so$/.test(file)),
+      `only ${files.join(", ")}`,
+    );
+  } finally {
+    rmSync(cache, { recursive: true });
+  }
 });
 
 test.run();

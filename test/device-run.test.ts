@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openCl } from "../runtime/device/opencl/library.js";
-import { listDevices, ranked, traitsOf } from "../runtime/device/opencl/platform.js";
+import { isPocl, listDevices, ranked, traitsOf } from "../runtime/device/opencl/platform.js";
 import type { RunResult } from "../runtime/engine/result.js";
 import { folder, gateway, MAIN, ROOT, run, wingbeat } from "./chain-support.js";
 import { skipUnless } from "./skip.js";
@@ -168,6 +168,36 @@ for (const [what, environment, words] of MISSING) {
     const doctor = wingbeat(["doctor"], chain, environment);
     assert.is(doctor.code, 0);
     assert.match(doctor.stdout, /(missing|limited) +OpenCL loader .*\n +remedy: /);
+  });
+}
+
+const NOWHERE: readonly (readonly [what: string, environment: Record<string, string>])[] = [
+  ["a file where PoCL keeps its kernels", { POCL_CACHE_DIR: join(empty, "lib", "libOpenCL.so.1") }],
+  // PoCL has no device then.
+  [
+    "a home that cannot be written",
+    { POCL_CACHE_DIR: "", XDG_CACHE_HOME: "", HOME: join(empty, "lib", "libOpenCL.so.1") },
+  ],
+];
+for (const [what, environment] of NOWHERE) {
+  test(`${what}: said with the folder and the remedy, by the run and by doctor; auto runs on the CPU`, () => {
+    const only = devices().every(({ device }) => isPocl(device));
+    if (without() || skipUnless(only, "there is a GPU besides PoCL: try where there is none")) return;
+    const words = /PoCL keeps compiled kernels in \/[^ ]+, which cannot be written \(E[A-Z]+\)/;
+    const args = ["run", "chain.json", ...onGpu, "--quiet", "--json", "-"];
+    const named = wingbeat([...args, "--device", "opencl"], chain, environment);
+    assert.is(named.code, 1);
+    assert.match(named.stderr, words);
+    assert.match(named.stderr, /\n {2}remedy: set POCL_CACHE_DIR/);
+
+    const auto = wingbeat(args, chain, environment);
+    assert.is(auto.code, 0, auto.stderr);
+    assert.match(auto.stderr, words);
+    assert.equal(same(JSON.parse(auto.stdout) as RunResult), same(onCpu()));
+    assert.match(
+      wingbeat(["doctor"], chain, environment).stdout,
+      /missing +PoCL's kernel cache .*\n +remedy: set POCL/,
+    );
   });
 }
 

@@ -95,6 +95,16 @@ for (const [cores, order, stallsAfter] of STALLS) {
   });
 }
 
+for (const cores of ["c1d2n2"]) {
+  test(`${cores}: stopped while the device does not go on, it ends all the same`, async () => {
+    const { run } = await start(folder(files()), cores, { stallsAfter: 0 }, { syncer: { stall: 3 * STALL_NS } });
+    const stopping = setInterval(() => run.snapshot().rx > 0 && run.stop(), 5);
+    const result = await ended(run.result, cores).finally(() => clearInterval(stopping));
+    assert.match(result.failure!, "has made no progress");
+    assert.ok(result.ledger.balanced && stalledDrops(result) > 0, JSON.stringify(result.ledger));
+  });
+}
+
 for (const cores of ["d1", "c2d2n2"]) {
   test(`${cores}: a device that fails`, async () => {
     const { run, device } = await start(folder(files()), cores, { failsAfter: 30 });
@@ -162,7 +172,7 @@ test("a low rate: packets do not wait for rows to fill", async () => {
     const { run } = await start(folder(files()), cores, {}, { duration: 0.3, rate });
     const { ledger, sync } = await ended(run.result, cores);
     assert.ok(ledger.balanced && ledger.tx > 100, JSON.stringify(ledger));
-    assert.ok(sync.dummies > sync.packets, JSON.stringify(sync));
+    assert.ok(sync.dummies > 0, JSON.stringify(sync));
   }
 });
 

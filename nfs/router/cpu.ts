@@ -160,7 +160,7 @@ function writeMacs(u16: Uint16Array, to: number, rewrites: Uint32Array, from: nu
  * The transform: next hops of destinations[0, count), a pure function of addresses and read-only tables. The loads are
  * independent of each other, four in one turn of the loop, so a processor keeps many misses in flight.
  */
-export function lookupAll(
+function lookupAll(
   tbl24: Uint16Array,
   tbl8: Uint16Array,
   destinations: Uint32Array,

@@ -6,10 +6,11 @@ import type { GpuJsMode } from "../device/gpujs/compile.js";
 import { lackOf } from "../device/kinds.js";
 import { openDevice } from "../device/open.js";
 import { openCl } from "../device/opencl/library.js";
-import { listDevices } from "../device/opencl/platform.js";
-import { preparePocl, tryPocl } from "../device/opencl/pocl.js";
+import { type FoundDevice, listDevices } from "../device/opencl/platform.js";
+import { missingPocl, preparePocl, tryPocl } from "../device/opencl/pocl.js";
 import { type Slice, sliceFor } from "../device/slice.js";
 import { deviceNfs, slotsFor } from "../engine/device-plan.js";
+import { RunError } from "../errors.js";
 import { SystemFiles } from "../native/system-files.js";
 
 export interface DeviceFlags {
@@ -77,10 +78,17 @@ export async function openRunDevice(
     }
     return undefined;
   };
-  const list = () => listDevices(openCl());
   const device = await openForRun(request, placed, able, { list, open, openGpuJs, lack, warn });
   sayIdle(flags, device, warn);
   return device;
+}
+
+/** @throws RunError where there is none, and it is known why */
+function list(): FoundDevice[] {
+  const found = listDevices(openCl());
+  const lack = found.length === 0 ? missingPocl() : undefined;
+  if (lack !== undefined) throw new RunError("opencl", `there is no device: ${lack.problem}`, lack.remedy);
+  return found;
 }
 
 /** A device that opens and does not serve is one more to go past, and that shows only now. */

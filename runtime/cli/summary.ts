@@ -54,8 +54,11 @@ export function summary(result: RunResult): string {
   parts.push(
     `ledger: ${count(ledger.rx)} received = ${count(ledger.tx)} sent${kernel} + ${count(ledger.dropped)} dropped + ${count(ledger.in_flight)} in flight: ${ledger.balanced ? "balanced" : "NOT BALANCED"}`,
   );
-  if (result.order.reordered > 0)
-    parts.push(`order ${result.order.mode}: ${count(result.order.reordered)} packets left after a later one`);
+  const { mode, reordered, flow_reordered: inFlows } = result.order;
+  if (reordered > 0)
+    parts.push(
+      `order ${mode}: ${count(reordered)} packets left after a later one, ${count(inFlows)} after one of their flow`,
+    );
   if (result.digest !== null) parts.push(`egress digest ${result.digest}\nalerts digest ${result.alerts_digest}`);
   return `${parts.join("\n")}\n`;
 }

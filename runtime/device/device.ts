@@ -66,7 +66,7 @@ export interface Device {
   /** The arena's memory, in which slots lie: the device's own where it is zero-copy. */
   readonly arena: RegionHandle;
   /**
-   * Starts serving, once; resolves with the number of workgroups that have registered.
+   * Starts serving, once; resolves with the number of workgroups that run at once. As many queues, the first ones, are served.
    * @throws RunError where none does
    */
   start(): Promise<number>;

@@ -3,7 +3,8 @@ import { ask } from "../native/ask.js";
 import { type Finding, PROGRAM } from "../native/finding.js";
 import { findLibrary } from "../native/library-path.js";
 import { gpuJsFinding } from "./gpujs/findings.js";
-import { NO_DEVICE_REMEDY, type OpenClDevice, ranked, svmKinds, traitsOf } from "./opencl/platform.js";
+import { noDeviceRemedy, type OpenClDevice, ranked, svmKinds, traitsOf } from "./opencl/platform.js";
+import { missingPocl, type Problem } from "./opencl/pocl.js";
 import { webGpuFindings } from "./webgpu/findings.js";
 
 const INSTALL = `${PROGRAM} doctor --install`;
@@ -17,7 +18,16 @@ async function openCl(): Promise<Finding[]> {
   const path = findLibrary(["libOpenCL.so.1"]);
   if (path === undefined)
     return [{ ...OPENCL, state: "missing", detail: "no OpenCL device can be used", remedy: INSTALL }];
-  return openClFindings(path, await ask<OpenClDevice[]>(new URL("./opencl/probe.js", import.meta.url)));
+  const answer = await ask<OpenClDevice[]>(new URL("./opencl/probe.js", import.meta.url));
+  return [...openClFindings(path, answer), ...poclFindings(missingPocl())];
+}
+
+/** @param lack of PoCL's kernel cache; undefined where it has none */
+export function poclFindings(lack: Problem | undefined): Finding[] {
+  if (lack === undefined) return [];
+  return [
+    { area: "devices", name: "PoCL's kernel cache", state: "missing", detail: lack.problem, remedy: lack.remedy },
+  ];
 }
 
 /**
@@ -37,7 +47,7 @@ export function openClFindings(path: string, answer: readonly OpenClDevice[] | E
     ];
   }
   if (answer.length === 0) {
-    return [{ ...OPENCL, state: "missing", detail: `${path} finds no device`, remedy: NO_DEVICE_REMEDY }];
+    return [{ ...OPENCL, state: "missing", detail: `${path} finds no device`, remedy: noDeviceRemedy() }];
   }
   const hardware = answer.some((device) => !traitsOf(device).emulated);
   const seen = new Map<string, number>();

@@ -3,9 +3,9 @@
  * device meet. Everything is u32 in native byte order; the kernels get the same numbers as macros (see {@link queueDefines}).
  *
  * ```
- *   line 0            host to device: STOP, LEAVE, HEARTBEAT, PATIENCE, LAUNCH, FIRST
+ *   line 0            host to device: STOP, LEAVE, HEARTBEAT, PATIENCE, LAUNCH, FIRST, QUEUES
  *   line 1            device: TICKET
- *   line 2 + wg       control line of a workgroup: CPU_INDEX in its first half, GPU_INDEX and what else the device says in the other
+ *   line 2 + wg       control line of a workgroup: CPU_INDEX and WANTED in its first half, GPU_INDEX and what else the device says in the other
  *   rows              queue 0: DEPTH rows, queue 1: ...
  *   row               header (ROW_HEADER words: PROGRAM, COUNT, TABLE), then one entry for each thread: a slot number, or DUMMY
  * ```
@@ -40,6 +40,8 @@ export const enum HOST {
   LAUNCH = 4,
   /** Queue the first ticket of this launch takes. */
   FIRST = 5,
+  /** Queues in use, the first ones: tickets are taken for these, and only they get rows. All, until it is known how many workgroups run at once. */
+  QUEUES = 6,
 }
 
 /** Word of the device's line: tickets taken in this launch. The host sets it to 0 between launches. */
@@ -49,6 +51,11 @@ export const TICKET = LINE_WORDS;
 export const enum WG {
   /** Rows published. */
   CPU_INDEX = 0,
+  /**
+   * Number of the launch in which the syncer has packets and nobody serves any of its queues: should it stay so, the queue wants its turn
+   * as one in which rows wait. The syncer cannot say so with a row, since only queues that are served get rows.
+   */
+  WANTED = 1,
   /** Rows processed. */
   GPU_INDEX = 16,
   /** Number of the launch in which a workgroup registered for this queue; the host gives work to no other. */
@@ -116,6 +123,7 @@ export function queueDefines(shape: QueueShape): Record<string, number> {
     WB_HOST_PATIENCE: HOST.PATIENCE,
     WB_HOST_LAUNCH: HOST.LAUNCH,
     WB_HOST_FIRST: HOST.FIRST,
+    WB_HOST_QUEUES: HOST.QUEUES,
     WB_TICKET: TICKET,
     WB_CPU_INDEX: WG.CPU_INDEX,
     WB_GPU_INDEX: WG.GPU_INDEX,

@@ -93,6 +93,14 @@ export class RowQueues {
     return room;
   }
 
+  /** After a {@link findRoom} that found none, while packets wait: tells the device where nobody serves any of these queues. */
+  askForTurn(): void {
+    const { atomic, line, open, queues } = this;
+    if (open.includes(1)) return;
+    const launch = this.launch();
+    for (let k = 0; k < queues; k++) Atomics.store(atomic, line[k]! + WG.WANTED, launch);
+  }
+
   /** Number of the current launch, 0 before the first. */
   launch(): number {
     return Atomics.load(this.atomic, HOST.LAUNCH);

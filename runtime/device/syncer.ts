@@ -147,7 +147,10 @@ export class Syncer {
       else if (fifo.count < size && now - fifo.since >= hardDeadline) late = true;
     }
     const room = this.queues.findRoom();
-    if (room === 0) return 0;
+    if (room === 0) {
+      this.queues.askForTurn();
+      return 0;
+    }
     // What is late goes first: full rows of other NFs would take all the room, again and again.
     let rows = late ? this.publishDue(now, hardDeadline, BUSY.WITH_CREDIT) : 0;
     rows += this.publishFull(now, room - rows);

@@ -79,6 +79,8 @@ class DeviceThread {
   /** When the phase began. */
   private since = 0;
   private closed = false;
+  /** The most workgroups that were registered at once. */
+  private most = 0;
   /** ms from the start to the first workgroup that registered. */
   private firstMs: number | undefined;
   private readonly words: Int32Array;
@@ -146,23 +148,28 @@ class DeviceThread {
 
   private starting(ms: number): void {
     const { server } = this;
-    const count = this.registered();
-    if (count > 0) this.firstMs ??= ms;
-    if (count < server.resident && ms < (this.firstMs === undefined ? START_MS : this.firstMs + START_ALL_MS)) return;
-    if (count === 0) {
+    // A slice may have ended just now, and nobody be registered.
+    this.most = Math.max(this.most, this.registered());
+    const { most } = this;
+    if (most > 0) this.firstMs ??= ms;
+    if (most < server.resident && ms < (this.firstMs === undefined ? START_MS : this.firstMs + START_ALL_MS)) return;
+    if (most === 0) {
       throw new RunError(
         `device ${server.info.name}`,
         `no workgroup has started within ${START_MS / 1000} s`,
         "another program may be using the device; end it, or use --device none",
       );
     }
-    post({ kind: "done", value: count });
+    // A queue that nobody serves while the others are served would be a row's end; and a launch has no turns where each queue has somebody.
+    Atomics.store(this.words, HOST.QUEUES, most);
+    post({ kind: "done", value: most });
     this.enter("running");
   }
 
   private registered(): number {
     const { words, server } = this;
     const launch = Atomics.load(words, HOST.LAUNCH);
+    if (launch === 0) return 0;
     let count = 0;
     for (let workgroup = 0; workgroup < server.shape.workgroups; workgroup++) {
       if (Atomics.load(words, lineAt(workgroup) + WG.STARTED) === launch) count++;

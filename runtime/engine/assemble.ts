@@ -43,10 +43,8 @@ export interface CommonParts {
 }
 
 export interface StartedDevice {
-  /** All workgroups, those that have registered first. */
+  /** Those that run: the queues in use. */
   readonly workgroups: readonly number[];
-  /** How many have. */
-  readonly registered: number;
   readonly syncer?: SyncerOptions | undefined;
   /** Told by the thread that notices that the device has come to a halt. */
   report(stall: Stall): void;
@@ -136,8 +134,8 @@ function syncPort(parts: CommonParts, outgoing: CoreParts["outgoing"]): SyncPort
   const { plan, topology, control } = parts;
   const { stations } = topology;
   if (topology.threads.length === stations) return new LocalSyncPort(syncDriver(parts));
-  // The first of them have the registered workgroups; what a core without any took would wait for ever.
-  const served = outgoing.slice(stations, stations + parts.started!.registered);
+  // The first of them have the workgroups, where there are fewer; what a core without any took would wait for ever.
+  const served = outgoing.slice(stations, stations + parts.started!.workgroups.length);
   const cores = served.map((ring) => ring!);
   return new RemoteSyncPort(cores, stations, control, plan.options.order === "flow");
 }

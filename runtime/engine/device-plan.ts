@@ -28,7 +28,7 @@ export function arenaBytesFor(shape: QueueShape): number {
 }
 
 /** Numbers of the chain's NFs that are placed on a GPU, in the order in which the device is to be opened with them. */
-export function gpuNfs(chain: LoadedChain): number[] {
+function gpuNfs(chain: LoadedChain): number[] {
   return chain.nfs.flatMap((nf, i) => (nf.place === "gpu" ? [i] : []));
 }
 
@@ -57,7 +57,7 @@ export interface PlanDevice {
 }
 
 /** The reason of packets that a device which has come to a halt did not serve. */
-export const STALLED_REASON = "device-stalled";
+const STALLED_REASON = "device-stalled";
 
 /** @param addDrop enters a drop reason in the plan and returns its number */
 export function planDevice(

@@ -2,11 +2,9 @@
 import { Worker } from "node:worker_threads";
 import type { LoadedChain } from "../chain/load.js";
 import type { Device, DeviceReport } from "../device/device.js";
-import { lineAt, WG } from "../device/queue.js";
 import type { SyncerOptions } from "../device/syncer.js";
 import { RunError, reviveError } from "../errors.js";
 import { Arena } from "../packet/arena.js";
-import { attachRegion } from "../packet/memory.js";
 import { ringBytes } from "../packet/ring.js";
 import { takeEpoch } from "./clock.js";
 import { CONTROL, controlMemory, failDevice, ringAll, stopReceiving } from "./control.js";
@@ -142,28 +140,28 @@ class Supervisor {
   private async begin(): Promise<void> {
     const { device, workers } = this;
     if (this.error !== undefined) return;
-    let go: GoMessage = { workgroups: [], registered: 0 };
     if (device !== undefined) {
       this.workgroups = await device.start();
-      go = this.registered(device);
+      this.checkWorkgroups(device);
     }
     if (this.error !== undefined) return;
+    const go: GoMessage = { workgroups: Array.from({ length: this.workgroups }, (_, workgroup) => workgroup) };
     for (const worker of workers) worker.postMessage(go);
   }
 
-  /** @throws RunError where there are fewer than threads that each need one */
-  private registered({ handle }: Device): Exclude<GoMessage, "quit"> {
+  /** @throws RunError where fewer run than threads that each need one */
+  private checkWorkgroups({ handle }: Device): void {
+    const { owners, workgroups } = this;
     const { info, shape } = handle;
-    const queue = new Int32Array(attachRegion(handle.queue).buffer);
-    const all = Array.from({ length: shape.workgroups }, (_, workgroup) => workgroup);
-    const hasStarted = (workgroup: number) => Atomics.load(queue, lineAt(workgroup) + WG.STARTED) !== 0;
-    const here = all.filter(hasStarted);
-    const { owners } = this;
-    if (here.length < owners) {
-      const problem = `${owners} cores have NFs on the device ${info.name}, which has ${here.length} workgroups`;
+    if (workgroups < owners) {
+      const problem = `${owners} cores have NFs on the device ${info.name}, which has ${workgroups} workgroups`;
       throw new RunError("--cores", problem, "use fewer n cores, or one CPUSyncer core for all of them (c1)");
     }
-    return { workgroups: [...here, ...all.filter((w) => !here.includes(w))], registered: here.length };
+    if (workgroups < shape.workgroups) {
+      this.warn(
+        `device ${info.name}: of ${shape.workgroups} workgroups ${workgroups} run at once, and as many queues are used`,
+      );
+    }
   }
 
   private fail(error: Error): void {

@@ -166,7 +166,7 @@ function withSyncers(
 
 /**
  * The workgroups of each thread's CPUSyncer, dealt in turn. Empty where a thread has no syncer.
- * @param workgroups all of them, those that have registered first, so that each syncer has its share of these
+ * @param workgroups all that run
  */
 export function dealWorkgroups(plan: TopologyPlan, topology: Topology, workgroups: readonly number[]): number[][] {
   const syncers = syncerThreads(plan, topology);

@@ -56,8 +56,8 @@ export interface ThreadReport {
   readonly digest: string | undefined;
 }
 
-/** What main says to a thread that is ready: to begin, with the device's workgroups, those that have registered first; or to leave. */
-export type GoMessage = { readonly workgroups: readonly number[]; readonly registered: number } | "quit";
+/** What main says to a thread that is ready: to begin, with the device's workgroups that run; or to leave. */
+export type GoMessage = { readonly workgroups: readonly number[] } | "quit";
 
 export type WorkerMessage =
   | { readonly kind: "ready" }
@@ -182,10 +182,7 @@ async function work(
   });
 }
 
-function startedDevice(
-  control: Int32Array,
-  { workgroups, registered }: Exclude<GoMessage, "quit">,
-): StartedDevice | undefined {
+function startedDevice(control: Int32Array, { workgroups }: Exclude<GoMessage, "quit">): StartedDevice | undefined {
   const { plan, thread } = setup;
   if (plan.device === undefined) return undefined;
   const { numberOf } = plan.device;
@@ -193,7 +190,6 @@ function startedDevice(
   const waiter = new Waiter(plan.options.wait, control, thread, false);
   return {
     workgroups,
-    registered,
     syncer: setup.syncer,
     report: (stall) => post({ kind: "failure", line: describeStall(stall, names) }),
     pause: () => waiter.poll(),

@@ -20,7 +20,7 @@
  *                These rules make that safe and live, however few workgroups run in a launch:
  *                - A workgroup serves one row that is there before it heeds leave.
  *                - A launch begins its tickets at the next queue, after the last launch's, in which rows wait; that queue
- *                  has somebody.
+ *                  has somebody. (So does one that is WANTED, whose syncer has packets and no queue that is served: see below.)
  *                - A slice may be of any length, but is longer than one round of the host's from when a workgroup has
  *                  registered (a shorter one could end before anything is published, for ever). It may have no end;
  *                  but where rows wait in a queue that nobody serves in this launch, leave comes.
@@ -48,8 +48,9 @@
  *   with acquire (scope: all SVM devices), barriers order the workgroup's memory, and everything else is plain: the model
  *   justifies that only where each plain access lies between two of those, which is what the assertions check.
  *   Polling is a blocking guard. The NF is one step. What NF a row is for, and tables, do not
- *   matter to the protocol. Several CPUSyncer cores have disjoint workgroups and share nothing modelled here, so each
- *   is a copy of this model. A thread that never takes a step again (a stalled NF) is outside: the device's deadline is for it.
+ *   matter to the protocol. Several CPUSyncer cores have disjoint workgroups, so each is a copy of this model; what they
+ *   share is which queues a launch serves. Where none of a core's is among them it cannot publish, and says WANTED, which
+ *   counts as a row that waits there: it strands, leave comes, and the queue has its turn among those in which rows wait. A thread that never takes a step again (a stalled NF) is outside: the device's deadline is for it.
  *
  * Sources: the Hummingbird paper, sections IV-B to IV-D, Algorithms 1 (GPUSyncer) and 2 (CPUSyncer); names are the paper's.
  */

@@ -151,7 +151,6 @@ export function execute(
   const stalls: Stall[] = [];
   const started = device && {
     workgroups: device.workgroups,
-    registered: device.registered,
     syncer: { deadline: r.int(0, 20) * TURN_NS, hardDeadline: 50 * TURN_NS, stall: STALL_NS },
     report: (stall: Stall) => stalls.push(stall),
     pause: () => device.step(r),
@@ -249,11 +248,9 @@ function gpuDevice(arena: Arena, gpu: GpuExecution) {
   const order = Array.from({ length: workgroups }, (_, w) => w);
   for (const w of order) syncer.step(w);
   const queue = new Int32Array(attachRegion(fake.handle.queue).buffer);
-  const registered = order.filter((w) => queue[lineAt(w) + WG.STARTED] !== 0);
   return {
     handle: fake.handle,
-    workgroups: [...registered, ...order.filter((w) => !registered.includes(w))],
-    registered: registered.length,
+    workgroups: order.filter((w) => queue[lineAt(w) + WG.STARTED] !== 0),
     share: pace / (pace + 1),
     step: (random: Random): boolean => rows < stallsAfter && syncer.step(random.int(0, workgroups - 1)),
     close: () => fake.close(),

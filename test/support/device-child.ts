@@ -1,6 +1,6 @@
 /**
  * A process that runs a device and comes to a bad end, or none, as its arguments say: `node device-child.js MODE END`. Prints a line when the
- * device is at work. MODE: persistent or rounds.
+ * device is at work. MODE: persistent or rounds. END "start": serves nothing.
  */
 import { DeviceLoad, openTestDevice } from "./device-load.js";
 import { Random } from "./random.js";
@@ -8,6 +8,7 @@ import { Random } from "./random.js";
 const [mode, end] = process.argv.slice(2) as ["persistent" | "rounds", string];
 const device = await openTestDevice({ workgroups: 2, mode });
 await device.start();
+if (end === "start") process.exit(0);
 const load = new DeviceLoad(device, new Random(1));
 load.run(1000);
 

@@ -5,7 +5,7 @@
 import { fileURLToPath } from "node:url";
 import type { Device, DeviceNf, DeviceNfHandle, DeviceReport } from "../../runtime/device/device.js";
 import { type DeviceOptions, openDevice } from "../../runtime/device/open.js";
-import { lineAt, PARAM_PLACE, WG } from "../../runtime/device/queue.js";
+import { HOST, lineAt, PARAM_PLACE, WG } from "../../runtime/device/queue.js";
 import { Syncer } from "../../runtime/device/syncer.js";
 import { Arena, PARAM_WORDS, SLOT_SIZE } from "../../runtime/packet/arena.js";
 import { attachRegion } from "../../runtime/packet/memory.js";
@@ -107,7 +107,8 @@ export class DeviceLoad {
   ) {
     const { handle } = device;
     this.arena = Arena.attach({ slots, region: device.arena, owned: false });
-    const workgroups = Array.from({ length: handle.shape.workgroups }, (_, i) => i);
+    const queues = new Int32Array(attachRegion(handle.queue).buffer)[HOST.QUEUES]!;
+    const workgroups = Array.from({ length: queues }, (_, i) => i);
     this.syncer = new Syncer(handle, this.arena, workgroups, this.counters, 0);
     this.nfs = TEST_NFS.map(({ tables }, i) => ({ handle: handle.nfs[i]!, table: tables, before: tables, since: 0 }));
     this.packet = new Float64Array(slots).fill(-1);

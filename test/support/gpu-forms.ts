@@ -12,7 +12,7 @@ import type { Random } from "./random.js";
 
 /** PoCL has as many threads as the first device of the process asks for. */
 export const MOST_WORKGROUPS = 8;
-const CORES = ["d1", "c1d1", "c2d1", "c1d1n1", "d1n2", "d2n1"];
+const CORES = ["d1", "c1d1", "c2d1", "c1d1n1", "d1n2", "d2n1", "c2d2n2"];
 
 /** Where NFs run, and on how much. */
 export interface Form {
@@ -23,6 +23,10 @@ export interface Form {
   readonly mode?: "persistent" | "rounds";
   readonly workgroupSize?: number;
   readonly depth?: number;
+  /** Packets per burst; 64. */
+  readonly batch?: number;
+  /** ms of a launch of the persistent kernel; 0: one launch for the whole run. */
+  readonly sliceMs?: number;
 }
 
 export async function load(
@@ -55,10 +59,16 @@ export async function runLoaded(
           ...(form.mode && { mode: form.mode }),
           workgroupSize: form.workgroupSize ?? 64,
           depth: form.depth ?? 8,
+          sliceMs: form.sliceMs ?? 0,
           warn: () => {},
         });
   const run = startRun(chain, {
-    ...{ cores: parseCores(form?.cores ?? "d1"), batch: 64, portable: false, order: form?.order ?? "global" },
+    ...{
+      cores: parseCores(form?.cores ?? "d1"),
+      batch: form?.batch ?? 64,
+      portable: false,
+      order: form?.order ?? "global",
+    },
     ...{ wait: "adaptive", verifyL4, loop: 1, duration: 0, rate: undefined, seed: ivSeed, digest: true },
     device,
     warn: () => {},
@@ -87,8 +97,10 @@ export function randomForm(r: Random, place: readonly string[]): Form {
     place,
     cores,
     workgroups: r.int(cores === "d1n2" ? 2 : 1, MOST_WORKGROUPS),
-    workgroupSize: r.pick([8, 64, 64, 128]),
+    workgroupSize: r.pick([1, 8, 64, 64, 256]),
     depth: r.pick([1, 4, 8]),
     mode: r.pick(["persistent", "persistent", "rounds"]),
+    batch: r.pick([1, 7, 64, 64, 256]),
+    sliceMs: r.pick([0, 0, 2, 20]),
   };
 }

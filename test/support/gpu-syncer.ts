@@ -66,7 +66,7 @@ export class GpuSyncer {
     const { atomic } = this;
     const launch = (Atomics.load(atomic, HOST.LAUNCH) + 1) | 0;
     Atomics.store(atomic, TICKET, 0);
-    Atomics.store(atomic, HOST.FIRST, (launch >>> 0) % this.workgroups.length);
+    Atomics.store(atomic, HOST.FIRST, (launch >>> 0) % this.queues);
     Atomics.store(atomic, HOST.LEAVE, 0);
     Atomics.store(atomic, HOST.LAUNCH, launch);
     this.resident = resident;
@@ -118,7 +118,12 @@ export class GpuSyncer {
     }
     const { atomic } = this;
     const first = Atomics.load(atomic, HOST.FIRST);
-    me.queue = (first + Atomics.add(atomic, TICKET, 1)) % this.workgroups.length;
+    const ticket = Atomics.add(atomic, TICKET, 1);
+    if (ticket >= this.queues) {
+      me.state = "returned";
+      return true;
+    }
+    me.queue = (first + ticket) % this.queues;
     Atomics.store(atomic, lineAt(me.queue) + WG.LEFT, 0);
     Atomics.store(atomic, lineAt(me.queue) + WG.STARTED, Atomics.load(atomic, HOST.LAUNCH));
     me.state = "polls";
@@ -160,6 +165,11 @@ export class GpuSyncer {
     me.served = true;
     me.state = "polls";
     return true;
+  }
+
+  /** Queues in use; memory that nobody has written says all. */
+  private get queues(): number {
+    return Atomics.load(this.atomic, HOST.QUEUES) || this.workgroups.length;
   }
 
   private mustStop(): boolean {

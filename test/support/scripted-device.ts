@@ -1,7 +1,7 @@
 /** A device with a thread of its own, which serves the nids' rows in TypeScript and fails as it is told. */
 import { Worker } from "node:worker_threads";
 import type { Device, DeviceReport } from "../../runtime/device/device.js";
-import { lineAt, WG } from "../../runtime/device/queue.js";
+import { HOST, lineAt, WG } from "../../runtime/device/queue.js";
 import { slotsFor } from "../../runtime/engine/device-plan.js";
 import { RunError } from "../../runtime/errors.js";
 import { arenaBytes } from "../../runtime/packet/arena.js";
@@ -52,10 +52,11 @@ export function scriptedDevice(script: Script): ScriptedDevice {
     async start() {
       asked.push("start");
       if (script.startFails) throw new RunError("scripted device", "no workgroup has started");
+      const resident = script.resident ?? workgroups;
+      queue[HOST.QUEUES] = resident;
       const data: ScriptedWorkerData = { handle: fake.handle, slots, region, ...script };
       worker = new Worker(new URL("./scripted-device-worker.js", import.meta.url), { workerData: data });
       worker.on("message", (line: string) => fail(new RunError("scripted device", line)));
-      const resident = script.resident ?? workgroups;
       const late = performance.now() + 10_000;
       while (registered().length < resident && performance.now() < late)
         await new Promise((resolve) => setTimeout(resolve, 1));

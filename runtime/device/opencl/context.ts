@@ -3,7 +3,7 @@ import { RunError } from "../../errors.js";
 import { adviseHugePagesAt, attachRegion, type RegionHandle } from "../../packet/memory.js";
 import type { DeviceInfo } from "../device.js";
 import { CL, check, create, type Handle, infoNumber, type OpenCl } from "./library.js";
-import { type FoundDevice, traitsOf } from "./platform.js";
+import { type FoundDevice, isPocl, traitsOf } from "./platform.js";
 import { buildProgram, type ProgramOptions, programSource } from "./program.js";
 
 const SVM_FLAGS = CL.MEM_READ_WRITE | CL.MEM_SVM_FINE_GRAIN_BUFFER | CL.MEM_SVM_ATOMICS;
@@ -40,11 +40,11 @@ export class OpenClContext {
   }
 
   /** True where PoCL runs work-items on this machine's x86-64 processor, under Linux. */
-  get isPocl(): boolean {
-    const { platform, type } = this.found.device;
-    const cpu = (type & CL.DEVICE_TYPE_CPU) !== 0;
+  get isPoclHere(): boolean {
+    const { device } = this.found;
+    const cpu = (device.type & CL.DEVICE_TYPE_CPU) !== 0;
     const here = process.platform === "linux" && process.arch === "x64";
-    return cpu && here && /portable computing language/i.test(platform);
+    return cpu && here && isPocl(device);
   }
 
   /** @throws RunError where a kernel's file is missing or does not compile, or its workgroups do not fit on the device */

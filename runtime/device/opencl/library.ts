@@ -5,6 +5,7 @@
  */
 import koffi from "koffi";
 import { RunError } from "../../errors.js";
+import { PROGRAM } from "../../native/finding.js";
 import { findLibrary } from "../../native/library-path.js";
 
 export type Handle = bigint;
@@ -59,7 +60,7 @@ export function statusName(status: number): string {
 /** The one place that checks a status. */
 export function check(status: number, call: string): void {
   if (status !== 0)
-    throw new RunError("opencl", `${call}: ${statusName(status)}`, "see `wingbeat doctor` for what the device offers");
+    throw new RunError("opencl", `${call}: ${statusName(status)}`, `${PROGRAM} doctor says what the device offers`);
 }
 
 const PROTOTYPES = {
@@ -160,7 +161,7 @@ export function openCl(): OpenCl {
     throw new RunError(
       "opencl",
       "libOpenCL.so.1 is not on this machine",
-      "wingbeat doctor --install, or apt-get install ocl-icd-libopencl1",
+      `${PROGRAM} doctor --install, or apt-get install ocl-icd-libopencl1`,
     );
   }
   try {
@@ -173,7 +174,7 @@ export function openCl(): OpenCl {
     throw new RunError(
       "opencl",
       `${path} cannot be used: ${(error as Error).message}`,
-      "wingbeat doctor --install, or apt-get install ocl-icd-libopencl1",
+      `${PROGRAM} doctor --install, or apt-get install ocl-icd-libopencl1`,
     );
   }
 }

@@ -89,7 +89,7 @@ export class PersistentServer implements DeviceServer {
         programs: options.programs,
         entry: "syncer",
         folders: options.kernelFolders,
-        ...(device.isPocl && { defines: { WB_YIELD: 1 } }),
+        ...(device.isPoclHere && { defines: { WB_YIELD: 1 } }),
       },
       true,
     );
@@ -105,6 +105,7 @@ export class PersistentServer implements DeviceServer {
     this.local = BigUint64Array.of(BigInt(shape.workgroupSize));
     this.polls = new Uint32Array(shape.workgroups);
     Atomics.store(this.words, HOST.PATIENCE, FIRST_PATIENCE);
+    Atomics.store(this.words, HOST.QUEUES, shape.workgroups);
   }
 
   get ended(): boolean {
@@ -130,22 +131,27 @@ export class PersistentServer implements DeviceServer {
   }
 
   /**
-   * The queue that is sure of a workgroup: the next one after the last launch's in which rows wait. Fewer workgroups may run than before,
-   * and each queue has its turn.
+   * The queue that is sure of a workgroup: the next one after the last launch's that wants one. Fewer workgroups may run than before, and
+   * each queue has its turn.
    */
   private firstQueue(): number {
-    const { words, shape } = this;
+    const { words } = this;
     const last = Atomics.load(words, HOST.FIRST);
-    for (let i = 1; i <= shape.workgroups; i++) {
-      const queue = (last + i) % shape.workgroups;
+    const queues = Atomics.load(words, HOST.QUEUES);
+    for (let i = 1; i <= queues; i++) {
+      const queue = (last + i) % queues;
       if (this.waits(queue)) return queue;
     }
-    return last;
+    return last % queues;
   }
 
+  /** Rows wait in a queue, or its syncer has packets for it and no queue that is served. */
   private waits(queue: number): boolean {
+    const { words } = this;
     const line = lineAt(queue);
-    return Atomics.load(this.words, line + WG.CPU_INDEX) !== Atomics.load(this.words, line + WG.GPU_INDEX);
+    if (Atomics.load(words, line + WG.CPU_INDEX) !== Atomics.load(words, line + WG.GPU_INDEX)) return true;
+    const wanted = Atomics.load(words, line + WG.WANTED);
+    return wanted !== 0 && wanted === Atomics.load(words, HOST.LAUNCH);
   }
 
   private registered(queue: number): boolean {
@@ -210,7 +216,7 @@ export class PersistentServer implements DeviceServer {
     );
   }
 
-  /** The slice is over; or a workgroup has left by itself; or rows wait in a queue that has got no workgroup in this launch. */
+  /** The slice is over; or a workgroup has left by itself; or a queue wants a workgroup and has got none in this launch. */
   private shouldLeave(now: number): boolean {
     let running = 0;
     let stranded = false;

@@ -4,6 +4,7 @@
  * Source: OpenCL 3.0 API specification, section 4.2 (device queries) and 3.3.4 (memory scopes); numbers from cl.h.
  */
 import { RunError } from "../../errors.js";
+import { PROGRAM } from "../../native/finding.js";
 import { CL, type Handle, handles, info, infoNumber, infoText, type OpenCl } from "./library.js";
 
 /** Threads a workgroup has at least; a device with smaller ones cannot serve a row at once. */
@@ -71,6 +72,11 @@ export function svmKinds(svm: number): string {
   return names.length === 0 ? "none" : names.join(", ");
 }
 
+/** PoCL spells its name out, and is never called so. */
+export function isPocl(device: OpenClDevice): boolean {
+  return /portable computing language|pocl/i.test(device.platform);
+}
+
 /** CPU drivers, and Mesa's and Google's software rasterizers, which call themselves GPUs. */
 function isEmulated(device: OpenClDevice): boolean {
   return (device.type & CL.DEVICE_TYPE_CPU) !== 0 || /llvmpipe|softpipe|swiftshader|lavapipe/i.test(device.name);
@@ -136,12 +142,16 @@ export function ranked<T extends { readonly device: OpenClDevice }>(found: reado
 }
 
 /** What brings an OpenCL device. */
-export const NO_DEVICE_REMEDY =
-  "wingbeat doctor --install as root (PoCL, an emulation on the CPU), or the GPU vendor's OpenCL package: " +
-  "intel-opencl-icd, mesa-opencl-icd";
+export function noDeviceRemedy(vendors = process.env.OCL_ICD_VENDORS): string {
+  const unset = vendors ? `unset OCL_ICD_VENDORS, which makes the loader look in ${vendors} alone; or ` : "";
+  return (
+    `${unset}${PROGRAM} doctor --install as root (PoCL, an emulation on the CPU), or the GPU vendor's OpenCL package: ` +
+    "intel-opencl-icd, mesa-opencl-icd"
+  );
+}
 
 /**
- * The best device, or the best of those whose name or platform contains `name` (in any case).
+ * The best device, or the best of those whose name or platform contains `name` (in any case); `pocl` is PoCL, too.
  * @param option what asks, for the error: `--device opencl:NAME`
  * @throws RunError where there is none; it lists what is there
  */
@@ -150,13 +160,14 @@ export function pickDevice<T extends { readonly device: OpenClDevice }>(
   name: string | undefined,
   option: string,
 ): T {
-  if (found.length === 0) throw new RunError(option, "no OpenCL platform has a device here", NO_DEVICE_REMEDY);
+  if (found.length === 0) throw new RunError(option, "no OpenCL platform has a device here", noDeviceRemedy());
   const wanted = name?.toLowerCase();
   const matching = found.filter(
     ({ device }) =>
       wanted === undefined ||
       device.name.toLowerCase().includes(wanted) ||
-      device.platform.toLowerCase().includes(wanted),
+      device.platform.toLowerCase().includes(wanted) ||
+      (wanted === "pocl" && isPocl(device)),
   );
   const best = ranked(matching)[0];
   const there = ranked(found).map(({ device }) => `${device.name} (${device.platform})`);
@@ -164,7 +175,7 @@ export function pickDevice<T extends { readonly device: OpenClDevice }>(
     throw new RunError(option, `no OpenCL device is called so; there are: ${there.join("; ")}`, "name one of these");
   const { unusable: reason } = traitsOf(best.device);
   if (reason !== undefined) {
-    const others = there.length > 1 ? `name another of: ${there.join("; ")}` : NO_DEVICE_REMEDY;
+    const others = there.length > 1 ? `name another of: ${there.join("; ")}` : noDeviceRemedy();
     throw new RunError(option, `${best.device.name} cannot be used: ${reason}`, others);
   }
   return best;

@@ -9,7 +9,7 @@ import { Arena, arenaBytes } from "../../packet/arena.js";
 import { attachRegion, mapRegion, unmapRegion } from "../../packet/memory.js";
 import type { DeviceInfo, DeviceReport } from "../device.js";
 import { PACKED, PackedRound } from "../packing.js";
-import { type QueueShape, queueBytes } from "../queue.js";
+import { DUMMY, type QueueShape, queueBytes, rowWords } from "../queue.js";
 import { RowTaker } from "../rounds.js";
 import type { DeviceServer, ServedNf, SharedRegions } from "../server.js";
 import type { OpenClContext } from "./context.js";
@@ -59,10 +59,14 @@ export class RoundsServer implements DeviceServer {
   private readonly tableWords: number;
   private readonly stagings: readonly Staging[];
   private readonly events: (Handle | undefined)[] = [];
+  /** Tables on their way to the device, oldest first: the host's memory is read until then. */
+  private readonly uploads: Handle[] = [];
   private readonly eventOut = new BigUint64Array(1);
   private readonly global = new BigUint64Array(1);
   private readonly local: BigUint64Array;
   private readonly yieldCpu: () => number;
+  /** The first launch, until it is complete. */
+  private trial: Handle | undefined;
   /** Rounds started and ended; number n is in staging n modulo IN_FLIGHT. */
   private started = 0;
   private ended_ = 0;
@@ -111,17 +115,47 @@ export class RoundsServer implements DeviceServer {
   }
 
   get ended(): boolean {
-    return this.started === this.ended_;
+    return this.started === this.ended_ && this.uploads.length === 0 && this.trial === undefined;
   }
 
   launch(now: number): void {
     this.uploadTables(0, this.tableWords);
     this.busyAt = now;
-    this.taker.register();
+    this.launchTrial();
+  }
+
+  /**
+   * One row of dummies. Drivers put off to the first launch what takes seconds (PoCL compiles for the size of the workgroups, others load
+   * the code): no packet is to wait for that, and a kernel that cannot run is found out at the start.
+   */
+  private launchTrial(): void {
+    const { packets, params, rowBuffer } = this.stagings[0]!;
+    const { cl, queue } = this.device;
+    const row = new Uint32Array(rowWords(this.shape)).fill(DUMMY);
+    check(
+      cl.enqueueWrite(queue, rowBuffer, 1, 0, row.byteLength, row, 0, null, null) as number,
+      "clEnqueueWriteBuffer",
+    );
+    this.trial = this.enqueue([packets, params, rowBuffer, this.tables], this.shape.workgroupSize, this.eventOut);
+    check(cl.flush(queue) as number, "clFlush");
+  }
+
+  /** Registers once the first launch is complete. @returns false until then */
+  private hasStarted(): boolean {
+    if (this.trial === undefined) return true;
+    const status = this.device.status(this.trial);
+    if (status > CL.COMPLETE) return false;
+    this.device.cl.releaseEvent(this.trial);
+    this.trial = undefined;
+    if (status < 0) throw this.failed("the first launch", status);
+    if (!this.halting) this.taker.register();
+    return true;
   }
 
   step(now: number): number {
+    if (!this.hasStarted()) return SLEEP_MS;
     let moved = false;
+    if (this.uploads.length > 0) this.endUpload();
     if (this.started !== this.ended_) moved = this.endRound();
     if (!this.halting && this.started - this.ended_ < IN_FLIGHT) moved = this.startRound() || moved;
     if (moved) {
@@ -133,12 +167,12 @@ export class RoundsServer implements DeviceServer {
       this.yieldCpu();
       return 0;
     }
-    return ms < DROWSY_MS || this.started !== this.ended_ ? NAP_MS : SLEEP_MS;
+    return ms < DROWSY_MS || !this.ended ? NAP_MS : SLEEP_MS;
   }
 
   private startRound(): boolean {
-    const { device, kernel, eventOut, global } = this;
-    const { cl, queue } = device;
+    const { eventOut } = this;
+    const { cl, queue } = this.device;
     const staging = this.stagings[this.started % IN_FLIGHT]!;
     const { round, packets, params, rowBuffer } = staging;
     const count = this.taker.take(staging.rows, staging.queues);
@@ -150,16 +184,23 @@ export class RoundsServer implements DeviceServer {
     if (round.packetEnd > 0) this.write(packets, round.packetEnd, round.packetsAt);
     this.write(params, paramBytes, round.paramsAt);
     this.write(rowBuffer, rowBytes, round.rowsAt);
-    device.setBuffers(kernel, [packets, params, rowBuffer, this.tables]);
-    global[0] = BigInt(entries);
-    const status = cl.enqueueKernel(queue, kernel, 1, null, global, this.local, 0, null, null);
-    check(status as number, "clEnqueueNDRangeKernel");
+    this.enqueue([packets, params, rowBuffer, this.tables], entries, null);
     if (round.writtenEnd > 0) this.read(packets, round.writtenEnd, round.packetsAt, null);
     this.read(params, paramBytes, round.paramsAt, eventOut);
     check(cl.flush(queue) as number, "clFlush");
     this.events[this.started % IN_FLIGHT] = eventOut[0]!;
     this.started++;
     return true;
+  }
+
+  /** @returns the event of the launch, where one is asked for */
+  private enqueue(buffers: readonly Handle[], entries: number, event: BigUint64Array | null): Handle | undefined {
+    const { device, kernel, global, local } = this;
+    device.setBuffers(kernel, buffers);
+    global[0] = BigInt(entries);
+    const status = device.cl.enqueueKernel(device.queue, kernel, 1, null, global, local, 0, null, event);
+    check(status as number, "clEnqueueNDRangeKernel");
+    return event?.[0];
   }
 
   private write(buffer: Handle, bytes: number, from: number): void {
@@ -181,17 +222,19 @@ export class RoundsServer implements DeviceServer {
     if (status > CL.COMPLETE) return false;
     this.device.cl.releaseEvent(event);
     this.ended_++;
-    if (status < 0) {
-      throw new RunError(
-        `device ${this.info.name}`,
-        `a round ended with ${statusName(status)}`,
-        "a driver's watchdog resets kernels that run for long: use fewer workgroups, or another --device",
-      );
-    }
+    if (status < 0) throw this.failed("a round", status);
     round.unpack();
     this.bytesCopied += round.bytesCopied;
     this.taker.done(queues, round.count);
     return true;
+  }
+
+  private failed(what: string, status: number): RunError {
+    return new RunError(
+      `device ${this.info.name}`,
+      `${what} ended with ${statusName(status)}`,
+      "a driver's watchdog resets kernels that run for long: use fewer workgroups, or another --device",
+    );
   }
 
   halt(): void {
@@ -204,8 +247,22 @@ export class RoundsServer implements DeviceServer {
     const { cl, queue } = this.device;
     const source = BigInt(this.regions.tables.address + 4 * from);
     // Not waited for: commands run in order, rows that name the table come later, and the table stays as it is until they are done.
-    const status = cl.enqueueWrite(queue, this.tables, 0, 4 * from, 4 * count, source, 0, null, null);
+    const status = cl.enqueueWrite(queue, this.tables, 0, 4 * from, 4 * count, source, 0, null, this.eventOut);
     check(status as number, "clEnqueueWriteBuffer");
+    this.uploads.push(this.eventOut[0]!);
+    check(cl.flush(queue) as number, "clFlush");
+  }
+
+  private endUpload(): void {
+    const event = this.uploads[0]!;
+    const status = this.device.status(event);
+    if (status > CL.COMPLETE) return;
+    this.device.cl.releaseEvent(event);
+    this.uploads.shift();
+    if (status < 0) {
+      const problem = `the tables did not reach it: ${statusName(status)}`;
+      throw new RunError(`device ${this.info.name}`, problem, "another --device, or --device none");
+    }
   }
 
   report(): DeviceReport {
