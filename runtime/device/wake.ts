@@ -2,6 +2,6 @@
 
 /** Changes with every message to the thread, which sleeps on it. */
 export const WAKE = 0;
-/** 1 while promises of a driver are open, which settle in the thread's event loop alone. */
+/** 1 while promises of a driver are open, which settle in the thread's event loop alone, and while the thread may be in that driver. */
 export const PENDING = 1;
 export const WAKE_BYTES = 8;

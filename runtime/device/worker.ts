@@ -96,6 +96,7 @@ class DeviceThread {
   async run(): Promise<void> {
     while (!this.closed) {
       const seen = Atomics.load(wakeWord, WAKE);
+      this.enterDriver();
       for (let message = receive(); message !== undefined && !this.closed; message = receive()) this.obey(message);
       const ms = this.look();
       if (this.closed) break;
@@ -104,6 +105,14 @@ class DeviceThread {
     }
     // A thread that ends while they are open aborts the process.
     while (this.pending()) await delay(IDLE_TURN_MS);
+  }
+
+  /**
+   * Before a look, which may call the driver: a process that ends waits for that. It raises STOP before it looks at PENDING, and a server
+   * looks at STOP before it begins anything, so one of the two sees the other.
+   */
+  private enterDriver(): void {
+    if (this.server.pending !== undefined) Atomics.store(wakeWord, PENDING, 1);
   }
 
   /** Whether promises of the driver are open, which main is told. */

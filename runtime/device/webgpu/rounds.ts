@@ -68,7 +68,8 @@ export class WebGpuRounds implements DeviceServer {
   }
 
   get pending(): boolean {
-    return this.open > 0;
+    // Rounds that have arrived are still to be taken from the driver.
+    return this.open > 0 || (this.failure === undefined && this.host.started !== this.host.ended);
   }
 
   /** The first of several reasons is the one. */
