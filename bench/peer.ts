@@ -5,11 +5,11 @@
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { RunError } from "../runtime/errors.js";
+import { cacheFolder } from "../runtime/native/library-path.js";
 import type { Subject } from "./harness.js";
 
 const SOURCES = join(dirname(fileURLToPath(import.meta.url)), "../../bench/peers");
@@ -111,7 +111,7 @@ function compile(spec: PeerSpec): string | PeerSkipped {
   const hash = createHash("sha256").update(flags.join(" ")).update(readFileSync(source));
   const shared = join(SOURCES, "protocol.h");
   if (existsSync(shared)) hash.update(readFileSync(shared));
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "wingbeat", "peers");
+  const cache = join(cacheFolder(), "peers");
   mkdirSync(cache, { recursive: true });
   const program = join(cache, `${spec.source}-${hash.digest("hex").slice(0, 16)}`);
   if (existsSync(program)) return program;

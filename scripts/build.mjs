@@ -48,7 +48,10 @@ function fingerprint() {
   return hash.digest("hex");
 }
 
-/** @param {string} path a file or folder; neither gives no files */
+/**
+ * @param {string} path a file or folder; neither gives no files
+ * @returns {string[]}
+ */
 function filesUnder(path) {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) return [];

@@ -17,7 +17,7 @@ import {
   offered,
   unpackWithoutRights,
 } from "./apt.mjs";
-import { cacheFolder, findSwiftShader, missing } from "./system.mjs";
+import { cacheFolder, findSwiftShader, missing, PROGRAM } from "./system.mjs";
 
 /**
  * @typedef {import("./system.mjs").Purpose} Purpose
@@ -143,7 +143,7 @@ function stillMissing(purpose) {
  * @returns {string}
  */
 function commandFor(lacks, purpose) {
-  const again = `npm run -s wingbeat -- doctor --install${purpose === "test" ? "=test" : ""}`;
+  const again = `${PROGRAM} doctor --install${purpose === "test" ? "=test" : ""}`;
   const packages = lacks.flatMap((lack) => lack.packages.slice(0, 1));
   if (isRoot || packages.length === 0) return again;
   const install = `sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages.join(" ")}`;

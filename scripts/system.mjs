@@ -7,6 +7,7 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, delimiter, dirname, isAbsolute, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /**
  * @typedef {"run" | "test"} Purpose what something is needed for
@@ -88,11 +89,32 @@ export const WANTED = [
 /** SwiftShader, a Vulkan device emulated on the CPU, and the Vulkan loader that Chromium ships beside it. */
 export const SWIFTSHADER_FILES = ["libvk_swiftshader.so", "vk_swiftshader_icd.json", "libvulkan.so.1"];
 
-/** Where what was fetched without rights lies: SwiftShader's files, and unpacked Debian packages under `deb/`. */
+/** The file that makes a folder a bundle (`npm run bundle`): its README says what that is. */
+export const BUNDLE_MARK = "bundle.json";
+
+/** The bundle this file is part of, as BUNDLE/app/dist/scripts/system.mjs; undefined in a clone. */
+const bundle = (() => {
+  const folder = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
+  return existsSync(join(folder, BUNDLE_MARK)) ? folder : undefined;
+})();
+
+/** How users call the program: from the repository's folder, or in a bundle, where there is no npm. */
+export const PROGRAM = bundle === undefined ? "npm run -s wingbeat --" : "./wingbeat";
+
+/**
+ * Where what was fetched without rights lies: SwiftShader's files, and unpacked Debian packages under `deb/`. A bundle has a
+ * folder of its own for that, since it leaves nothing behind where it was unpacked.
+ */
 export function cacheFolder() {
   const base = process.env.XDG_CACHE_HOME;
   // The XDG base directory specification: a relative path is to be ignored.
-  return join(base !== undefined && isAbsolute(base) ? base : join(homedir(), ".cache"), "wingbeat");
+  if (base !== undefined && isAbsolute(base)) return join(base, "wingbeat");
+  return bundle === undefined ? join(homedir(), ".cache", "wingbeat") : join(bundle, "cache");
+}
+
+/** The libraries that came with a bundle: a Vulkan loader, and SwiftShader where it was asked for. None in a clone. */
+function bundledLibraryFolders() {
+  return bundle === undefined ? [] : [join(bundle, "lib")];
 }
 
 /** Root of the Debian packages unpacked in the cache folder. */
@@ -128,15 +150,15 @@ export function systemLibraryFolders() {
 /**
  * The absolute path of the first of these libraries that this machine has, for koffi.load.
  *
- * The system's own come first, then the cache folder, where the set-up puts them when it may not install. A file of
- * another architecture does not count.
+ * The system's own come first, then the cache folder, where the set-up puts them when it may not install, then the
+ * bundle's. A file of another architecture does not count.
  *
  * @param {readonly string[]} names sonames, e.g. ["libhs.so.5"]
  * @returns {string | undefined}
  */
 export function findLibrary(names) {
   if (process.platform !== "linux") return undefined;
-  const folders = [...systemLibraryFolders(), ...cachedLibraryFolders(), cacheFolder()];
+  const folders = [...systemLibraryFolders(), ...cachedLibraryFolders(), cacheFolder(), ...bundledLibraryFolders()];
   for (const name of names) {
     for (const folder of folders) {
       const path = join(folder, name);
@@ -199,8 +221,8 @@ export function missing(purpose) {
 
 /** The folder with SwiftShader's files, or undefined where one is missing. */
 export function findSwiftShader() {
-  const folder = cacheFolder();
-  return SWIFTSHADER_FILES.every((name) => existsSync(join(folder, name))) ? folder : undefined;
+  const folders = [cacheFolder(), ...bundledLibraryFolders()];
+  return folders.find((folder) => SWIFTSHADER_FILES.every((name) => existsSync(join(folder, name))));
 }
 
 /**

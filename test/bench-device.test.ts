@@ -14,7 +14,7 @@ import { findExperiments } from "../bench/find.js";
 import { seededRandom } from "../bench/frames.js";
 import { deviceNote, renderFindings } from "../bench/report.js";
 import { runExperiment } from "../bench/run-experiment.js";
-import { kernelFolder } from "../runtime/device/opencl/program.js";
+import { kernelFolder } from "../runtime/device/kernel-files.js";
 import { skipUnless } from "./skip.js";
 
 const BENCH = fileURLToPath(new URL("../bench/main.js", import.meta.url));

@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { checkGpuPlaces } from "../runtime/chain/load.js";
 import type { NfModule } from "../runtime/chain/nf.js";
 import { parseSlice, parseWorkgroups } from "../runtime/cli/options.js";
-import { candidates, type OpenClCandidate, openForRun, parseDevice } from "../runtime/device/choose.js";
+import { type Candidate, candidates, openForRun, parseDevice } from "../runtime/device/choose.js";
 import { openClFindings, poclFindings } from "../runtime/device/findings.js";
 import {
   type FoundDevice,
@@ -20,6 +20,7 @@ import {
 } from "../runtime/device/opencl/platform.js";
 import { poclCache, poclCacheProblem, preparePocl, tryPocl } from "../runtime/device/opencl/pocl.js";
 import { sliceFor } from "../runtime/device/slice.js";
+import type { AdapterFacts } from "../runtime/device/webgpu/adapter.js";
 import { ConfigError, RunError } from "../runtime/errors.js";
 import { ask } from "../runtime/native/ask.js";
 import { SystemFiles } from "../runtime/native/system-files.js";
@@ -233,22 +234,46 @@ interface Tried {
   readonly said: readonly string[];
 }
 
-/** What a request comes to on a machine with these devices, of which those in `failing` ("NAME persistent") do not open. */
+const NO_DAWN = new RunError("webgpu", "the npm package webgpu does not load", "npm ci");
+
+function adapter(name: string, emulated: boolean): AdapterFacts {
+  const limits = { maxBinding: 2 ** 30, maxBuffer: 2 ** 30, maxWorkgroupSize: 256, workgroupMemory: 2 ** 15 };
+  return { name, driver: "a driver", emulated, ...limits };
+}
+const RADV = adapter("Radeon 780M", false);
+const SWIFTSHADER = adapter("SwiftShader", true);
+
+function nameOf(one: Candidate): string {
+  if (one.kind === "webgpu") return `${one.facts.name} webgpu`;
+  if (one.kind === "gpujs") return `gpujs ${one.mode}`;
+  return `${one.found.device.name} ${one.persistent ? "persistent" : "rounds"}`;
+}
+
+/**
+ * What a request comes to on a machine with these devices, of which those in `failing` ("NAME persistent", "NAME webgpu") do not open.
+ */
 async function tried(
   text: string,
   there: readonly FoundDevice[] | Error,
   failing: (name: string) => Error | undefined = () => undefined,
   nfs: readonly string[] = ["nids", "ipsec"],
+  adapters: readonly AdapterFacts[] | Error | "not asked" = NO_DAWN,
 ): Promise<Tried> {
   const opened: string[] = [];
   const said: string[] = [];
-  const chosen = await openForRun(parseDevice(text), nfs, ["nids", "ipsec", "router"], {
-    list() {
+  const chosen = await openForRun<string>(parseDevice(text), nfs, ["nids", "ipsec", "router"], {
+    opencl() {
       if (there instanceof Error) throw there;
       return there;
     },
-    async open({ found: one, persistent }: OpenClCandidate) {
-      const name = `${one.device.name} ${persistent ? "persistent" : "rounds"}`;
+    async webgpu() {
+      if (adapters === "not asked") throw new Error("WebGPU was asked for");
+      if (adapters instanceof Error) throw adapters;
+      return adapters;
+    },
+    lack: (kind) => (kind === "gpujs" ? "no kernel for gpu.js" : undefined),
+    async open(one: Candidate) {
+      const name = nameOf(one);
       opened.push(name);
       const error = failing(name);
       if (error !== undefined) throw error;
@@ -332,11 +357,130 @@ test("a device that was named is taken or the run fails", async () => {
   await fails(tried("opencl:none-such", there), /there are: .*Iris.*pthread/);
   await fails(tried("opencl:none-such", there, undefined, []), /there are: /);
   await fails(tried("opencl", []), /no OpenCL platform/);
-  await fails(tried("webgpu", there), /webgpu comes with a later release/);
-  await fails(tried("gpujs:x", there, undefined, []), /gpujs comes with a later release/);
   const idle = await tried("opencl", there, undefined, []);
   assert.equal([idle.device, idle.opened], [undefined, []]);
   assert.match(idle.said[0]!, /nothing runs on it.*--place NF=gpu, for nids, ipsec, router/);
+});
+
+test("WebGPU is taken by name, or the run fails", async () => {
+  const nfs = ["nids"];
+  const webgpu = (text: string, adapters: readonly AdapterFacts[] | Error, failing?: (name: string) => Error) =>
+    tried(text, new Error("OpenCL was asked for"), failing, nfs, adapters);
+  assert.is((await webgpu("webgpu", [RADV, SWIFTSHADER])).device, "Radeon 780M webgpu");
+  assert.is((await webgpu("webgpu:swift", [RADV, SWIFTSHADER])).device, "SwiftShader webgpu");
+  assert.is((await webgpu("webgpu:A DRIVER", [SWIFTSHADER])).device, "SwiftShader webgpu");
+  await fails(webgpu("webgpu:gtx", [RADV, SWIFTSHADER]), /^--device webgpu:gtx: no adapter .*\n.*Radeon 780M, SwiftS/);
+  await fails(
+    webgpu("webgpu", []),
+    /^--device webgpu: Dawn accepts no Vulkan driver.*\n {2}remedy: .*doctor --install/,
+  );
+  await fails(webgpu("webgpu", NO_DAWN), /does not load/);
+  await fails(
+    webgpu("webgpu", [RADV], () => new RunError("webgpu", "the kernels do not compile:\nline two", "use another")),
+    /^--device webgpu: the kernels do not compile:\nline two/,
+  );
+  const idle = await tried("webgpu", [], undefined, [], [RADV]);
+  assert.equal([idle.device, idle.opened], [undefined, []]);
+  assert.match(idle.said[0]!, /nothing runs on it/);
+  await fails(tried("webgpu:gtx", [], undefined, [], [RADV]), /no adapter/);
+});
+
+test("auto: hardware before emulation, OpenCL before WebGPU, and WebGPU is not asked where it cannot matter", async () => {
+  const auto = (
+    there: readonly FoundDevice[] | Error,
+    adapters: readonly AdapterFacts[] | Error | "not asked",
+    failing?: (name: string) => Error | undefined,
+  ) => tried("auto", there, failing, ["nids"], adapters);
+  assert.is((await auto(found(POCL, NVIDIA), "not asked")).device, "NVIDIA H200 rounds");
+  assert.equal(await auto(found(POCL), [SWIFTSHADER, RADV]), {
+    device: "Radeon 780M webgpu",
+    opened: ["Radeon 780M webgpu"],
+    said: [],
+  });
+  assert.is((await auto(found(POCL), [SWIFTSHADER])).device, `${POCL.name} persistent`);
+  const silent = await auto(found(POCL), NO_DAWN);
+  assert.equal([silent.device, silent.said], [`${POCL.name} persistent`, []]);
+
+  const nothing = await auto(found(POCL, device()), [SWIFTSHADER, RADV], () => LOG);
+  const all = [`${device().name} persistent`, `${device().name} rounds`, "Radeon 780M webgpu"];
+  assert.equal(nothing.opened, [...all, `${POCL.name} persistent`, `${POCL.name} rounds`, "SwiftShader webgpu"]);
+  assert.is(nothing.said.length, 6);
+  assert.match(
+    nothing.said[2]!,
+    /^Radeon 780M \(webgpu\) does not open, trying pthread.*--device webgpu shows all of it/,
+  );
+  assert.match(nothing.said[5]!, /^SwiftShader \(webgpu\) does not open, nids on the CPU instead of the GPU: /);
+
+  const other = await auto(new RunError("opencl", "no loader", "install it"), [SWIFTSHADER]);
+  assert.is(other.device, "SwiftShader webgpu");
+  assert.equal(other.said, ["trying SwiftShader (webgpu): opencl: no loader; remedy: install it"]);
+  const neither = await auto(new RunError("opencl", "no loader", "install it"), []);
+  assert.is(neither.device, undefined);
+  assert.is(neither.said.length, 1);
+  assert.match(neither.said[0]!, /^nids on the CPU .*no loader; remedy: install it; webgpu: Dawn accepts no Vulkan/);
+});
+
+/** Opens OpenCL devices and gpu.js, but for those that `refuses` says something of. */
+async function withGpuJs(
+  request: string,
+  there: readonly FoundDevice[],
+  refuses: (name: string) => string | undefined,
+) {
+  const said: string[] = [];
+  const open = async (name: string) => {
+    const why = refuses(name);
+    if (why !== undefined) throw new RunError("device", why);
+    return name;
+  };
+  const device = await openForRun(parseDevice(request), ["mine"], ["mine"], {
+    opencl: () => there,
+    webgpu: async () => [],
+    open: (one) => open(one.kind === "opencl" ? one.found.device.name : nameOf(one)),
+    lack: (kind) => refuses(kind),
+    warn: (line) => said.push(line),
+  });
+  return { device, said };
+}
+
+test("gpu.js: by its mode where it is named; for auto the last before the CPU, and the only one where kernels are plain functions", async () => {
+  const all = () => undefined;
+  assert.is((await withGpuJs("gpujs", [], all)).device, "gpujs webasm");
+  assert.is((await withGpuJs("gpujs:webgpu", [], all)).device, "gpujs webgpu");
+  assert.is((await withGpuJs("auto", found(POCL), all)).device, POCL.name);
+  const none = await withGpuJs("auto", [], all);
+  assert.is(none.device, "gpujs webasm");
+  assert.match(none.said.join("\n"), /^trying gpu\.js \(webasm\): .*no OpenCL platform.*remedy: /);
+  const broken = await withGpuJs("auto", found(POCL), (name) => (name === POCL.name ? "no memory" : undefined));
+  assert.is(broken.device, "gpujs webasm");
+  assert.match(broken.said.at(-1)!, /does not open, trying gpu\.js \(webasm\): .*no memory/);
+  const plain = await withGpuJs("auto", found(POCL), (name) =>
+    /^(opencl|webgpu)$/.test(name) ? "a plain function" : undefined,
+  );
+  assert.equal(plain, { device: "gpujs webasm", said: [] });
+  const esp = await withGpuJs("auto", [], (name) => (name === "gpujs" ? "no ESP" : undefined));
+  assert.is(esp.device, undefined);
+  assert.match(esp.said.join("\n"), /^mine on the CPU instead of the GPU: .*no OpenCL platform/);
+  const both = await withGpuJs("auto", found(POCL), (name) =>
+    /gpujs|opencl|webgpu/.test(name) ? `no ${name}` : undefined,
+  );
+  assert.equal(both, {
+    device: undefined,
+    said: ["mine on the CPU instead of the GPU: no opencl; no webgpu; no gpujs"],
+  });
+  const refused = await withGpuJs("auto", [], (name) => (name === "gpujs webasm" ? "no kernel" : undefined));
+  assert.is(refused.device, undefined);
+  assert.match(
+    refused.said.at(-1)!,
+    /^gpu\.js \(webasm\) does not open, mine on the CPU instead of the GPU: .*no kernel/,
+  );
+  await fails(
+    withGpuJs("gpujs", [], (name) => (name === "gpujs" ? "no ESP" : undefined)),
+    /^--device gpujs: no ESP\n {2}remedy: --place/,
+  );
+  await fails(
+    withGpuJs("opencl", found(POCL), (name) => (name === "opencl" ? "a plain function" : undefined)),
+    /a plain function/,
+  );
 });
 
 test("candidates of auto leave out what cannot be used", () => {

@@ -141,21 +141,24 @@ const header = Buffer.alloc(64);
 header.write("7f454c460201", "hex");
 header.writeUInt16LE(process.arch === "arm64" ? 183 : 62, 18);
 writeFileSync(join(empty, "lib", "libOpenCL.so.1"), header);
+/** Neither has WebGPU a driver. */
+const NO_VULKAN = { VK_ICD_FILENAMES: join(empty, "none.json"), VK_DRIVER_FILES: join(empty, "none.json") };
 const MISSING: readonly (readonly [what: string, environment: Record<string, string>, words: RegExp])[] = [
   ["no platform", { OCL_ICD_VENDORS: join(empty, "vendors") }, /no OpenCL platform has a device here/],
   ["a loader that is broken", { LD_LIBRARY_PATH: join(empty, "lib") }, /libOpenCL\.so\.1 cannot be used: /],
 ];
 for (const [what, environment, words] of MISSING) {
-  test(`${what}: a named device fails, auto says so in one line and runs on the CPU`, () => {
+  test(`${what}, and no Vulkan driver: a named device fails, auto says so in one line and runs on the CPU`, () => {
     if (without()) return;
+    const lacking = { ...environment, ...NO_VULKAN };
     const args = ["run", "chain.json", ...onGpu, "--quiet", "--json", "-"];
-    const named = wingbeat([...args, "--device", "opencl"], chain, environment);
+    const named = wingbeat([...args, "--device", "opencl"], chain, lacking);
     assert.is(named.code, 1);
     assert.match(named.stderr, words);
     assert.match(named.stderr, /\n {2}remedy: .*doctor --install/);
     assert.not.match(named.stderr, /^\s+at /m);
 
-    const auto = wingbeat(args, chain, environment);
+    const auto = wingbeat(args, chain, lacking);
     assert.is(auto.code, 0, auto.stderr);
     const lines = auto.stderr.split("\n").filter((line) => words.test(line));
     assert.is(lines.length, 1, auto.stderr);
@@ -165,7 +168,7 @@ for (const [what, environment, words] of MISSING) {
     assert.ok(result.nfs.every((nf) => nf.place === "cpu"));
     assert.equal(same(result), same(onCpu()));
 
-    const doctor = wingbeat(["doctor"], chain, environment);
+    const doctor = wingbeat(["doctor"], chain, lacking);
     assert.is(doctor.code, 0);
     assert.match(doctor.stdout, /(missing|limited) +OpenCL loader .*\n +remedy: /);
   });

@@ -12,7 +12,7 @@ import { Arena, SLOT_SIZE } from "../runtime/packet/arena.js";
 import { Batch } from "../runtime/packet/batch.js";
 import { Gate } from "../runtime/packet/gate.js";
 import { difference, fixChecksum, ipv4, loadText, outcomeName, type Random, type TestSa } from "./ipsec-support.js";
-import { KernelRunner } from "./support/kernel-runner.js";
+import { openRunner, type Runner } from "./support/runners.js";
 
 const BATCH = 256;
 const MTU = 1_000_000;
@@ -67,7 +67,6 @@ class Bay {
 }
 
 export class Rig {
-  readonly runner: KernelRunner;
   private readonly gpu: Ipsec;
   private readonly offload: Offload;
   private readonly cpu: Ipsec;
@@ -82,14 +81,19 @@ export class Rig {
   private readonly served: Uint8Array;
 
   /** @param slots of the GPU's arena: how many packets can be between prepare and finish */
-  constructor(
+  static async open(sas: readonly TestSa[], seed: number, slots: number): Promise<Rig> {
+    const loaded = loadText(JSON.stringify({ sas }), MTU);
+    // As many rows as slots fill, and one more: the first packet may be in any column.
+    return new Rig(sas, seed, slots, loaded, await openRunner(["ipsec"], loaded.keys, slots + 64));
+  }
+
+  private constructor(
     sas: readonly TestSa[],
     seed: number,
     readonly slots: number,
+    loaded: ReturnType<typeof loadText>,
+    private readonly runner: Runner,
   ) {
-    const loaded = loadText(JSON.stringify({ sas }), MTU);
-    // As many rows as slots fill, and one more: the first packet may be in any column.
-    this.runner = KernelRunner.open(["ipsec"], loaded.keys, slots + 64);
     this.gpuBay = new Bay(this.runner.arena);
     this.cpuBay = new Bay(Arena.create(BATCH));
     this.outcomes = new Uint8Array(slots);
@@ -156,8 +160,8 @@ export class Rig {
   }
 
   /** Rows of 64, the first packet in column `from`. */
-  serve(slots: readonly number[], from: number): void {
-    this.runner.run(Uint32Array.from(slots), slots.length, from);
+  async serve(slots: readonly number[], from: number): Promise<void> {
+    await this.runner.run(Uint32Array.from(slots), slots.length, from);
     for (const slot of slots) this.served[slot] = 1;
   }
 
@@ -189,11 +193,11 @@ export class Rig {
     assert.equal(this.gpu.stats(), this.cpu.stats(), label);
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.gpu.close();
     this.cpu.close();
     this.cpuBay.arena.free();
-    this.runner.close();
+    await this.runner.close();
   }
 }
 

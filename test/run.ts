@@ -1,5 +1,6 @@
 /**
- * The test runner: `node dist/test/run.js [--folder=DIST] [PART OF A FILE'S PATH ...]`.
+ * The test runner: `node dist/test/run.js [--folder=DIST | --as-bundle] [PART OF A FILE'S PATH ...]`. `--as-bundle` skips the files that need
+ * an OpenCL device where there is none.
  *
  * uvu's own runner has no timeouts, hangs on a leftover worker and takes a throwing `before` hook for success. So every
  * file runs in a process of its own (file.ts), at most two at once, which is killed with all it started when it does
@@ -10,6 +11,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { needsOpenCl, openClLack } from "./needs-opencl.js";
 
 /** What the process of one file sends: the counts so far, after every suite, and once `done`. */
 export interface FileReport {
@@ -106,11 +108,14 @@ function print(result: FileResult, folder: string): void {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const option = /^--folder=(.+)$/.exec(args[0] ?? "");
+  const option = /^--(?:folder=(.+)|as-bundle)$/.exec(args[0] ?? "");
   const folder = option?.[1] ?? dirname(here);
+  const lack = option?.[0] === "--as-bundle" ? await openClLack() : undefined;
   const filters = args.slice(option === null ? 0 : 1).map((name) => name.replace(/\.ts$/, ".js"));
   const files = testFiles(folder, filters);
-  const waiting = [...files];
+  const left = lack === undefined ? [] : files.filter(needsOpenCl);
+  for (const file of left) console.log(`skip ${relative(folder, file)}: ${lack}`);
+  const waiting = files.filter((file) => !left.includes(file));
   const results: FileResult[] = [];
   const work = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
@@ -128,7 +133,7 @@ async function main(args: readonly string[]): Promise<number> {
   for (const { file, failed, problem } of results) {
     if (failed > 0 || problem !== undefined) console.log(`FAIL ${relative(folder, file)}`);
   }
-  const skipped = sum("skipped");
+  const skipped = sum("skipped") + left.length;
   console.log(`${sum("passed")} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
   return failed === 0 ? 0 : 1;
 }

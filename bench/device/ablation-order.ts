@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { kernelFolder } from "../../runtime/device/opencl/program.js";
+import { kernelFolder } from "../../runtime/device/kernel-files.js";
 import { PARAM_PLACE } from "../../runtime/device/queue.js";
 import { Syncer } from "../../runtime/device/syncer.js";
 import { RunError } from "../../runtime/errors.js";

@@ -18,7 +18,10 @@ export async function chainJsonSchema(): Promise<Record<string, unknown>> {
     variants.push({ if: { properties: { type: { const: type } } }, then: { properties: { config } } });
   }
   const nf = schema.properties.nfs.additionalProperties as { properties: Record<string, unknown> };
-  nf.properties.type = { enum: nfTypes(), description: "folder under nfs/" };
+  nf.properties.type = {
+    anyOf: [{ enum: nfTypes() }, { type: "string", pattern: "^\\.{0,2}/.*\\.m?js$" }],
+    description: "folder under nfs/, or ./FILE.mjs: an NF of your own",
+  };
   schema.properties.nfs.additionalProperties = { ...nf, allOf: variants };
   return { title: "wingbeat chain", ...schema };
 }

@@ -6,7 +6,7 @@ import { validate } from "../validate.js";
 import { checkFiles, type UsedFile } from "./files.js";
 import { analyse, type PolicyGraph } from "./graph.js";
 import { inOrder, readJsonFile } from "./json.js";
-import { importNf } from "./modules.js";
+import { importNf, nfSource } from "./modules.js";
 import type { NfModule } from "./nf.js";
 import { DEFAULT_TYPE, NON_IP_TYPE, PolicyResolver, type PolicyRow, readPolicy } from "./policy.js";
 import { type ChainFile, chainSchema } from "./schema.js";
@@ -24,6 +24,8 @@ export interface LoadedPort {
 export interface LoadedNf {
   readonly name: string;
   readonly type: string;
+  /** What importNf takes: the type, or the absolute path of a user's module. */
+  readonly source: string;
   readonly place: "cpu" | "gpu";
   readonly module: NfModule;
   /** What the module's load returned; posted to the workers. */
@@ -76,7 +78,19 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
   const places = checkPlaces(options.place, Object.keys(chain.nfs));
 
   const modules = new Map<string, NfModule>();
-  for (const [name, nf] of chainNfs) modules.set(name, await importNf(nf.type, `${file}: nfs.${name}.type`));
+  const sources = new Map<string, string>();
+  for (const [name, nf] of chainNfs) {
+    const where = `${file}: nfs.${name}.type`;
+    const source = nfSource(nf.type, resolvePath, where);
+    const module = await importNf(source, where);
+    for (const [other, { type }] of modules) {
+      if (type === module.type && sources.get(other) !== source) {
+        throw new ConfigError(where, `${source} and ${sources.get(other)} both have nf.type "${type}"`, "rename one");
+      }
+    }
+    modules.set(name, module);
+    sources.set(name, source);
+  }
 
   const types = [...chainTypes.map(([name]) => name), DEFAULT_TYPE, NON_IP_TYPE];
   const nfNames = [...modules].map(([name, module]) => ({ name, outcomes: module.outcomes }));
@@ -122,10 +136,12 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
       warn: options.warn,
     });
     for (const port of module.egressPorts?.(loaded) ?? []) egress.add(port);
+    const source = sources.get(name)!;
+    if (isAbsolute(source)) named.push(source);
     // An output is named once; named once more, it is read as well.
     for (const path of outputs) if (named.includes(path)) named.splice(named.indexOf(path), 1);
     for (const path of named) read.push({ file: path, what: `which NF ${name} reads` });
-    nfs.push({ name, type: nf.type, place: places.get(name) ?? nf.place, module, loaded, outputs });
+    nfs.push({ name, type: nf.type, source, place: places.get(name) ?? nf.place, module, loaded, outputs });
   }
   checkGpuPlaces(file, nfs, places);
 

@@ -1,8 +1,10 @@
+/** Finds the module of an NF: by its type, which is a folder of nfs/, or a file of the user's that a chain names. */
 import { existsSync, readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { ConfigError } from "../errors.js";
 import type { NfModule } from "./nf.js";
+import { importUserNf } from "./user-module.js";
 
 const NFS = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "nfs");
 
@@ -12,13 +14,34 @@ export function nfTypes(): string[] {
 }
 
 /**
- * Imports an NF by its type, which is the name of its folder.
+ * What {@link importNf} takes: `type` itself, or the absolute path of the module it names.
+ * @param resolve makes a path of the chain's absolute
  * @param where the chain's key, for the error
  */
-export async function importNf(type: string, where: string): Promise<NfModule> {
-  if (!nfTypes().includes(type)) {
-    throw new ConfigError(where, `unknown NF type "${type}"; known types: ${nfTypes().join(", ")}`);
+export function nfSource(type: string, resolve: (path: string) => string, where: string): string {
+  const isModule = /\.m?js$/.test(type);
+  if (/^\.{0,2}\//.test(type)) {
+    if (isModule) return resolve(type);
+    throw new ConfigError(where, `found "${type}"; an NF of your own is a .mjs or .js file`);
   }
-  const module = (await import(pathToFileURL(join(NFS, type, "index.js")).href)) as { nf: NfModule };
+  if (isModule)
+    throw new ConfigError(where, `unknown NF type "${type}"`, `for a file beside the chain write "./${type}"`);
+  return type;
+}
+
+/**
+ * Imports an NF.
+ * @param source its type, or the absolute path of a user's module
+ * @param where the chain's key, for the error
+ * @throws ConfigError where there is none, or a user's module is not an NF
+ */
+export async function importNf(source: string, where: string): Promise<NfModule> {
+  const types = nfTypes();
+  if (isAbsolute(source)) return importUserNf(source, where, types);
+  if (!types.includes(source)) {
+    const own = 'or the path of a module of your own: "./my-nf.mjs"';
+    throw new ConfigError(where, `unknown NF type "${source}"; known types: ${types.join(", ")}, ${own}`);
+  }
+  const module = (await import(pathToFileURL(join(NFS, source, "index.js")).href)) as { nf: NfModule };
   return module.nf;
 }

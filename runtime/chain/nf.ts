@@ -58,6 +58,11 @@ export interface CreateContext {
   readonly portable: boolean;
   /** Where its transform runs; absent: cpu. With "gpu" the engine calls `offload` and never `process`. */
   readonly place?: "cpu" | "gpu";
+  /**
+   * Stops the run as a failed one: nothing more is received, what is under way comes to its end, and the summary says `failure`. For NFs that
+   * go on meanwhile; absent: throw.
+   */
+  fail?(failure: string): void;
   warn(line: string): void;
 }
 
@@ -82,8 +87,10 @@ export interface Offload {
 
 /** How an NF runs on a GPU. */
 export interface GpuProgram<Loaded> {
-  /** Device code: kernels/<program>.cl and .wgsl. */
+  /** Device code: kernels/<program>.cl and .wgsl, nfs/<program>/gpujs.ts; or the absolute path of a user's module, which holds `plain`. */
   readonly program: string;
+  /** A kernel that is a plain function, for gpu.js alone (see device/gpujs/program.ts). */
+  readonly plain?: unknown;
   /** What the kernel changes: packet bytes within PARAM_PLACE and params, or params alone. Devices that copy want to know. */
   readonly writes: "packet" | "params";
   /** Read-only tables as the kernel reads them, u32 in native byte order. */

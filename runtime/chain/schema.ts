@@ -23,7 +23,7 @@ const limited = <T extends z.ZodType>(value: T, most: number, what: string, rese
   });
 
 export const nfSchema = z.strictObject({
-  type: z.string().min(1).describe("folder under nfs/"),
+  type: z.string().min(1).describe("folder under nfs/, or ./FILE.mjs: an NF of your own"),
   place: z.enum(["cpu", "gpu"]).default("cpu").describe("where its transform runs"),
   config: z.record(z.string(), z.unknown()).default({}).describe("see the NF's own documentation"),
 });

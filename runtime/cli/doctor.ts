@@ -36,7 +36,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorResult>
     install = installSystem({ purpose: options.install === "test" ? "test" : "run", force: true, say });
     for (const line of describe(install)) say(line);
   }
-  const [libraries, devices, socket] = await Promise.all([libraryFindings(), deviceFindings(files), afXdpFinding()]);
+  const [libraries, devices, socket] = await Promise.all([libraryFindings(), deviceFindings(), afXdpFinding()]);
   const findings = [
     ...cpuFindings(files),
     ...memoryFindings(files),

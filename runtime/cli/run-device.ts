@@ -1,12 +1,14 @@
 /** The device of a run: opened as `--device` says, and announced in one line. */
 import type { LoadedChain } from "../chain/load.js";
-import { type DeviceRequest, type OpenClCandidate, openForRun } from "../device/choose.js";
-import type { Device } from "../device/device.js";
-import { openDevice } from "../device/open.js";
+import { type Candidate, type DeviceRequest, openForRun } from "../device/choose.js";
+import type { Device, DeviceKind } from "../device/device.js";
+import { lackOf } from "../device/kinds.js";
+import { type DeviceOptions, openDevice } from "../device/open.js";
 import { openCl } from "../device/opencl/library.js";
 import { type FoundDevice, listDevices } from "../device/opencl/platform.js";
 import { missingPocl, preparePocl, tryPocl } from "../device/opencl/pocl.js";
 import { type Slice, sliceFor } from "../device/slice.js";
+import { adaptersHere } from "../device/webgpu/here.js";
 import { deviceNfs, slotsFor } from "../engine/device-plan.js";
 import { RunError } from "../errors.js";
 import { SystemFiles } from "../native/system-files.js";
@@ -34,35 +36,67 @@ export async function openRunDevice(
   // Here and now: PoCL reads its environment when the first device is listed.
   preparePocl(workgroups);
   let nfs: ReturnType<typeof deviceNfs> | undefined;
-  const open = async ({ found, persistent }: OpenClCandidate): Promise<Device> => {
-    await tryPocl(found.device);
-    const slice = persistent ? sliceFor(found.device, sliceMs, new SystemFiles()) : undefined;
+  const open = async (candidate: Candidate): Promise<Device> => {
+    const { options, slice } = await optionsOf(candidate, sliceMs);
     nfs ??= deviceNfs(chain);
     const device = await openDevice({
-      kind: "opencl",
-      found,
-      mode: persistent ? "persistent" : "rounds",
+      ...options,
       slots: slotsFor,
       nfs,
       ...(workgroups !== undefined && { workgroups }),
-      ...(slice !== undefined && { sliceMs: slice.ms }),
       warn,
     });
     if (request.kind === "auto") await startOrClose(device);
     warn(announce(device, slice, placed));
     return device;
   };
-  const device = await openForRun(request, placed, able, { list, open, warn });
+  const device = await openForRun(request, placed, able, {
+    opencl: openClDevices,
+    webgpu: adaptersHere,
+    lack: (kind) => lackIn(chain, kind),
+    open,
+    warn,
+  });
   sayIdle(flags, device, warn);
   return device;
 }
 
+/** Why devices of a kind cannot take all NFs that are placed on gpu; undefined where they can. */
+function lackIn(chain: LoadedChain, kind: DeviceKind): string | undefined {
+  for (const { name, type, place, module } of chain.nfs) {
+    const { gpu } = module;
+    if (place !== "gpu" || gpu === undefined) continue;
+    const lack = lackOf({ ...gpu, name, type, plain: gpu.plain !== undefined }, kind);
+    if (lack !== undefined) return lack;
+  }
+  return undefined;
+}
+
 /** @throws RunError where there is none, and it is known why */
-function list(): FoundDevice[] {
+function openClDevices(): FoundDevice[] {
   const found = listDevices(openCl());
   const lack = found.length === 0 ? missingPocl() : undefined;
   if (lack !== undefined) throw new RunError("opencl", `there is no device: ${lack.problem}`, lack.remedy);
   return found;
+}
+
+type CandidateOptions = Pick<DeviceOptions, "kind" | "gpuJsMode" | "found" | "name" | "mode" | "sliceMs">;
+
+/** What a candidate has to be opened with. @throws RunError where it is known that it will not do */
+async function optionsOf(
+  candidate: Candidate,
+  sliceMs: number | undefined,
+): Promise<{ options: CandidateOptions; slice?: Slice }> {
+  if (candidate.kind === "webgpu") {
+    const { name, driver } = candidate.facts;
+    return { options: { kind: "webgpu", name: `${name} ${driver}` } };
+  }
+  if (candidate.kind === "gpujs") return { options: { kind: "gpujs", gpuJsMode: candidate.mode } };
+  const { kind, found, persistent } = candidate;
+  await tryPocl(found.device);
+  if (!persistent) return { options: { kind, found, mode: "rounds" } };
+  const slice = sliceFor(found.device, sliceMs, new SystemFiles());
+  return { options: { kind, found, mode: "persistent", sliceMs: slice.ms }, slice };
 }
 
 /** A device that opens and does not serve is one more to go past, and that shows only now. */
@@ -79,6 +113,7 @@ function announce(device: Device, slice: Slice | undefined, placed: readonly str
   const { info, shape } = device.handle;
   const traits = [
     info.emulated ? "emulated on the CPU" : "hardware",
+    ...(info.kind === "webgpu" ? ["WebGPU"] : []),
     info.persistent ? "persistent kernel" : "launched in rounds",
     info.zeroCopy ? "zero-copy" : "packets copied",
     `${shape.workgroups} workgroup${shape.workgroups === 1 ? "" : "s"} of ${shape.workgroupSize}`,

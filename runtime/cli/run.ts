@@ -55,7 +55,7 @@ export function addRunCommand(program: Command): void {
     .option("--place <NF=cpu|gpu,...>", "where NFs run, whatever the chain says", collect)
     .option(
       "--device <KIND>",
-      "auto, none, opencl[:NAME], opencl[:NAME]:rounds (launch per round, with copies)",
+      "auto, none, opencl[:NAME], opencl[:NAME]:rounds (launch per round, with copies), webgpu[:NAME], gpujs[:MODE] (webasm, cpu, webgpu)",
       "auto",
     )
     .option(

@@ -1,20 +1,17 @@
 /** What doctor says of the devices NFs can be placed on, and the remedy for each lack. */
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { cacheFolder, findSwiftShader } from "../../scripts/system.mjs";
 import { ask } from "../native/ask.js";
 import { type Finding, PROGRAM } from "../native/finding.js";
 import { findLibrary } from "../native/library-path.js";
-import type { SystemFiles } from "../native/system-files.js";
+import { gpuJsFinding } from "./gpujs/findings.js";
 import { noDeviceRemedy, type OpenClDevice, ranked, svmKinds, traitsOf } from "./opencl/platform.js";
 import { missingPocl, type Problem } from "./opencl/pocl.js";
+import { webGpuFindings } from "./webgpu/findings.js";
 
 const INSTALL = `${PROGRAM} doctor --install`;
 const OPENCL: Pick<Finding, "area" | "name"> = { area: "devices", name: "OpenCL loader" };
 
-export async function deviceFindings(files: SystemFiles): Promise<Finding[]> {
-  return [...(await openCl()), vulkan(files), webGpu()];
+export async function deviceFindings(): Promise<Finding[]> {
+  return [...(await Promise.all([openCl(), webGpuFindings()])).flat(), gpuJsFinding()];
 }
 
 async function openCl(): Promise<Finding[]> {
@@ -96,23 +93,4 @@ function deviceFinding(device: OpenClDevice, name: string, hardware: boolean): F
     state: "limited",
     remedy: "where there is a GPU, its vendor's OpenCL package: intel-opencl-icd, mesa-opencl-icd",
   };
-}
-
-function vulkan(files: SystemFiles): Finding {
-  const common = { area: "devices", name: "Vulkan drivers (for WebGPU)" } as const;
-  const system = files.glob("/usr/share/vulkan/icd.d/*.json").map((path) => path.slice(path.lastIndexOf("/") + 1));
-  const emulated = findSwiftShader();
-  if (emulated === undefined && system.length === 0) {
-    return { ...common, state: "missing", detail: `none, nor SwiftShader in ${cacheFolder()}`, remedy: INSTALL };
-  }
-  const found = [...system, ...(emulated === undefined ? [] : [`SwiftShader, emulated on the CPU (${emulated})`])];
-  return { ...common, state: system.length > 0 ? "ok" : "limited", detail: found.join(", ") };
-}
-
-function webGpu(): Finding {
-  const common = { area: "devices", name: "WebGPU package" } as const;
-  const folders = createRequire(import.meta.url).resolve.paths("webgpu") ?? [];
-  const folder = folders.map((path) => join(path, "webgpu")).find((path) => existsSync(join(path, "package.json")));
-  if (folder === undefined) return { ...common, state: "missing", detail: "comes with a later release" };
-  return { ...common, state: "ok", detail: folder };
 }

@@ -4,24 +4,32 @@ import { ConfigError, type PlainError, RunError, reviveError } from "../errors.j
 import { arenaBytes } from "../packet/arena.js";
 import { attachRegion } from "../packet/memory.js";
 import type { Device, DeviceHandle, DeviceNf, DeviceNfHandle, DeviceReport } from "./device.js";
+import type { GpuJsMode } from "./gpujs/compile.js";
 import type { FoundDevice } from "./opencl/platform.js";
 import { preparePocl } from "./opencl/pocl.js";
+import { endWithThread } from "./process-end.js";
 import { HOST, type QueueShape } from "./queue.js";
+import type { ServerRequest } from "./server.js";
+import type { AnyRequest } from "./servers.js";
 import { TableHeap } from "./tables.js";
+import { WAKE, WAKE_BYTES } from "./wake.js";
+import { prepareVulkan } from "./webgpu/library.js";
 import type { DeviceMessage, DeviceRequest, DeviceSetup, OpenedDevice } from "./worker.js";
 
 export interface DeviceOptions {
-  readonly kind: "opencl";
-  /** The device; absent: by `name`. */
+  readonly kind: AnyRequest["kind"];
+  /** gpujs; absent: webasm. */
+  readonly gpuJsMode?: GpuJsMode;
+  /** opencl: the device; absent: by `name`. */
   readonly found?: FoundDevice;
-  /** Part of the device's or its platform's name; absent: the best there is. */
+  /** Part of the device's, its platform's or its driver's name; absent: the best there is. */
   readonly name?: string;
-  /** Absent: persistent where the device can, else rounds. */
+  /** opencl: absent: persistent where the device can, else rounds. */
   readonly mode?: "persistent" | "rounds";
   /** Slots of the arena, or how many for this shape of the queues. */
   readonly slots: number | ((shape: QueueShape) => number);
   readonly nfs: readonly DeviceNf[];
-  /** Absent: one for each compute unit, at most 8. */
+  /** Absent: as many as the device runs at once, at most 8. */
   readonly workgroups?: number;
   /** Threads of a workgroup, a power of two; 64. */
   readonly workgroupSize?: number;
@@ -31,8 +39,10 @@ export interface DeviceOptions {
   readonly sliceMs?: number;
   /** ms without a sign of life from this process after which a persistent kernel returns; 5000. */
   readonly patienceMs?: number;
-  /** Folders that are looked through for .cl files before kernels/. */
+  /** Folders that are looked through for .cl and .wgsl files before kernels/. */
   readonly kernelFolders?: readonly string[];
+  /** webgpu, for tests: the device is destroyed once it has been given as many rounds (0: at the first launch), as if its driver had reset it. */
+  readonly loseAfter?: number;
   /** One line on stderr. */
   warn(line: string): void;
 }
@@ -57,28 +67,38 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
   const depth = inRange("depth", options.depth ?? DEPTH, MOST_DEPTH, true);
   const { workgroups } = options;
   if (workgroups !== undefined) inRange("workgroups", workgroups, MOST_WORKGROUPS, false);
-  preparePocl(workgroups);
   const programs = [...new Set(options.nfs.map((nf) => nf.program))];
   const setup: DeviceSetup = {
-    request: {
-      found: options.found,
+    request: prepared(options, {
       name: options.name,
-      mode: options.mode,
       workgroups,
       workgroupSize,
       depth,
-      sliceMs: options.sliceMs ?? 0,
-      patienceMs: options.patienceMs ?? PATIENCE_MS,
       kernelFolders: options.kernelFolders ?? [],
       programs,
       nfs: options.nfs.map(({ program, writes }) => ({ program: programs.indexOf(program), writes })),
       tableWords: Math.max(1, TableHeap.room(options.nfs.map((nf) => nf.tables))),
-    },
-    wake: new SharedArrayBuffer(4),
+    }),
+    wake: new SharedArrayBuffer(WAKE_BYTES),
   };
   const thread = new Thread(setup, options);
   const opened = await thread.opened;
   return new ThreadDevice(thread, opened, options, programs, setup.request.tableWords);
+}
+
+/** What the device thread is asked for. Drivers' environment is set here and now, since a worker's never reaches native code. */
+function prepared(options: DeviceOptions, common: Omit<ServerRequest, "kind">): AnyRequest {
+  const { kind, found, mode, sliceMs = 0, patienceMs = PATIENCE_MS, gpuJsMode = "webasm", loseAfter } = options;
+  if (kind === "webgpu") {
+    prepareVulkan();
+    return { ...common, kind, loseAfter };
+  }
+  if (kind === "gpujs") {
+    if (gpuJsMode === "webgpu") prepareVulkan();
+    return { ...common, kind, mode: gpuJsMode };
+  }
+  preparePocl(common.workgroups);
+  return { ...common, kind, found, mode, sliceMs, patienceMs };
 }
 
 function inRange(name: string, value: number, most: number, power: boolean): number {
@@ -96,6 +116,7 @@ class Thread {
   private readonly worker: Worker;
   private readonly wake: Int32Array;
   private readonly gone: Promise<void>;
+  private readonly letGo: () => void;
   private answer: { resolve(value: unknown): void; reject(error: Error): void } | undefined;
   private last: Promise<unknown> = Promise.resolve();
   private fail!: (error: Error) => void;
@@ -106,6 +127,7 @@ class Thread {
 
   constructor(setup: DeviceSetup, options: DeviceOptions) {
     this.wake = new Int32Array(setup.wake);
+    this.letGo = endWithThread(this.wake);
     this.worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: setup });
     this.failed = new Promise((_, reject) => {
       this.fail = (error) => {
@@ -117,6 +139,7 @@ class Thread {
     });
     this.failed.catch(() => {});
     this.gone = new Promise((resolve) => this.worker.on("exit", () => resolve()));
+    void this.gone.then(this.letGo);
     this.worker.on("exit", (code) => {
       const ended = new RunError("device thread", `it has ended (exit code ${code})`, "report this as a bug");
       if (this.closing) this.failure ??= ended;
@@ -152,8 +175,8 @@ class Thread {
 
   private send(request: DeviceRequest): void {
     this.worker.postMessage(request);
-    Atomics.add(this.wake, 0, 1);
-    Atomics.notify(this.wake, 0);
+    Atomics.add(this.wake, WAKE, 1);
+    Atomics.notify(this.wake, WAKE);
   }
 
   private expect(): Promise<unknown> {
@@ -227,7 +250,8 @@ class ThreadDevice implements Device {
     this.queue = new Int32Array(attachRegion(regions.queue).buffer);
     const nfs = options.nfs.map(({ program, tables }) => this.place(programs.indexOf(program), tables));
     this.handle = { info, shape, lockStep, queue: regions.queue, tables: regions.tables, nfs };
-    process.once("exit", this.raiseStop);
+    // Before the wait for what is under way.
+    process.prependOnceListener("exit", this.raiseStop);
     // Nobody may be left to look after the kernel. The memory is there until close().
     thread.failed.catch(this.raiseStop);
   }

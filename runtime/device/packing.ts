@@ -23,7 +23,9 @@ const SLOT_WORDS_SHIFT = 9;
 const MOST_PER_PACKET = 2048 + UNIT;
 
 export class PackedRound {
-  /** Addresses of what is copied to the device. */
+  /** What is copied to the device and back: packets, params, rows, one behind the other; {@link packetBytes} and so on are their sizes. */
+  readonly memory: Uint8Array<ArrayBuffer>;
+  /** Addresses of the three. */
   readonly packetsAt: number;
   readonly paramsAt: number;
   readonly rowsAt: number;
@@ -60,7 +62,7 @@ export class PackedRound {
     private readonly writes: Uint8Array,
   ) {
     const entries = mostRows * shape.workgroupSize;
-    this.packetBytes = entries * MOST_PER_PACKET + UNIT;
+    this.packetBytes = PackedRound.packetBytesOf(entries);
     this.paramBytes = entries * WORDS * 4;
     this.rowBytes = mostRows * rowWords(shape) * 4;
     const region = mapRegion(this.packetBytes + this.paramBytes + this.rowBytes);
@@ -69,11 +71,25 @@ export class PackedRound {
     this.paramsAt = this.packetsAt + this.packetBytes;
     this.rowsAt = this.paramsAt + this.paramBytes;
     const { buffer } = attachRegion(region);
+    this.memory = new Uint8Array(buffer);
     this.bytes = new Uint32Array(buffer, 0, this.packetBytes / 4);
     this.params = new Uint32Array(buffer, this.packetBytes, this.paramBytes / 4);
     this.rows = new Uint32Array(buffer, this.packetBytes + this.paramBytes, this.rowBytes / 4);
     this.slots = new Uint32Array(entries);
     this.places = new Uint32Array(entries);
+  }
+
+  /** Bytes of packets of a round with so many entries, at most. */
+  static packetBytesOf(entries: number): number {
+    return entries * MOST_PER_PACKET + UNIT;
+  }
+
+  /** Bytes of params of this round, and of its rows. */
+  get paramEnd(): number {
+    return this.count * this.shape.workgroupSize * WORDS * 4;
+  }
+  get rowEnd(): number {
+    return this.count * rowWords(this.shape) * 4;
   }
 
   /** Copies rows in: those first whose packets come back. `at`: where each begins in `queue`. */

@@ -3,14 +3,33 @@
  * with the device's help. Every call returns soon.
  */
 import type { RegionHandle } from "../packet/memory.js";
-import type { DeviceInfo, DeviceNf, DeviceReport } from "./device.js";
+import type { DeviceInfo, DeviceKind, DeviceNf, DeviceReport } from "./device.js";
 import type { QueueShape } from "./queue.js";
+
+/** More queues than this keep a core busy with filling rows, whatever the device could take; where nobody asks for more. */
+export const MOST_WORKGROUPS = 8;
 
 /** What of a {@link DeviceNf} a server has to know; the tables are in shared memory. */
 export interface ServedNf {
   /** ROW.PROGRAM */
   readonly program: number;
   readonly writes: DeviceNf["writes"];
+}
+
+/** What main asks for, of a device of any kind; plain data. */
+export interface ServerRequest {
+  readonly kind: DeviceKind;
+  /** Part of the device's name; undefined: the best device. */
+  readonly name: string | undefined;
+  /** Undefined: as many as the device likes. */
+  readonly workgroups: number | undefined;
+  readonly workgroupSize: number;
+  readonly depth: number;
+  readonly kernelFolders: readonly string[];
+  /** Kernels in use, each once. */
+  readonly programs: readonly string[];
+  readonly nfs: readonly ServedNf[];
+  readonly tableWords: number;
 }
 
 /** Memory that host and server share. */
@@ -27,6 +46,11 @@ export interface DeviceServer {
   /** Workgroups that can run at once, as far as the device tells. */
   readonly resident: number;
   readonly regions: SharedRegions;
+  /**
+   * True where promises of the driver are open: the thread takes a turn of its event loop between two looks, and does not sleep. Absent:
+   * never.
+   */
+  readonly pending?: boolean;
   /** Begins serving. */
   launch(now: number): void;
   /**

@@ -1,18 +1,21 @@
 /**
  * The device thread: opens the device, then looks after its server and does what main asks for, until main closes it. Its life is one
- * loop that sleeps on a word of shared memory, so that it can nap for less than a timer's millisecond and main can wake it.
+ * loop that sleeps on a word of shared memory, so that it can nap for less than a timer's millisecond and main can wake it. While promises
+ * of a driver are open, which settle in the thread's event loop alone, it takes turns of that loop instead.
  */
+import { setTimeout as delay, setImmediate } from "node:timers/promises";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type PlainError, RunError } from "../errors.js";
 import { attachRegion } from "../packet/memory.js";
 import type { DeviceInfo } from "./device.js";
-import { type OpenClRequest, openOpenCl } from "./opencl/open.js";
 import { HOST, lineAt, type QueueShape, WG } from "./queue.js";
 import type { DeviceServer, SharedRegions } from "./server.js";
+import { type AnyRequest, openServer } from "./servers.js";
+import { PENDING, WAKE } from "./wake.js";
 
 export interface DeviceSetup {
-  readonly request: OpenClRequest;
-  /** Word 0 changes with every message to the thread, which sleeps on it. */
+  readonly request: AnyRequest;
+  /** Words of wake.ts. */
   readonly wake: SharedArrayBuffer;
 }
 
@@ -48,6 +51,8 @@ const START_ALL_MS = 1000;
 const START_MS = 60_000;
 /** ms within which the device has to come to an end. */
 const STOP_MS = 2000;
+/** Between turns of the event loop where no more rows are served. */
+const IDLE_TURN_MS = 1;
 /** Where nothing runs: main wakes the thread. */
 const IDLE_MS = 1000;
 
@@ -66,10 +71,10 @@ function receive(): DeviceRequest | undefined {
 function askSlots(shape: QueueShape): number {
   post({ kind: "shape", shape });
   for (;;) {
-    const seen = Atomics.load(wakeWord, 0);
+    const seen = Atomics.load(wakeWord, WAKE);
     const message = receive();
     if (message?.kind === "slots") return message.slots;
-    Atomics.wait(wakeWord, 0, seen, IDLE_MS);
+    Atomics.wait(wakeWord, WAKE, seen, IDLE_MS);
   }
 }
 
@@ -88,13 +93,33 @@ class DeviceThread {
     this.words = new Int32Array(attachRegion(server.regions.queue).buffer);
   }
 
-  run(): void {
+  async run(): Promise<void> {
     while (!this.closed) {
-      const seen = Atomics.load(wakeWord, 0);
+      const seen = Atomics.load(wakeWord, WAKE);
+      this.enterDriver();
       for (let message = receive(); message !== undefined && !this.closed; message = receive()) this.obey(message);
       const ms = this.look();
-      if (ms > 0 && !this.closed) Atomics.wait(wakeWord, 0, seen, ms);
+      if (this.closed) break;
+      if (this.pending()) await (this.phase === "over" ? delay(IDLE_TURN_MS) : setImmediate());
+      else if (ms > 0) Atomics.wait(wakeWord, WAKE, seen, ms);
     }
+    // A thread that ends while they are open aborts the process.
+    while (this.pending()) await delay(IDLE_TURN_MS);
+  }
+
+  /**
+   * Before a look, which may call the driver: a process that ends waits for that. It raises STOP before it looks at PENDING, and a server
+   * looks at STOP before it begins anything, so one of the two sees the other.
+   */
+  private enterDriver(): void {
+    if (this.server.pending !== undefined) Atomics.store(wakeWord, PENDING, 1);
+  }
+
+  /** Whether promises of the driver are open, which main is told. */
+  private pending(): boolean {
+    const pending = Number(this.server.pending === true);
+    if (Atomics.exchange(wakeWord, PENDING, pending) !== pending) Atomics.notify(wakeWord, PENDING);
+    return pending === 1;
   }
 
   private enter(phase: "starting" | "running" | "stopping" | "over"): void {
@@ -205,10 +230,10 @@ class DeviceThread {
 }
 
 try {
-  const server = openOpenCl(request, askSlots, (line) => post({ kind: "warn", line }));
+  const server = await openServer(request, askSlots, (line) => post({ kind: "warn", line }));
   const { info, shape, lockStep, regions } = server;
   post({ kind: "opened", device: { info, shape, lockStep, regions } });
-  new DeviceThread(server).run();
+  await new DeviceThread(server).run();
 } catch (error) {
   post({ kind: "failed", error: plain(error as Error) });
 }

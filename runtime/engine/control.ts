@@ -59,6 +59,12 @@ export function ringAll(control: Int32Array): void {
   for (let t = threadsOf(control) - 1; t >= 0; t--) ring(control, t);
 }
 
+/** What is under way comes to its end. */
+export function stopReceiving(control: Int32Array): void {
+  Atomics.store(control, CONTROL.STOP, 1);
+  ringAll(control);
+}
+
 /** The device is given up: no slot it may still write to is used again, since nothing is received any more. */
 export function failDevice(control: Int32Array): void {
   Atomics.store(control, CONTROL.STOP, 1);

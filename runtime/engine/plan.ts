@@ -45,6 +45,8 @@ export interface PlanPort {
 export interface PlanNf {
   readonly name: string;
   readonly type: string;
+  /** What importNf takes. */
+  readonly source: string;
   /** Where it really runs: without a device on the CPU, whatever the chain says. */
   readonly place: "cpu" | "gpu";
   readonly outcomes: readonly OutcomeSpec[];
@@ -167,10 +169,10 @@ export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOp
     selectors: chain.selectors,
     defaultType: types - 2,
     nonIpType,
-    nfs: chain.nfs.map(({ name, type, place, module, loaded }) => {
+    nfs: chain.nfs.map(({ name, type, source, place, module, loaded }) => {
       const possible = module.possible?.(loaded);
       const reparses = module.outcomes.some((o) => o.reparse && (possible?.includes(o.name) ?? true));
-      return { name, type, place: device ? place : "cpu", outcomes: module.outcomes, reparses, loaded };
+      return { name, type, source, place: device ? place : "cpu", outcomes: module.outcomes, reparses, loaded };
     }),
     policy,
     sources,

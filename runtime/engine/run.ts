@@ -7,7 +7,7 @@ import { RunError, reviveError } from "../errors.js";
 import { Arena } from "../packet/arena.js";
 import { ringBytes } from "../packet/ring.js";
 import { takeEpoch } from "./clock.js";
-import { CONTROL, controlMemory, failDevice, ringAll } from "./control.js";
+import { CONTROL, controlMemory, failDevice, ringAll, stopReceiving } from "./control.js";
 import { counterLayout, counterMemory, sumCounters } from "./counters.js";
 import { slotsFor, slotsIn } from "./device-plan.js";
 import { makePlan, type PlanOptions } from "./plan.js";
@@ -71,10 +71,7 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
     .finally(() => arena.free());
   return {
     snapshot: () => snapshotOf(plan, layout, sumCounters(counters, layout)),
-    stop: () => {
-      Atomics.store(control, CONTROL.STOP, 1);
-      ringAll(control);
-    },
+    stop: () => stopReceiving(control),
     result,
   };
 }
@@ -89,7 +86,7 @@ function arenaOf(device: Device): Arena {
 class Supervisor {
   /** Of the device, once it has stopped. */
   end: DeviceEnd | undefined;
-  /** Why the device was given up, while the threads went on to the end. */
+  /** Why the run is a failed one, while the threads went on to the end: an NF failed, or the device was given up. */
   failure: string | undefined;
   private readonly reports: ThreadReport[] = [];
   private error: Error | undefined;
@@ -134,6 +131,7 @@ class Supervisor {
     if (message.kind === "warn") this.warn(message.line);
     else if (message.kind === "done") this.reports[thread] = message.report;
     else if (message.kind === "error") this.fail(reviveError(message.error));
+    else if (message.kind === "nf-failure") this.failure ??= message.line;
     else if (message.kind === "failure") this.failDevice(stalled(message.line).message);
     else if (++this.ready === this.workers.length) this.begin().catch((error: Error) => this.fail(error));
   }

@@ -15,6 +15,7 @@ import type { TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
 import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
 import { clockSince, type Epoch } from "./clock.js";
+import { stopReceiving } from "./control.js";
 import { Core } from "./core.js";
 import type { NumberedRxPort } from "./ingress.js";
 import type { Plan } from "./plan.js";
@@ -62,6 +63,8 @@ export type WorkerMessage =
   | { readonly kind: "ready" }
   /** The device is given up; the run goes on to its end without it. */
   | { readonly kind: "failure"; readonly line: string }
+  /** An NF has failed; the run goes on to its end, and is a failed one. */
+  | { readonly kind: "nf-failure"; readonly line: string }
   | { readonly kind: "warn"; readonly line: string }
   | { readonly kind: "done"; readonly report: ThreadReport }
   | {
@@ -75,13 +78,13 @@ const setup = workerData as WorkerSetup;
 const warn = (line: string) => post({ kind: "warn", line });
 
 /** Fills in the NFs of this thread; those before one that fails are there to be closed. */
-async function createNfs(arena: Arena, nfs: (Nf | undefined)[]): Promise<void> {
+async function createNfs(arena: Arena, nfs: (Nf | undefined)[], fail: (line: string) => void): Promise<void> {
   const { plan, topology, thread } = setup;
   for (const index of topology.threads[thread]!.nfs) {
-    const { name, type, place, loaded } = plan.nfs[index]!;
-    const module = await importNf(type, `nfs.${name}.type`);
+    const { name, type, source, place, loaded } = plan.nfs[index]!;
+    const module = await importNf(source, `nfs.${name}.type`);
     const { seed, portable, digest } = plan.options;
-    const nf = module.create(loaded, { name, arena, seed, portable, place, warn });
+    const nf = module.create(loaded, { name, arena, seed, portable, place, warn, fail });
     nfs[index] = nf;
     if (place === "gpu" && nf.offload === undefined) {
       throw new RunError(`nfs.${name}`, `type ${type} has no part for a GPU`, 'write "place": "cpu"');
@@ -136,7 +139,10 @@ async function work(
     }
   }
   // After the inputs: an NF that writes a file should not empty it for a run that cannot start.
-  await createNfs(arena, nfs);
+  await createNfs(arena, nfs, (line) => {
+    stopReceiving(control);
+    post({ kind: "nf-failure", line });
+  });
   const told = new Promise<GoMessage>((resolve) => port.once("message", resolve));
   post({ kind: "ready" });
   const go = await told;

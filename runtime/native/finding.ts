@@ -10,5 +10,4 @@ export interface Finding {
   readonly remedy?: string;
 }
 
-/** How users call the program from the repository's folder. */
-export const PROGRAM = "npm run -s wingbeat --";
+export { PROGRAM } from "../../scripts/system.mjs";

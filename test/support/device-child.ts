@@ -1,12 +1,12 @@
 /**
  * A process that runs a device and comes to a bad end, or none, as its arguments say: `node device-child.js MODE END`. Prints a line when the
- * device is at work. MODE: persistent or rounds. END "start": serves nothing.
+ * device is at work. MODE: persistent or rounds, on OpenCL; or webgpu. END "start": serves nothing.
  */
 import { DeviceLoad, openTestDevice } from "./device-load.js";
 import { Random } from "./random.js";
 
-const [mode, end] = process.argv.slice(2) as ["persistent" | "rounds", string];
-const device = await openTestDevice({ workgroups: 2, mode });
+const [mode, end] = process.argv.slice(2) as ["persistent" | "rounds" | "webgpu", string];
+const device = await openTestDevice(mode === "webgpu" ? { kind: "webgpu", workgroups: 2 } : { workgroups: 2, mode });
 await device.start();
 if (end === "start") process.exit(0);
 const load = new DeviceLoad(device, new Random(1));
@@ -21,8 +21,13 @@ function hang(): void {
 }
 
 console.log("at work");
-if (end === "exit") process.exit(3);
-else if (end === "throw") throw new Error("thrown in mid-run");
+if (end === "exit") {
+  // With rows in flight.
+  for (let i = 0; i < 1000; i++) load.add();
+  load.pump(true);
+  process.exit(3);
+}
+if (end === "throw") throw new Error("thrown in mid-run");
 else if (end === "work") for (;;) load.run(1000);
 else if (end === "hang") {
   hang();
@@ -39,6 +44,9 @@ else if (end === "hang") {
   load.arena.u8.fill(1);
   console.log(`${load.away} away`);
   process.exit(1);
+} else if (end === "hang-throw") {
+  hang();
+  throw new Error("thrown while a kernel hangs");
 } else if (end === "wait") {
   await device.failed;
 }

@@ -1,8 +1,8 @@
-/** Runs of chains on the OpenCL device that is there, in threads, in forms a test chooses. */
+/** Runs of chains on the device that is there, in threads, in forms a test chooses. */
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { type LoadedChain, loadChain } from "../../runtime/chain/load.js";
-import { openDevice } from "../../runtime/device/open.js";
+import { type DeviceOptions, openDevice } from "../../runtime/device/open.js";
 import { deviceNfs, slotsFor } from "../../runtime/engine/device-plan.js";
 import type { OrderMode } from "../../runtime/engine/plan.js";
 import type { RunResult } from "../../runtime/engine/result.js";
@@ -17,6 +17,8 @@ const CORES = ["d1", "c1d1", "c2d1", "c1d1n1", "d1n2", "d2n1", "c2d2n2"];
 /** Where NFs run, and on how much. */
 export interface Form {
   readonly place: readonly string[];
+  /** opencl unless given. */
+  readonly kind?: DeviceOptions["kind"];
   readonly cores: string;
   readonly workgroups: number;
   readonly order?: OrderMode;
@@ -27,6 +29,8 @@ export interface Form {
   readonly batch?: number;
   /** ms of a launch of the persistent kernel; 0: one launch for the whole run. */
   readonly sliceMs?: number;
+  /** Rounds after which the device is destroyed. */
+  readonly loseAfter?: number;
 }
 
 export async function load(
@@ -52,7 +56,7 @@ export async function runLoaded(
     form === undefined || nfs.length === 0
       ? undefined
       : await openDevice({
-          kind: "opencl",
+          kind: form.kind ?? "opencl",
           nfs,
           slots: slotsFor,
           workgroups: form.workgroups,
@@ -60,6 +64,7 @@ export async function runLoaded(
           workgroupSize: form.workgroupSize ?? 64,
           depth: form.depth ?? 8,
           sliceMs: form.sliceMs ?? 0,
+          ...(form.loseAfter && { loseAfter: form.loseAfter }),
           warn: () => {},
         });
   const run = startRun(chain, {
@@ -85,15 +90,17 @@ export function check(result: RunResult, form: Form, about: string): void {
     assert.is(nf.place, onGpu ? "gpu" : "cpu", about);
     assert.is(nf.device, onGpu ? result.device!.name : null, about);
   }
+  assert.is(result.device!.kind, form.kind ?? "opencl", about);
   const { rows, packets, dummies, bytes_copied } = result.sync;
   assert.is(packets + dummies, rows * (form.workgroupSize ?? 64), about);
   assert.ok(packets > 0, about);
   assert.is(bytes_copied === 0, result.device!.zero_copy, about);
 }
 
-export function randomForm(r: Random, place: readonly string[]): Form {
+export function randomForm(r: Random, place: readonly string[], kind: DeviceOptions["kind"] = "opencl"): Form {
   const cores = r.pick(CORES);
   return {
+    kind,
     place,
     cores,
     workgroups: r.int(cores === "d1n2" ? 2 : 1, MOST_WORKGROUPS),

@@ -7,8 +7,8 @@ import type { Offload } from "../../runtime/chain/nf.js";
 import { PARAM_PLACE } from "../../runtime/device/queue.js";
 import { PARAM_WORDS, SLOT_SIZE } from "../../runtime/packet/arena.js";
 import { Batch, MAX_BATCH } from "../../runtime/packet/batch.js";
-import type { KernelRunner } from "./kernel-runner.js";
 import type { Random } from "./random.js";
+import type { Runner } from "./runners.js";
 
 export interface OffloadRun {
   /** Outcome of each packet, in the order given. */
@@ -22,14 +22,14 @@ export interface OffloadRun {
  * @param table word at which the NF's tables begin
  * @param results words of the params the kernel writes: they hold garbage before it runs
  */
-export function runOffload(
+export async function runOffload(
   offload: Offload,
-  runner: KernelRunner,
+  runner: Runner,
   slots: Uint32Array,
   random: Random,
   table: number,
   results: readonly number[],
-): OffloadRun {
+): Promise<OffloadRun> {
   const { params } = runner.arena;
   for (const slot of slots) for (let w = 0; w < PARAM_WORDS; w++) params[slot * PARAM_WORDS + w] = random.u32();
   const outcomes = new Uint8Array(slots.length);
@@ -55,10 +55,10 @@ export function runOffload(
 
   // Rows: in any order, begun at any column, single packets among them, and one of dummies alone.
   const left = Uint32Array.from(shuffled(wantedSlots, random));
-  runner.run(left, 0, 1 + random.int(0, 62), table);
+  await runner.run(left, 0, 1 + random.int(0, 62), table);
   for (let first = 0; first < left.length; ) {
     const count = Math.min(left.length - first, random.pick([1, random.int(1, 63), 64, 128, random.int(64, 1000)]));
-    runner.run(left.subarray(first, first + count), count, random.pick([0, random.int(0, 63)]), table);
+    await runner.run(left.subarray(first, first + count), count, random.pick([0, random.int(0, 63)]), table);
     first += count;
   }
 

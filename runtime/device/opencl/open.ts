@@ -1,35 +1,22 @@
 /** From what a run asks for to a server on an OpenCL device. */
 import { ConfigError, RunError } from "../../errors.js";
 import type { QueueShape } from "../queue.js";
-import type { DeviceServer, ServedNf } from "../server.js";
+import { type DeviceServer, MOST_WORKGROUPS, type ServerRequest } from "../server.js";
 import { OpenClContext } from "./context.js";
 import { openCl } from "./library.js";
 import { PersistentServer } from "./persistent.js";
 import { type FoundDevice, listDevices, pickDevice, traitsOf } from "./platform.js";
 import { RoundsServer } from "./rounds.js";
 
-export interface OpenClRequest {
-  /** The device; undefined: by `name`. */
+export interface OpenClRequest extends ServerRequest {
+  readonly kind: "opencl";
+  /** The device; undefined: by `name`, part of its or its platform's name. */
   readonly found: FoundDevice | undefined;
-  /** Part of the device's or its platform's name; undefined: the best device. */
-  readonly name: string | undefined;
   /** Undefined: persistent where the device can. */
   readonly mode: "persistent" | "rounds" | undefined;
-  /** Undefined: one for each compute unit, at most {@link MOST_WORKGROUPS}. */
-  readonly workgroups: number | undefined;
-  readonly workgroupSize: number;
-  readonly depth: number;
   readonly sliceMs: number;
   readonly patienceMs: number;
-  readonly kernelFolders: readonly string[];
-  /** Kernels in use, each once. */
-  readonly programs: readonly string[];
-  readonly nfs: readonly ServedNf[];
-  readonly tableWords: number;
 }
-
-/** More queues than this keep a core busy with filling rows, whatever the device could take. */
-const MOST_WORKGROUPS = 8;
 
 /**
  * @param slots says how many slots the arena is to have, once it is known how many workgroups there will be
@@ -54,6 +41,7 @@ export function openOpenCl(
     const problem = `workgroups of ${workgroupSize} threads; ${device.name} has at most ${device.maxWorkgroupSize}`;
     throw new ConfigError(option, problem, "use smaller workgroups");
   }
+  // One for each compute unit.
   const workgroups = request.workgroups ?? Math.max(1, Math.min(device.computeUnits, MOST_WORKGROUPS));
   const shape: QueueShape = { workgroups, workgroupSize, depth };
   const options = { ...request, shape, slots: slots(shape), warn };

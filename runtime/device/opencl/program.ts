@@ -2,12 +2,9 @@
  * Puts the device program of a run together and builds it: layout macros, common.cl, the kernels of the NFs in use, the dispatch among
  * them (generated, so that a new NF is a new file and nothing else), and the entry: syncer.cl or rounds.cl.
  */
-import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { RunError } from "../../errors.js";
-import { PARAM_WORDS, SLOT_SIZE } from "../../packet/arena.js";
-import { type QueueShape, queueDefines } from "../queue.js";
+import { layoutConstants, readKernel } from "../kernel-files.js";
+import type { QueueShape } from "../queue.js";
 import { CL, create, type Handle, info, type OpenCl, statusName } from "./library.js";
 
 export interface ProgramOptions {
@@ -22,25 +19,11 @@ export interface ProgramOptions {
   readonly folders?: readonly string[];
 }
 
-/** kernels/ of the project, from the compiled code (dist/runtime/device/opencl) as well as from the source. */
-export function kernelFolder(): string {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); folder !== dirname(folder); folder = dirname(folder)) {
-    const kernels = join(folder, "kernels");
-    if (existsSync(join(kernels, "common.cl"))) return kernels;
-  }
-  throw new RunError("opencl", "the folder kernels/ is not beside the program", "install wingbeat with it");
-}
-
 /** @throws RunError where a kernel's file is missing */
 export function programSource(options: ProgramOptions): string {
   const { shape, programs } = options;
-  const folders = [...(options.folders ?? []), kernelFolder()];
-  const read = (name: string): string => {
-    const file = folders.map((folder) => join(folder, `${name}.cl`)).find((path) => existsSync(path));
-    if (file === undefined) throw new RunError("opencl", `there is no kernel ${name}.cl in ${folders.join(", ")}`);
-    return `#line 1 "${name}.cl"\n${readFileSync(file, "utf8")}`;
-  };
-  const macros = { ...queueDefines(shape), WB_SLOT_SIZE: SLOT_SIZE, WB_PARAM_WORDS: PARAM_WORDS, ...options.defines };
+  const read = (name: string): string => `#line 1 "${name}.cl"\n${readKernel(`${name}.cl`, options.folders)}`;
+  const macros = layoutConstants(shape, options.defines);
   const defines = Object.entries(macros).map(([name, value]) => `#define ${name} ${value}u`);
   return [defines.join("\n"), read("common"), ...programs.map(read), dispatch(programs), read(options.entry)].join(
     "\n",

@@ -5,45 +5,22 @@
  */
 import koffi from "koffi";
 import { RunError } from "../../errors.js";
-import { Arena, arenaBytes } from "../../packet/arena.js";
-import { attachRegion, mapRegion, unmapRegion } from "../../packet/memory.js";
 import type { DeviceInfo, DeviceReport } from "../device.js";
-import { PACKED, PackedRound } from "../packing.js";
-import { DUMMY, type QueueShape, queueBytes, rowWords } from "../queue.js";
-import { RowTaker } from "../rounds.js";
-import type { DeviceServer, ServedNf, SharedRegions } from "../server.js";
+import { PACKED } from "../packing.js";
+import type { QueueShape } from "../queue.js";
+import { dummyRow, IN_FLIGHT, Pace, RoundHost, type RoundsOptions } from "../round-host.js";
+import type { DeviceServer, SharedRegions } from "../server.js";
 import type { OpenClContext } from "./context.js";
 import { CL, check, type Handle, statusName } from "./library.js";
 
-export interface RoundsOptions {
-  readonly shape: QueueShape;
-  /** Kernels in use, each once. */
-  readonly programs: readonly string[];
-  readonly nfs: readonly ServedNf[];
-  readonly slots: number;
-  /** Words of the tables' memory. */
-  readonly tableWords: number;
-  readonly kernelFolders: readonly string[];
-}
+/** ms between looks at the first launch. */
+const STARTING_MS = 1;
 
-const IN_FLIGHT = 2;
-/** Threads of a round at most: its packets take 16 MiB on the device. */
-const MOST_ENTRIES = 8192;
-/** ms without anything to do: as long it looks again at once; then after naps; then after longer ones. */
-const EAGER_MS = 0.2;
-const DROWSY_MS = 20;
-const NAP_MS = 0.05;
-const SLEEP_MS = 1;
-
-/** Where a round's copies are, on both sides. */
-interface Staging {
-  readonly round: PackedRound;
-  /** Where each row begins in the queue, and which queue it is of. */
-  readonly rows: Uint32Array;
-  readonly queues: Uint16Array;
+/** Where a round's copies are on the device. */
+interface Buffers {
   readonly packets: Handle;
   readonly params: Handle;
-  readonly rowBuffer: Handle;
+  readonly rows: Handle;
 }
 
 export class RoundsServer implements DeviceServer {
@@ -52,12 +29,13 @@ export class RoundsServer implements DeviceServer {
   readonly lockStep: boolean;
   readonly resident: number;
   readonly regions: SharedRegions;
-  private readonly queueWords: Uint32Array;
-  private readonly taker: RowTaker;
+  private readonly host: RoundHost;
+  private readonly pace = new Pace();
   private readonly kernel: Handle;
   private readonly tables: Handle;
   private readonly tableWords: number;
-  private readonly stagings: readonly Staging[];
+  /** Of round n modulo IN_FLIGHT, as its event. */
+  private readonly buffers: readonly Buffers[];
   private readonly events: (Handle | undefined)[] = [];
   /** Tables on their way to the device, oldest first: the host's memory is read until then. */
   private readonly uploads: Handle[] = [];
@@ -67,18 +45,13 @@ export class RoundsServer implements DeviceServer {
   private readonly yieldCpu: () => number;
   /** The first launch, until it is complete. */
   private trial: Handle | undefined;
-  /** Rounds started and ended; number n is in staging n modulo IN_FLIGHT. */
-  private started = 0;
-  private ended_ = 0;
   private halting = false;
-  private busyAt = 0;
-  private bytesCopied = 0;
 
   constructor(
     private readonly device: OpenClContext,
     options: RoundsOptions,
   ) {
-    const { shape, slots, programs } = options;
+    const { shape, programs } = options;
     this.shape = shape;
     this.info = device.info(false);
     this.lockStep = !this.info.emulated;
@@ -90,53 +63,34 @@ export class RoundsServer implements DeviceServer {
     );
     this.tableWords = options.tableWords;
     this.tables = device.buffer(4 * options.tableWords, "the tables");
-    const writes = new Uint8Array(programs.length);
-    for (const nf of options.nfs) if (nf.writes === "packet") writes[nf.program] = 1;
-    const regions = [arenaBytes(slots), queueBytes(shape), 4 * options.tableWords].map(mapRegion);
-    const [arena, queue, tables] = regions.map(({ address, size, hugePages }) => ({ address, size, hugePages }));
-    this.regions = { arena: arena!, queue: queue!, tables: tables! };
-    const packets = Arena.attach({ slots, region: arena!, owned: false });
-    this.queueWords = new Uint32Array(attachRegion(queue!).buffer);
-    this.taker = new RowTaker(queue!, shape);
-    const most = Math.max(1, Math.min(shape.workgroups * shape.depth, Math.floor(MOST_ENTRIES / shape.workgroupSize)));
-    this.stagings = Array.from({ length: IN_FLIGHT }, () => {
-      const round = new PackedRound(packets, shape, most, writes);
-      return {
-        round,
-        rows: new Uint32Array(most),
-        queues: new Uint16Array(most),
-        packets: device.buffer(round.packetBytes, "packets"),
-        params: device.buffer(round.paramBytes, "params"),
-        rowBuffer: device.buffer(round.rowBytes, "rows"),
-      };
-    });
+    this.host = new RoundHost(options);
+    this.regions = this.host.regions;
+    this.buffers = this.host.rounds.map((round) => ({
+      packets: device.buffer(round.packetBytes, "packets"),
+      params: device.buffer(round.paramBytes, "params"),
+      rows: device.buffer(round.rowBytes, "rows"),
+    }));
     this.local = BigUint64Array.of(BigInt(shape.workgroupSize));
     this.yieldCpu = koffi.load("libc.so.6").func("int sched_yield()");
   }
 
   get ended(): boolean {
-    return this.started === this.ended_ && this.uploads.length === 0 && this.trial === undefined;
+    return this.host.started === this.host.ended && this.uploads.length === 0 && this.trial === undefined;
   }
 
   launch(now: number): void {
     this.uploadTables(0, this.tableWords);
-    this.busyAt = now;
+    this.pace.busy(now);
     this.launchTrial();
   }
 
-  /**
-   * One row of dummies. Drivers put off to the first launch what takes seconds (PoCL compiles for the size of the workgroups, others load
-   * the code): no packet is to wait for that, and a kernel that cannot run is found out at the start.
-   */
+  /** A {@link dummyRow}. */
   private launchTrial(): void {
-    const { packets, params, rowBuffer } = this.stagings[0]!;
+    const { packets, params, rows } = this.buffers[0]!;
     const { cl, queue } = this.device;
-    const row = new Uint32Array(rowWords(this.shape)).fill(DUMMY);
-    check(
-      cl.enqueueWrite(queue, rowBuffer, 1, 0, row.byteLength, row, 0, null, null) as number,
-      "clEnqueueWriteBuffer",
-    );
-    this.trial = this.enqueue([packets, params, rowBuffer, this.tables], this.shape.workgroupSize, this.eventOut);
+    const row = dummyRow(this.shape);
+    check(cl.enqueueWrite(queue, rows, 1, 0, row.byteLength, row, 0, null, null) as number, "clEnqueueWriteBuffer");
+    this.trial = this.enqueue([packets, params, rows, this.tables], this.shape.workgroupSize, this.eventOut);
     check(cl.flush(queue) as number, "clFlush");
   }
 
@@ -148,48 +102,42 @@ export class RoundsServer implements DeviceServer {
     this.device.cl.releaseEvent(this.trial);
     this.trial = undefined;
     if (status < 0) throw this.failed("the first launch", status);
-    if (!this.halting) this.taker.register();
+    if (!this.halting) this.host.register();
     return true;
   }
 
   step(now: number): number {
-    if (!this.hasStarted()) return SLEEP_MS;
+    if (!this.hasStarted()) return STARTING_MS;
+    const { host, pace } = this;
     let moved = false;
     if (this.uploads.length > 0) this.endUpload();
-    if (this.started !== this.ended_) moved = this.endRound();
-    if (!this.halting && this.started - this.ended_ < IN_FLIGHT) moved = this.startRound() || moved;
+    if (host.started !== host.ended) moved = this.endRound();
+    if (!this.halting && host.started - host.ended < IN_FLIGHT) moved = this.startRound() || moved;
     if (moved) {
-      this.busyAt = now;
+      pace.busy(now);
       return 0;
     }
-    const ms = now - this.busyAt;
-    if (ms < EAGER_MS) {
-      this.yieldCpu();
-      return 0;
-    }
-    return ms < DROWSY_MS || !this.ended ? NAP_MS : SLEEP_MS;
+    const ms = pace.next(now, !this.ended);
+    if (ms === 0) this.yieldCpu();
+    return ms;
   }
 
   private startRound(): boolean {
-    const { eventOut } = this;
-    const { cl, queue } = this.device;
-    const staging = this.stagings[this.started % IN_FLIGHT]!;
-    const { round, packets, params, rowBuffer } = staging;
-    const count = this.taker.take(staging.rows, staging.queues);
-    if (count === 0) return false;
-    round.pack(this.queueWords, staging.rows, count);
-    const entries = count * this.shape.workgroupSize;
-    const paramBytes = (round.paramBytes / (staging.rows.length * this.shape.workgroupSize)) * entries;
-    const rowBytes = (round.rowBytes / staging.rows.length) * count;
+    const { device, eventOut, host } = this;
+    const { cl, queue } = device;
+    if (!host.pack()) return false;
+    const at = host.started % IN_FLIGHT;
+    const round = host.rounds[at]!;
+    const { packets, params, rows } = this.buffers[at]!;
     if (round.packetEnd > 0) this.write(packets, round.packetEnd, round.packetsAt);
-    this.write(params, paramBytes, round.paramsAt);
-    this.write(rowBuffer, rowBytes, round.rowsAt);
-    this.enqueue([packets, params, rowBuffer, this.tables], entries, null);
+    this.write(params, round.paramEnd, round.paramsAt);
+    this.write(rows, round.rowEnd, round.rowsAt);
+    this.enqueue([packets, params, rows, this.tables], round.count * this.shape.workgroupSize, null);
     if (round.writtenEnd > 0) this.read(packets, round.writtenEnd, round.packetsAt, null);
-    this.read(params, paramBytes, round.paramsAt, eventOut);
+    this.read(params, round.paramEnd, round.paramsAt, eventOut);
     check(cl.flush(queue) as number, "clFlush");
-    this.events[this.started % IN_FLIGHT] = eventOut[0]!;
-    this.started++;
+    this.events[at] = eventOut[0]!;
+    host.started++;
     return true;
   }
 
@@ -215,17 +163,16 @@ export class RoundsServer implements DeviceServer {
 
   /** The oldest round, where its last copy is complete: commands run in order. */
   private endRound(): boolean {
-    const at = this.ended_ % IN_FLIGHT;
-    const { round, queues } = this.stagings[at]!;
-    const event = this.events[at]!;
+    const { host } = this;
+    const event = this.events[host.ended % IN_FLIGHT]!;
     const status = this.device.status(event);
     if (status > CL.COMPLETE) return false;
     this.device.cl.releaseEvent(event);
-    this.ended_++;
-    if (status < 0) throw this.failed("a round", status);
-    round.unpack();
-    this.bytesCopied += round.bytesCopied;
-    this.taker.done(queues, round.count);
+    if (status < 0) {
+      host.ended++;
+      throw this.failed("a round", status);
+    }
+    host.end();
     return true;
   }
 
@@ -239,7 +186,7 @@ export class RoundsServer implements DeviceServer {
 
   halt(): void {
     this.halting = true;
-    this.taker.leave();
+    this.host.leave();
   }
 
   uploadTables(from: number, count: number): void {
@@ -266,12 +213,11 @@ export class RoundsServer implements DeviceServer {
   }
 
   report(): DeviceReport {
-    return { bytesCopied: this.bytesCopied, launches: this.started };
+    return { bytesCopied: this.host.bytesCopied, launches: this.host.started };
   }
 
   close(): void {
     this.device.close();
-    for (const { round } of this.stagings) round.free();
-    for (const region of Object.values(this.regions)) unmapRegion(region);
+    this.host.free();
   }
 }

@@ -1,4 +1,4 @@
-/** kernels/ipsec.cl against the CPU's back end: every length and alignment, good and bad ICVs, mixed rows, rows with dummies. */
+/** kernels/ipsec.* against the CPU's back end: every length and alignment, good and bad ICVs, mixed rows, rows with dummies. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { PortableCrypto } from "../nfs/ipsec/crypto/portable.js";
@@ -7,7 +7,7 @@ import { PARAM_PLACE } from "../runtime/device/queue.js";
 import { Arena, PARAM_WORDS, SLOT_SIZE } from "../runtime/packet/arena.js";
 import { Rig } from "./ipsec-gpu-rig.js";
 import { difference, freshSeed, loadText, Random, randomSa, udpFrame } from "./ipsec-support.js";
-import { KernelRunner } from "./support/kernel-runner.js";
+import { openRunner, type Runner } from "./support/runners.js";
 
 const SLOTS = 512;
 /** The first packet may be in any column of a row, and the runner has as many rows as its slots fill. */
@@ -27,21 +27,26 @@ interface Task {
 
 /** The kernel beside PortableCrypto, each in an arena of its own, with the same keys. */
 class Pair {
-  readonly runner: KernelRunner;
-  readonly arena: Arena;
+  readonly arena = Arena.create(SLOTS + SPARE);
   readonly plain: PortableCrypto;
 
-  constructor(readonly random: Random) {
+  private constructor(
+    readonly random: Random,
+    keys: Uint32Array,
+    readonly runner: Runner,
+  ) {
+    this.plain = new PortableCrypto(this.arena, keys);
+  }
+
+  static async open(random: Random): Promise<Pair> {
     const sas = Array.from({ length: SAS }, (_, i) => randomSa(random, { name: `${i}`, direction: "out", spi: i + 1 }));
     const { keys } = loadText(JSON.stringify({ sas }));
-    this.runner = KernelRunner.open(["ipsec"], keys, SLOTS + SPARE);
-    this.arena = Arena.create(SLOTS + SPARE);
-    this.plain = new PortableCrypto(this.arena, keys);
     assert.is(keys.length, SAS * KEYS.WORDS);
+    return new Pair(random, keys, await openRunner(["ipsec"], keys, SLOTS + SPARE));
   }
 
   /** Runs tasks in random slots as rows, the first in column `from`, and compares the whole arenas. */
-  run(tasks: readonly Task[], from: number, label: string): void {
+  async run(tasks: readonly Task[], from: number, label: string): Promise<void> {
     const { random, arena, plain } = this;
     const device = this.runner.arena;
     const slots = Uint32Array.from({ length: SLOTS }, (_, i) => i);
@@ -71,7 +76,7 @@ class Pair {
     });
     device.u8.set(arena.u8);
     device.params.set(arena.params);
-    this.runner.run(slots, tasks.length, from);
+    await this.runner.run(slots, tasks.length, from);
 
     tasks.forEach(({ op }, i) => {
       const p = slots[i]! * PARAM_WORDS;
@@ -100,18 +105,18 @@ class Pair {
     assert.ok(Buffer.from(device.params).equals(Buffer.from(arena.params)), label);
   }
 
-  close(): void {
-    this.runner.close();
+  async close(): Promise<void> {
+    await this.runner.close();
     this.arena.free();
   }
 }
 
 const room = (esp: number) => Math.floor((SLOT_SIZE - esp - AROUND) / 16) * 16;
 
-test("every length of ciphertext a slot holds, at every alignment, sealed and opened", () => {
+test("every length of ciphertext a slot holds, at every alignment, sealed and opened", async () => {
   const seed = freshSeed();
   const random = new Random(seed);
-  const pair = new Pair(random);
+  const pair = await Pair.open(random);
   for (const op of [OP.SEAL, OP.OPEN]) {
     const tasks: Task[] = [];
     for (let alignment = 0; alignment < 4; alignment++) {
@@ -122,26 +127,26 @@ test("every length of ciphertext a slot holds, at every alignment, sealed and op
       }
     }
     for (let at = 0; at < tasks.length; at += SLOTS)
-      pair.run(tasks.slice(at, at + SLOTS), 0, `TEST_SEED=${seed}, op ${op}`);
+      await pair.run(tasks.slice(at, at + SLOTS), 0, `TEST_SEED=${seed}, op ${op}`);
   }
-  pair.close();
+  await pair.close();
 });
 
-test("first and last byte of a slot", () => {
+test("first and last byte of a slot", async () => {
   const seed = freshSeed();
-  const pair = new Pair(new Random(seed));
+  const pair = await Pair.open(new Random(seed));
   const tasks = [OP.SEAL, OP.OPEN].flatMap((op) =>
     [0, 1, 2, 3, 4, 12].map((esp) => ({ op, esp: esp === 12 ? SLOT_SIZE - AROUND - 16 : esp, cipherBytes: room(esp) })),
   );
   const fitted = tasks.map((task) => ({ ...task, cipherBytes: room(task.esp) }));
-  pair.run(fitted, 3, `TEST_SEED=${seed}`);
-  pair.close();
+  await pair.run(fitted, 3, `TEST_SEED=${seed}`);
+  await pair.close();
 });
 
-test("whatever bit is wrong, in header, IV, ciphertext, ICV or SEQ_HIGH: VERDICT 0, and bytes as they came", () => {
+test("whatever bit is wrong, in header, IV, ciphertext, ICV or SEQ_HIGH: VERDICT 0, and bytes as they came", async () => {
   const seed = freshSeed();
   const random = new Random(seed);
-  const pair = new Pair(random);
+  const pair = await Pair.open(random);
   const tasks: Task[] = [];
   for (const cipherBytes of [16, 32, 48, 64]) {
     const bytes = AROUND + cipherBytes;
@@ -151,14 +156,14 @@ test("whatever bit is wrong, in header, IV, ciphertext, ICV or SEQ_HIGH: VERDICT
     const cipherBytes = 16 * (1 + random.below(90));
     tasks.push({ op: OP.OPEN, esp: 246, cipherBytes, wrongHigh: true });
   }
-  pair.run(tasks.slice(0, SLOTS), 0, `TEST_SEED=${seed}`);
-  pair.close();
+  await pair.run(tasks.slice(0, SLOTS), 0, `TEST_SEED=${seed}`);
+  await pair.close();
 });
 
-test("mixed rows: both directions, bad ICVs, what a kernel has to pass over; from any column; one packet, none", () => {
+test("mixed rows: both directions, bad ICVs, what a kernel has to pass over; from any column; one packet, none", async () => {
   const seed = freshSeed();
   const random = new Random(seed);
-  const pair = new Pair(random);
+  const pair = await Pair.open(random);
   const task = (): Task => {
     const esp = 200 + random.below(120);
     const cipherBytes = 16 * (1 + random.below(random.pick([4, 40, room(esp) / 16])));
@@ -169,19 +174,19 @@ test("mixed rows: both directions, bad ICVs, what a kernel has to pass over; fro
   for (const count of [0, 1, 1, 2, 63, 64, 65, 128, 200, SLOTS]) {
     const from = count === 0 ? 64 : random.below(64);
     const label = `TEST_SEED=${seed}, ${count} packets from column ${from}`;
-    pair.run(Array.from({ length: count }, task), from, label);
+    await pair.run(Array.from({ length: count }, task), from, label);
   }
-  pair.close();
+  await pair.close();
 });
 
 for (const version of [4, 6] as const) {
-  test(`IPv${version}: every payload length from 0 to 1514 bytes, out and back, as CPU and reference`, () => {
+  test(`IPv${version}: every payload length from 0 to 1514 bytes, out and back, as CPU and reference`, async () => {
     const seed = freshSeed();
     const random = new Random(seed);
     const esn = random.chance(0.5);
     const out = randomSa(random, { name: "out", direction: "out", spi: 300, esn, seq_start: esn ? 2 ** 32 - 700 : 1 });
     const incoming = { ...out, name: "in", direction: "in" } as const;
-    const rig = new Rig([out, incoming], seed, 256);
+    const rig = await Rig.open([out, incoming], seed, 256);
     assert.is(rig.engine, "aes-sha1 kernel");
     const label = `TEST_SEED=${seed}`;
     for (let at = 0; at <= 1514; at += 256) {
@@ -195,7 +200,7 @@ for (const version of [4, 6] as const) {
         const expected = rig.expect(arrivals, label);
         const wanted = rig.prepare(slots, arrivals);
         assert.is(wanted.length, slots.length);
-        rig.serve(wanted, random.below(64));
+        await rig.serve(wanted, random.below(64));
         rig.finish(slots, expected, `${label}, payload ${at}, ${direction}`);
         arrivals = arrivals.map(({ fill }, i) => {
           const [start, bytes] = expected[i]!.metadata as [number, number];
@@ -204,7 +209,7 @@ for (const version of [4, 6] as const) {
       }
     }
     rig.compareStats(label);
-    rig.close();
+    await rig.close();
   });
 }
 

@@ -25,13 +25,13 @@ const arrival = (random: Random, frame: Uint8Array): Arrival => ({
  * @param depth the most packets between prepare and finish
  * @returns outcomes and how many packets of each
  */
-function stream(
+async function stream(
   rig: Rig,
   random: Random,
   arrivals: readonly Arrival[],
   depth: number,
   label: string,
-): Map<string, number> {
+): Promise<Map<string, number>> {
   const expected: Expected[] = [];
   while (expected.length < arrivals.length) {
     const batch = arrivals.slice(expected.length, expected.length + 1 + random.below(256));
@@ -55,7 +55,7 @@ function stream(
       prepared += count;
     } else if (step === 1) {
       const count = Math.min(waiting.length, 1 + random.below(200));
-      if (count > 0) rig.serve(waiting.slice(0, count), random.below(64));
+      if (count > 0) await rig.serve(waiting.slice(0, count), random.below(64));
       waiting = waiting.slice(count);
     } else {
       const first = open.findIndex((slot) => !rig.isServed(slot));
@@ -128,7 +128,7 @@ class Sender {
 }
 
 for (const depth of [1, 64, SLOTS]) {
-  test(`up to ${depth} packets under way: both directions, many SAs, replays, bad ICVs, malformed ones`, () => {
+  test(`up to ${depth} packets under way: both directions, many SAs, replays, bad ICVs, malformed ones`, async () => {
     const seed = freshSeed() + depth;
     const label = `TEST_SEED=${seed - depth}, depth ${depth}`;
     const random = new Random(seed);
@@ -164,36 +164,36 @@ for (const depth of [1, 64, SLOTS]) {
       const frame = kind === 0 ? strange() : kind < 9 ? protect() : random.pick(senders).next();
       return arrival(random, frame);
     });
-    const rig = new Rig([...outs, ...ins], seed, SLOTS);
-    const counts = stream(rig, random, arrivals, depth, label);
+    const rig = await Rig.open([...outs, ...ins], seed, SLOTS);
+    const counts = await stream(rig, random, arrivals, depth, label);
     const missing = nf.outcomes.map(({ name }) => name).filter((name) => !counts.has(name));
     for (const name of ["protected", "opened", "bypass", "no-sa", "bad-icv", "replayed", "malformed"])
       assert.not.ok(missing.includes(name), `${label}: the stream has no packet that is ${name}`);
-    rig.close();
+    await rig.close();
   });
 }
 
-test("copies of one packet: in one row, in rows one after the other, finished together and apart", () => {
+test("copies of one packet: in one row, in rows one after the other, finished together and apart", async () => {
   const seed = freshSeed();
   const random = new Random(seed);
   for (const esn of [false, true]) {
     const sa = randomSa(random, { name: "in", direction: "in", spi: 9, esn });
-    const rig = new Rig([sa], seed, 256);
+    const rig = await Rig.open([sa], seed, 256);
     for (let round = 0; round < 6; round++) {
       const frames = Array.from({ length: 40 }, (_, i) =>
         espFrame(random, sa, BigInt(round * 40 + i + 1), padded(inner(random, random.below(300), 4), 4)),
       );
       const copies = frames.flatMap((frame) => Array.from({ length: 1 + random.below(4) }, () => frame));
       const arrivals = copies.map((frame) => arrival(random, frame));
-      const counts = stream(rig, random, arrivals, random.pick([2, 64, 256]), `TEST_SEED=${seed}, ESN ${esn}`);
+      const counts = await stream(rig, random, arrivals, random.pick([2, 64, 256]), `TEST_SEED=${seed}, ESN ${esn}`);
       assert.is(counts.get("opened"), frames.length);
       assert.is(counts.get("replayed") ?? 0, copies.length - frames.length);
     }
-    rig.close();
+    await rig.close();
   }
 });
 
-test("a window that moves by 2^31 and over 2^32 while packets are under way", () => {
+test("a window that moves by 2^31 and over 2^32 while packets are under way", async () => {
   const seed = freshSeed();
   const random = new Random(seed);
   const label = `TEST_SEED=${seed}`;
@@ -222,7 +222,7 @@ test("a window that moves by 2^31 and over 2^32 while packets are under way", ()
     ],
   ];
   for (const together of [false, true]) {
-    const rig = new Rig([sa], seed, 64);
+    const rig = await Rig.open([sa], seed, 64);
     for (const row of rows) {
       const arrivals = row.map(([, packet]) => packet);
       const expected = rig.expect(arrivals, label);
@@ -233,12 +233,12 @@ test("a window that moves by 2^31 and over 2^32 while packets are under way", ()
       );
       const slots = arrivals.map((_, i) => i);
       const wanted = rig.prepare(slots, arrivals);
-      rig.serve(wanted, random.below(64));
+      await rig.serve(wanted, random.below(64));
       if (together) rig.finish(slots, expected, label);
       else for (const slot of slots) rig.finish([slot], [expected[slot]!], label);
     }
     rig.compareStats(label);
-    rig.close();
+    await rig.close();
   }
 });
 

@@ -1,0 +1,141 @@
+/**
+ * The host's side of devices that packets are copied to, whichever they are: the memory shared with the syncers, rounds taken and packed,
+ * unpacked and told, and when to look again.
+ */
+import { Arena, arenaBytes } from "../packet/arena.js";
+import { attachRegion, mapRegion, unmapRegion } from "../packet/memory.js";
+import { PackedRound } from "./packing.js";
+import { DUMMY, HOST, type QueueShape, queueBytes, rowWords } from "./queue.js";
+import { RowTaker } from "./rounds.js";
+import type { ServedNf, SharedRegions } from "./server.js";
+
+export interface RoundsOptions {
+  readonly shape: QueueShape;
+  /** Kernels in use, each once. */
+  readonly programs: readonly string[];
+  readonly nfs: readonly ServedNf[];
+  readonly slots: number;
+  /** Words of the tables' memory. */
+  readonly tableWords: number;
+  readonly kernelFolders: readonly string[];
+}
+
+/** Rounds under way at once: the host packs one while the device serves the other. More are not faster. */
+export const IN_FLIGHT = 2;
+/** Threads of a round at most: its packets take 16 MiB on the device. */
+const MOST_ENTRIES = 8192;
+/** ms without anything to do: as long it looks again at once; then after naps; then after longer ones. */
+const EAGER_MS = 0.2;
+const DROWSY_MS = 20;
+const NAP_MS = 0.05;
+const SLEEP_MS = 1;
+
+/** Rows of a round at most. */
+export function mostRows({ workgroups, workgroupSize, depth }: QueueShape): number {
+  return Math.max(1, Math.min(workgroups * depth, Math.floor(MOST_ENTRIES / workgroupSize)));
+}
+
+/**
+ * A row without packets, for a first launch. Drivers put off to it what takes seconds (PoCL compiles for the size of the workgroups, others
+ * load the code): no packet is to wait for that, and a kernel that cannot run is found out at the start. So nobody registers before it is
+ * complete.
+ */
+export function dummyRow(shape: QueueShape): Uint32Array<ArrayBuffer> {
+  return new Uint32Array(rowWords(shape)).fill(DUMMY);
+}
+
+/** When a thread that serves rounds looks again. */
+export class Pace {
+  private busyAt = 0;
+
+  /** @param now ms */
+  busy(now: number): void {
+    this.busyAt = now;
+  }
+
+  /** @returns ms; 0: at once */
+  next(now: number, inFlight: boolean): number {
+    const ms = now - this.busyAt;
+    if (ms < EAGER_MS) return 0;
+    return ms < DROWSY_MS || inFlight ? NAP_MS : SLEEP_MS;
+  }
+}
+
+export class RoundHost {
+  readonly regions: SharedRegions;
+  /** Round number n is in the one numbered n modulo {@link IN_FLIGHT}. */
+  readonly rounds: readonly PackedRound[];
+  /** Rounds started and ended. */
+  started = 0;
+  ended = 0;
+  /** Of rounds that have ended. */
+  bytesCopied = 0;
+  private readonly queueWords: Uint32Array;
+  private readonly taker: RowTaker;
+  /** Of each round: where each row begins in the queue, and which queue it is of. */
+  private readonly rows: readonly Uint32Array[];
+  private readonly queues: readonly Uint16Array[];
+
+  constructor({ shape, programs, nfs, slots, tableWords }: RoundsOptions) {
+    const writes = new Uint8Array(programs.length);
+    for (const nf of nfs) if (nf.writes === "packet") writes[nf.program] = 1;
+    const regions = [arenaBytes(slots), queueBytes(shape), 4 * tableWords].map(mapRegion);
+    const [arena, queue, tables] = regions.map(({ address, size, hugePages }) => ({ address, size, hugePages }));
+    this.regions = { arena: arena!, queue: queue!, tables: tables! };
+    const packets = Arena.attach({ slots, region: arena!, owned: false });
+    this.queueWords = new Uint32Array(attachRegion(queue!).buffer);
+    this.taker = new RowTaker(queue!, shape);
+    const most = mostRows(shape);
+    const each = <T>(make: () => T): T[] => Array.from({ length: IN_FLIGHT }, make);
+    this.rounds = each(() => new PackedRound(packets, shape, most, writes));
+    this.rows = each(() => new Uint32Array(most));
+    this.queues = each(() => new Uint16Array(most));
+  }
+
+  register(): void {
+    this.taker.register();
+  }
+
+  leave(): void {
+    this.taker.leave();
+  }
+
+  /** The process ends: main has no time to send a message. */
+  get stopRaised(): boolean {
+    return Atomics.load(this.queueWords, HOST.STOP) !== 0;
+  }
+
+  /** Takes rows that are there for the next round, and packs them. @returns false where there are none */
+  pack(): boolean {
+    const at = this.started % IN_FLIGHT;
+    const count = this.taker.take(this.rows[at]!, this.queues[at]!);
+    if (count > 0) this.rounds[at]!.pack(this.queueWords, this.rows[at]!, count);
+    return count > 0;
+  }
+
+  /** The oldest round has been copied back: its packets get what the kernels have written, and its rows are done. */
+  end(): void {
+    const at = this.ended % IN_FLIGHT;
+    const round = this.rounds[at]!;
+    this.ended++;
+    round.unpack();
+    this.bytesCopied += round.bytesCopied;
+    this.taker.done(this.queues[at]!, round.count);
+  }
+
+  /** What the device has and has not given back, in words. */
+  inFlight(): string {
+    let rows = 0;
+    let packets = 0;
+    for (let n = this.ended; n < this.started; n++) {
+      rows += this.rounds[n % IN_FLIGHT]!.count;
+      packets += this.rounds[n % IN_FLIGHT]!.packets;
+    }
+    return `${this.started - this.ended} rounds with ${rows} rows and ${packets} packets were in flight`;
+  }
+
+  free(): void {
+    for (const round of this.rounds) round.free();
+    for (const region of Object.values(this.regions)) unmapRegion(region);
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * The WebGPU device: the device thread takes the rows that are there of all NFs, copies packets to the device, has kernels/rounds.wgsl
+ * serve them, and copies back, all in one submit. Two rounds are under way at once. Buffers are mapped for the host by promises, which
+ * settle while the thread's event loop turns: that is what {@link WebGpuRounds.pending} asks for.
+ */
+import koffi from "koffi";
+import { RunError } from "../../errors.js";
+import { PARAM_WORDS } from "../../packet/arena.js";
+import { attachRegion } from "../../packet/memory.js";
+import type { DeviceInfo, DeviceReport } from "../device.js";
+import type { QueueShape } from "../queue.js";
+import { dummyRow, IN_FLIGHT, Pace, type RoundHost } from "../round-host.js";
+import type { DeviceServer, SharedRegions } from "../server.js";
+import type { OpenedGpu } from "./adapter.js";
+import type { Resources } from "./resources.js";
+import { writeWords } from "./upload.js";
+
+/** ms between looks at the first launch, beside the turns of the event loop. */
+const STARTING_MS = 1;
+const DEVICE_REMEDY = "a driver resets kernels that run for long: use fewer workgroups, or another --device";
+
+export class WebGpuRounds implements DeviceServer {
+  readonly info: DeviceInfo;
+  readonly lockStep: boolean;
+  readonly resident: number;
+  readonly regions: SharedRegions;
+  private readonly device: GPUDevice;
+  private readonly pace = new Pace();
+  private readonly tables: Uint32Array;
+  /** Of round n modulo IN_FLIGHT: the host may fill `up`; `back` has arrived. */
+  private readonly writable = new Uint8Array(IN_FLIGHT).fill(1);
+  private readonly arrived = new Uint8Array(IN_FLIGHT);
+  /** The first launch: under way, and complete. */
+  private trying = false;
+  private readonly tried = new Uint8Array(1);
+  private readonly yieldCpu: () => number;
+  /** Promises that have not settled. */
+  private open = 0;
+  private failure: RunError | undefined;
+  private halting = false;
+  private closing = false;
+
+  constructor(
+    { device, facts }: OpenedGpu,
+    readonly shape: QueueShape,
+    private readonly host: RoundHost,
+    private readonly resources: Resources,
+    private readonly loseAfter: number | undefined,
+  ) {
+    const { name, emulated } = facts;
+    this.device = device;
+    this.info = { kind: "webgpu", name, emulated, persistent: false, zeroCopy: false };
+    this.lockStep = !emulated;
+    this.resident = shape.workgroups;
+    this.regions = host.regions;
+    const { tables } = host.regions;
+    this.tables = new Uint32Array(attachRegion(tables).buffer, 0, resources.tables.size / 4);
+    this.yieldCpu = koffi.load("libc.so.6").func("int sched_yield()");
+    device.lost.then(({ reason, message }) => {
+      if (!this.closing) this.fail(`it is lost (${reason}${message === "" ? "" : `: ${message}`})`);
+    });
+    // What no error scope looks after: submits in mid-run.
+    device.addEventListener("uncapturederror", (event) => this.fail(`its driver reports: ${event.error.message}`));
+  }
+
+  get ended(): boolean {
+    return this.failure !== undefined || (this.host.started === this.host.ended && !this.trying);
+  }
+
+  get pending(): boolean {
+    // Rounds that have arrived are still to be taken from the driver.
+    return this.open > 0 || (this.failure === undefined && this.host.started !== this.host.ended);
+  }
+
+  /** The first of several reasons is the one. */
+  private fail(problem: string): void {
+    this.failure ??= new RunError(`device ${this.info.name}`, `${problem}; ${this.host.inFlight()}`, DEVICE_REMEDY);
+  }
+
+  launch(now: number): void {
+    this.uploadTables(0, this.tables.length);
+    this.pace.busy(now);
+    this.launchTrial();
+  }
+
+  /** A {@link dummyRow}. Its params are copied back, since the copy comes after the shader. */
+  private launchTrial(): void {
+    const { device } = this;
+    const { rows, params, back, bindings } = this.resources.rounds[0]!;
+    const bytes = 4 * PARAM_WORDS;
+    device.queue.writeBuffer(rows, 0, dummyRow(this.shape));
+    const encoder = device.createCommandEncoder();
+    this.dispatch(encoder, bindings, 1);
+    encoder.copyBufferToBuffer(params, 0, back, 0, bytes);
+    device.queue.submit([encoder.finish()]);
+    this.trying = true;
+    this.settle(back.mapAsync(GPUMapMode.READ, 0, bytes), this.tried, 0);
+    if (this.loseAfter === 0) device.destroy();
+  }
+
+  /** Registers once the first launch is complete. @returns false until then */
+  private hasStarted(): boolean {
+    if (!this.trying) return true;
+    if (this.tried[0] === 0) return false;
+    this.resources.rounds[0]!.back.unmap();
+    this.trying = false;
+    if (!this.halting) this.host.register();
+    return true;
+  }
+
+  private dispatch(encoder: GPUCommandEncoder, bindings: GPUBindGroup, rows: number): void {
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(this.resources.pipeline);
+    pass.setBindGroup(0, bindings);
+    pass.dispatchWorkgroups(rows);
+    pass.end();
+  }
+
+  step(now: number): number {
+    if (this.failure !== undefined) throw this.failure;
+    const { host, pace } = this;
+    if (!this.halting && host.stopRaised) this.halt();
+    if (!this.hasStarted()) return STARTING_MS;
+    let moved = false;
+    if (!this.ended) moved = this.endRound();
+    if (!this.halting && host.started - host.ended < IN_FLIGHT) moved = this.startRound() || moved;
+    if (moved) {
+      pace.busy(now);
+      return 0;
+    }
+    const ms = pace.next(now, !this.ended);
+    if (ms === 0 || this.pending) this.yieldCpu();
+    return ms;
+  }
+
+  private startRound(): boolean {
+    const { device, host } = this;
+    const at = host.started % IN_FLIGHT;
+    if (this.writable[at] === 0 || !host.pack()) return false;
+    const round = host.rounds[at]!;
+    const { packets, params, rows, up, back, bindings } = this.resources.rounds[at]!;
+    const { memory, packetBytes, paramBytes, packetEnd, paramEnd, rowEnd, writtenEnd } = round;
+    const rowsFrom = packetBytes + paramBytes;
+    const rowsTo = packetEnd + paramEnd;
+    const mapped = new Uint8Array(up.getMappedRange(0, rowsTo + rowEnd));
+    mapped.set(memory.subarray(0, packetEnd));
+    mapped.set(memory.subarray(packetBytes, packetBytes + paramEnd), packetEnd);
+    mapped.set(memory.subarray(rowsFrom, rowsFrom + rowEnd), rowsTo);
+    up.unmap();
+    const encoder = device.createCommandEncoder();
+    if (packetEnd > 0) encoder.copyBufferToBuffer(up, 0, packets, 0, packetEnd);
+    encoder.copyBufferToBuffer(up, packetEnd, params, 0, paramEnd);
+    encoder.copyBufferToBuffer(up, rowsTo, rows, 0, rowEnd);
+    this.dispatch(encoder, bindings, round.count);
+    if (writtenEnd > 0) encoder.copyBufferToBuffer(packets, 0, back, 0, writtenEnd);
+    encoder.copyBufferToBuffer(params, 0, back, writtenEnd, paramEnd);
+    device.queue.submit([encoder.finish()]);
+    this.writable[at] = 0;
+    this.settle(up.mapAsync(GPUMapMode.WRITE), this.writable, at);
+    this.settle(back.mapAsync(GPUMapMode.READ, 0, writtenEnd + paramEnd), this.arrived, at);
+    host.started++;
+    if (host.started === this.loseAfter) device.destroy();
+    return true;
+  }
+
+  /** Sets a flag once a buffer is mapped. Where a device is lost all of them are refused, without a reason; `lost` has one. */
+  private settle(mapped: Promise<undefined>, flags: Uint8Array, at: number): void {
+    this.open++;
+    mapped.then(
+      () => {
+        this.open--;
+        flags[at] = 1;
+      },
+      (error: Error) => {
+        this.open--;
+        if (error.message !== "") this.fail(`a buffer cannot be mapped: ${error.message}`);
+      },
+    );
+  }
+
+  /** The oldest round, where its copies are here: submits run in order. */
+  private endRound(): boolean {
+    const { host } = this;
+    const at = host.ended % IN_FLIGHT;
+    if (this.arrived[at] === 0) return false;
+    this.arrived[at] = 0;
+    const { memory, packetBytes, writtenEnd, paramEnd } = host.rounds[at]!;
+    const { back } = this.resources.rounds[at]!;
+    const mapped = new Uint8Array(back.getMappedRange(0, writtenEnd + paramEnd));
+    memory.set(mapped.subarray(0, writtenEnd));
+    memory.set(mapped.subarray(writtenEnd, writtenEnd + paramEnd), packetBytes);
+    back.unmap();
+    host.end();
+    return true;
+  }
+
+  halt(): void {
+    this.halting = true;
+    this.host.leave();
+  }
+
+  uploadTables(from: number, count: number): void {
+    // Copied before writeWords returns, so that nothing reads the memory later. What is submitted later comes later, and so do rows that
+    // name the table.
+    if (count > 0) writeWords(this.device.queue, this.resources.tables, from, this.tables.subarray(from, from + count));
+  }
+
+  report(): DeviceReport {
+    return { bytesCopied: this.host.bytesCopied, launches: this.host.started };
+  }
+
+  close(): void {
+    this.closing = true;
+    this.device.destroy();
+    this.host.free();
+  }
+}

@@ -1,0 +1,9 @@
+import { test } from "uvu";
+import { exitCases } from "./device-exit-cases.js";
+import { skipUnless } from "./skip.js";
+import { deviceLack } from "./support/webgpu.js";
+
+const lack = await deviceLack();
+if (lack === undefined) exitCases("webgpu");
+else test("processes with a WebGPU device come to an end", () => void skipUnless(false, lack));
+test.run();

@@ -1,0 +1,4 @@
+/** ipsec-gpu-cases.ts on OpenCL. */
+import { casesOn } from "./support/runners.js";
+
+await casesOn("opencl", () => import("./ipsec-gpu-cases.js"));

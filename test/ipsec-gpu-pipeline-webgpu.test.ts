@@ -1,0 +1,4 @@
+/** ipsec-gpu-pipeline-cases.ts on WebGPU. */
+import { casesOn } from "./support/runners.js";
+
+await casesOn("webgpu", () => import("./ipsec-gpu-pipeline-cases.js"));

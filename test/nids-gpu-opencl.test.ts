@@ -1,0 +1,4 @@
+/** nids-gpu-cases.ts on OpenCL. */
+import { casesOn } from "./support/runners.js";
+
+await casesOn("opencl", () => import("./nids-gpu-cases.js"));

@@ -1,0 +1,4 @@
+/** nids-gpu-cases.ts on WebGPU. */
+import { casesOn } from "./support/runners.js";
+
+await casesOn("webgpu", () => import("./nids-gpu-cases.js"));

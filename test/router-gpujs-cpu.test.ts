@@ -1,0 +1,4 @@
+/** router-gpu-cases.ts on gpu.js, mode cpu. */
+import { casesOn } from "./support/runners.js";
+
+await casesOn("gpujs:cpu", () => import("./router-gpu-cases.js"));
