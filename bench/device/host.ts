@@ -2,17 +2,16 @@
  * The host's side of an experiment: one thread with a syncer, as the engine's CPUSyncer has it, that does nothing but keep a device busy in
  * one way or another. Every way ends with all packets back, counted.
  */
-import koffi from "koffi";
 import type { Device } from "../../runtime/device/device.js";
 import { describeStall } from "../../runtime/device/stall.js";
 import { SYNC, Syncer, type SyncerOptions } from "../../runtime/device/syncer.js";
 import { RunError } from "../../runtime/errors.js";
+import { yieldCpu } from "../../runtime/native/yield-cpu.js";
 import type { Arena } from "../../runtime/packet/arena.js";
 import { SIZE } from "./bed.js";
 import { dummyShare, nowNs } from "./counts.js";
 import { type Mix, oneClass, SlotSource } from "./source.js";
 
-const sched_yield = koffi.load("libc.so.6").func("int sched_yield()");
 /** Fruitless looks between two questions whether the device has come to a halt. */
 const LOOKS = 4096;
 /** ns without progress after which an experiment is given up. */
@@ -105,7 +104,7 @@ export class Host {
 
   /** Between two looks at what the device has done: lets others have the processor, and notices a halt. */
   private pause(): void {
-    sched_yield();
+    yieldCpu();
     if (++this.looks % LOOKS !== 0) return;
     const stall = this.syncer.stalled(nowNs());
     if (stall === undefined) return;

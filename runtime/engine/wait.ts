@@ -1,4 +1,4 @@
-import koffi from "koffi";
+import { yieldCpu } from "../native/yield-cpu.js";
 import { CONTROL } from "./control.js";
 import type { WaitPolicy } from "./plan.js";
 
@@ -13,7 +13,6 @@ const DOORBELL_MS = 2;
 export class Waiter {
   private idleRounds = 0;
   private readonly word: number;
-  private readonly yieldCpu: () => void;
 
   constructor(
     private readonly policy: WaitPolicy,
@@ -23,8 +22,6 @@ export class Waiter {
     private readonly paced: boolean,
   ) {
     this.word = CONTROL.WAITING + thread;
-    const yields = policy === "yield" || policy === "adaptive";
-    this.yieldCpu = yields ? koffi.load("libc.so.6").func("int sched_yield()") : () => {};
   }
 
   busy(): void {
@@ -36,7 +33,7 @@ export class Waiter {
     this.idleRounds++;
     if (this.policy === "spin") return;
     if (this.policy === "yield") {
-      this.yieldCpu();
+      yieldCpu();
       return;
     }
     if (this.policy === "sleep") {
@@ -58,6 +55,6 @@ export class Waiter {
   poll(): void {
     if (this.policy === "spin") return;
     if (this.policy === "sleep") Atomics.wait(this.control, this.word, 0, SLEEP_MS);
-    else this.yieldCpu();
+    else yieldCpu();
   }
 }

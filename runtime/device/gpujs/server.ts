@@ -2,7 +2,8 @@
  * The gpu.js device: the device thread takes the rows that are there, hands each NF's packets to its kernel in one launch, and
  * copies the answers back. Modes cpu and webasm serve a round before `step` returns; webgpu while the event loop turns.
  */
-import koffi from "koffi";
+
+import { yieldCpu } from "../../native/yield-cpu.js";
 import { Arena, arenaBytes } from "../../packet/arena.js";
 import { attachRegion, mapRegion, unmapRegion } from "../../packet/memory.js";
 import type { DeviceInfo, DeviceReport } from "../device.js";
@@ -47,7 +48,6 @@ export class GpuJsServer implements DeviceServer {
   private failure: Error | undefined;
   private halting = false;
   private readonly pace = new Pace();
-  private readonly yieldCpu: () => number;
   /** Settles when gpu.js has let go of everything; undefined before {@link close}. */
   closed: Promise<void> | undefined;
   private closing = false;
@@ -75,7 +75,6 @@ export class GpuJsServer implements DeviceServer {
     this.queues = new Uint16Array(most);
     this.served = new Uint8Array(most);
     this.threads = most * shape.workgroupSize;
-    this.yieldCpu = koffi.load("libc.so.6").func("int sched_yield()");
   }
 
   /** Compiles every kernel once, without tables, so that one that gpu.js refuses is told before a packet is received. */
@@ -107,7 +106,7 @@ export class GpuJsServer implements DeviceServer {
     if (!this.halting && Atomics.load(this.queueWords, HOST.STOP) !== 0) this.halt();
     if (this.busy || this.halting || !this.takeRows()) {
       const ms = this.pace.next(now, this.busy);
-      if (ms === 0 || this.busy) this.yieldCpu();
+      if (ms === 0 || this.busy) yieldCpu();
       return ms;
     }
     this.pace.busy(now);

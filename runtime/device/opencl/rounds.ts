@@ -3,8 +3,8 @@
  * copies packets to the device, launches kernels/rounds.cl, and copies back. Two rounds are under way at once, so that the host packs
  * one while the device serves the other.
  */
-import koffi from "koffi";
 import { RunError } from "../../errors.js";
+import { yieldCpu } from "../../native/yield-cpu.js";
 import type { DeviceInfo, DeviceReport } from "../device.js";
 import { PACKED } from "../packing.js";
 import type { QueueShape } from "../queue.js";
@@ -42,7 +42,6 @@ export class RoundsServer implements DeviceServer {
   private readonly eventOut = new BigUint64Array(1);
   private readonly global = new BigUint64Array(1);
   private readonly local: BigUint64Array;
-  private readonly yieldCpu: () => number;
   /** The first launch, until it is complete. */
   private trial: Handle | undefined;
   private halting = false;
@@ -71,7 +70,6 @@ export class RoundsServer implements DeviceServer {
       rows: device.buffer(round.rowBytes, "rows"),
     }));
     this.local = BigUint64Array.of(BigInt(shape.workgroupSize));
-    this.yieldCpu = koffi.load("libc.so.6").func("int sched_yield()");
   }
 
   get ended(): boolean {
@@ -118,7 +116,7 @@ export class RoundsServer implements DeviceServer {
       return 0;
     }
     const ms = pace.next(now, !this.ended);
-    if (ms === 0) this.yieldCpu();
+    if (ms === 0) yieldCpu();
     return ms;
   }
 

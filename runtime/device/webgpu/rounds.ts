@@ -3,8 +3,8 @@
  * serve them, and copies back, all in one submit. Two rounds are under way at once. Buffers are mapped for the host by promises, which
  * settle while the thread's event loop turns: that is what {@link WebGpuRounds.pending} asks for.
  */
-import koffi from "koffi";
 import { RunError } from "../../errors.js";
+import { yieldCpu } from "../../native/yield-cpu.js";
 import { PARAM_WORDS } from "../../packet/arena.js";
 import { attachRegion } from "../../packet/memory.js";
 import type { DeviceInfo, DeviceReport } from "../device.js";
@@ -33,7 +33,6 @@ export class WebGpuRounds implements DeviceServer {
   /** The first launch: under way, and complete. */
   private trying = false;
   private readonly tried = new Uint8Array(1);
-  private readonly yieldCpu: () => number;
   /** Promises that have not settled. */
   private open = 0;
   private failure: RunError | undefined;
@@ -55,7 +54,6 @@ export class WebGpuRounds implements DeviceServer {
     this.regions = host.regions;
     const { tables } = host.regions;
     this.tables = new Uint32Array(attachRegion(tables).buffer, 0, resources.tables.size / 4);
-    this.yieldCpu = koffi.load("libc.so.6").func("int sched_yield()");
     device.lost.then(({ reason, message }) => {
       if (!this.closing) this.fail(`it is lost (${reason}${message === "" ? "" : `: ${message}`})`);
     });
@@ -129,7 +127,7 @@ export class WebGpuRounds implements DeviceServer {
       return 0;
     }
     const ms = pace.next(now, !this.ended);
-    if (ms === 0 || this.pending) this.yieldCpu();
+    if (ms === 0 || this.pending) yieldCpu();
     return ms;
   }
 
