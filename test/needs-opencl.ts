@@ -7,7 +7,7 @@ import { ask } from "../runtime/native/ask.js";
 import { findLibrary } from "../runtime/native/library-path.js";
 
 const FILES =
-  /(?:^|\/)(?:device|device-(?:exit|failures|heartbeat|rounds|run|choice|turns)|gpu-(?:chain|chain-random|hang|failures)|.*-opencl)\.test\.js$/;
+  /(?:^|\/)(?:device|device-(?:exit|failures|heartbeat|rounds|run|choice|turns)|opencl-devices|gpu-(?:chain|chain-random|hang|failures)|.*-opencl)\.test\.js$/;
 
 /** Whether this file is nothing without an OpenCL device. */
 export function needsOpenCl(file: string): boolean {
