@@ -1,4 +1,5 @@
 /** Reads a chain file with everything it names, and checks it whole before a thread starts. */
+import { devNull } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { ConfigError } from "../errors.js";
 import { type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
@@ -56,6 +57,8 @@ export interface LoadOptions {
   readonly out?: PortConfig | undefined;
   /** Replaces the places of the NFs it names. */
   readonly place?: ReadonlyMap<string, "cpu" | "gpu"> | undefined;
+  /** What NFs write (alerts) goes to the null device: they do the same work, and leave the user's files alone. For experiments. */
+  readonly discardOutputs?: boolean;
   warn(line: string): void;
 }
 
@@ -122,12 +125,14 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
     const mtu = portNames.map((port) => configs.get(port)!.mtu ?? SLOT_MTU);
     const outputs = (module.outputs?.(config) ?? []).map(resolvePath);
     const named: string[] = [];
+    const discarded = options.discardOutputs === true ? outputs : [];
     const loaded = await module.load(config, {
       name,
       where,
       resolve(path) {
-        named.push(resolvePath(path));
-        return resolvePath(path);
+        const resolved = resolvePath(path);
+        named.push(resolved);
+        return discarded.includes(resolved) ? devNull : resolved;
       },
       ports: portNames,
       txPorts: knownTx,
@@ -135,13 +140,20 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
       mtu,
       warn: options.warn,
     });
+    const kept = discarded.find((path) => !named.includes(path));
+    if (kept !== undefined) {
+      const problem = `NF ${name} writes ${kept} by a path of its own, so that experiments would overwrite it`;
+      throw new ConfigError(where, problem, "in load(), take the path that context.resolve() returns");
+    }
     for (const port of module.egressPorts?.(loaded) ?? []) egress.add(port);
     const source = sources.get(name)!;
     if (isAbsolute(source)) named.push(source);
     // An output is named once; named once more, it is read as well.
     for (const path of outputs) if (named.includes(path)) named.splice(named.indexOf(path), 1);
     for (const path of named) read.push({ file: path, what: `which NF ${name} reads` });
-    nfs.push({ name, type: nf.type, source, place: places.get(name) ?? nf.place, module, loaded, outputs });
+    const place = places.get(name) ?? nf.place;
+    const written = discarded.length > 0 ? [] : outputs;
+    nfs.push({ name, type: nf.type, source, place, module, loaded, outputs: written });
   }
   checkGpuPlaces(file, nfs, places);
 
