@@ -181,11 +181,13 @@ function turned(ratio: RatioEstimate): RatioEstimate {
 }
 
 function spoken(
+  metric: MetricName,
   { a, b }: { readonly a: string; readonly b: string },
   { ratio, low, high, method, pairs, samples }: RatioEstimate,
 ) {
   const many = method === "paired" ? `${pairs} pairs` : `${samples[1]} against ${samples[0]} repeats, unpaired`;
-  return `${b} has ${ratio.toPrecision(3)} times (${low.toPrecision(3)} to ${high.toPrecision(3)}, ${many}) the ${METRICS[metric].title} of ${a}`;
+  const range = `${low.toPrecision(3)} to ${high.toPrecision(3)}, ${many}`;
+  return `${b} has ${ratio.toPrecision(3)} times (${range}) the ${METRICS[metric].title} of ${a}`;
 }
 
 function why({ greater, margin, p }: Decision, confidence: number): string {
