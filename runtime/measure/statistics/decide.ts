@@ -64,7 +64,7 @@ export function decide(pairs: readonly Pair[], confidence = CONFIDENCE): Decisio
   const errors = new Array<PairError>(pairs.length);
   for (const family of new Set(pairs.map((pair) => pair.family))) {
     const members = pairs.flatMap((pair, i) => (pair.family === family && judged[i]! ? [i] : []));
-    helped(members, known, errors);
+    if (members.length > 0) helped(members, known, errors);
   }
   const p = known.map(({ estimate }, i) => {
     if (!judged[i]) return 1;
