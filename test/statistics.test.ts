@@ -90,13 +90,13 @@ test("the median's interval covers it as often as it says, whatever the distribu
   for (const [name, { draw, median }] of Object.entries(DISTRIBUTIONS)) {
     for (const n of [6, 7, 10, 15, 31]) {
       let covered = 0;
-      const trials = 3000;
+      const trials = 2000;
       for (let i = 0; i < trials; i++) {
         const { low, high } = medianEstimate(Array.from({ length: n }, () => draw(random)));
         if (low <= median && median <= high) covered++;
       }
       // Guaranteed, so 95 % less three standard errors of the simulation.
-      assert.ok(covered / trials > 0.938, `${name}, ${n} samples: ${covered / trials}`);
+      assert.ok(covered / trials > 0.935, `${name}, ${n} samples: ${covered / trials}`);
     }
   }
 });
@@ -108,14 +108,14 @@ test("with three to five samples the interval covers too, and is never narrower 
   for (const [name, { draw, median }] of Object.entries(DISTRIBUTIONS)) {
     for (const n of [3, 4, 5]) {
       let covered = 0;
-      const trials = 3000;
+      const trials = 2000;
       for (let i = 0; i < trials; i++) {
         const values = Array.from({ length: n }, () => draw(random));
         const { low, high } = medianEstimate(values);
         assert.ok(low <= Math.min(...values) && high >= Math.max(...values));
         if (low <= median && median <= high) covered++;
       }
-      assert.ok(covered / trials > (least[name] ?? 0.938), `${name}, ${n} samples: ${covered / trials}`);
+      assert.ok(covered / trials > (least[name] ?? 0.935), `${name}, ${n} samples: ${covered / trials}`);
     }
   }
 });
@@ -137,6 +137,7 @@ test("edges of an estimate: none, one, two, constant, negative, not a number", (
   const negative = medianEstimate([-3, -1, -2]);
   assert.is(negative.median, -2);
   near(negative.low, -2 - 4.303 / Math.sqrt(3), 1e-3);
+  assert.is(medianEstimate([0, 0, 0.01]).low, 0, "a loss is never below 0");
   const values = [5, 1, 4, 2, 3, 6];
   assert.equal(medianEstimate(values), { median: 3.5, low: 1, high: 6, confidence: 0.95, samples: 6 });
   assert.equal(values, [5, 1, 4, 2, 3, 6], "the samples are left as they are");

@@ -23,7 +23,7 @@ const GROWTH = 1.25;
 const LEAST_SHARE = 1 / 64;
 
 export interface SearchOptions {
-  /** Of a trial. */
+  /** Of a trial: with a warm-up that fills the ring where the chain is too slow, else a short window hides as much loss as it holds. */
   readonly timing: Timing;
   /** Rates are told apart down to this, relative; 0.02. */
   readonly resolution?: number;
@@ -144,7 +144,7 @@ class Search {
 
   /** The greatest rate that passes, to the resolution. */
   async find(allowed: number): Promise<Rate> {
-    // NDR and PDR share the trials, half each: the first leaves the second as much as it had.
+    // NDR has half of the trials, PDR what is left.
     const budget = allowed === 0 ? Math.ceil(this.maxTrials / 2) : this.maxTrials;
     for (;;) {
       const next = this.next(allowed);
