@@ -144,6 +144,19 @@ test("a group that cannot take part is left out by name, the others are compared
   assert.match(verdict.reason, /left out: lossy: it lost 50 % of the packets/);
 });
 
+test("a group with too few repeats is not the best of its side", () => {
+  const short = group("gpu", { gbps: 9 }, "short");
+  const verdict = verdicts([
+    question(
+      "gbps",
+      [group("cpu", {})],
+      [{ ...short, samples: short.samples.slice(0, 2) }, group("gpu", { gbps: 3 }, "long")],
+    ),
+  ])[0]!;
+  assert.equal([verdict.word, verdict.b], ["gpu", "long"]);
+  assert.match(verdict.reason, /left out: short: it has fewer than 3 repeats/);
+});
+
 test("verdicts come in the order of the questions, those refused in between", () => {
   const cpu = group("cpu", {});
   const found = verdicts([

@@ -102,6 +102,11 @@ function match<Label extends string>({ metric: name, a, b }: Question<Label>): M
 
 function fitting(groups: readonly Group[], metric: Metric): { readonly fit: Group[]; readonly unfit: string[] } {
   const reasons = groups.map(({ samples }) => unfit(samples, metric));
+  // One with too few repeats is no best, where another one has enough: it may look best by chance, and nothing could be said of it.
+  const enough = groups.map(({ samples }) => new Set(samples.map(({ repeat }) => repeat)).size >= FEWEST_REPEATS);
+  if (enough.some((is, i) => is && reasons[i] === null)) {
+    for (const [i, is] of enough.entries()) if (!is) reasons[i] ??= `it has fewer than ${FEWEST_REPEATS} repeats`;
+  }
   return {
     fit: groups.filter((_, i) => reasons[i] === null),
     unfit: groups.flatMap(({ name }, i) => (reasons[i] === null ? [] : [`${name}: ${reasons[i]}`])),

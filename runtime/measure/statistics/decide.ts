@@ -7,14 +7,15 @@
  * 1. Ratio and error from interleaved repeats (ratio.ts), each error helped by those of its family (moderate.ts).
  * 2. p-value of Student's t for "beyond the least effect", two-sided, times the number of candidates the pair is the best of. The least
  *    effect is three per cent, and what the caller knows of that repeats do not show (the uncertainty of a meter).
- * 3. Holm's correction over all pairs of the report: the chance that any verdict of it is for the wrong side is to stay below 5 %.
+ * 3. Holm's correction over all pairs of the report: the chance that any verdict of it is for the wrong side, or where nothing
+ *    differs, is to stay below 5 %.
  * 4. The ratio itself has to be beyond a margin that the session teaches: 2.5 times the standard deviation between its first, second and
  *    last third, taken over all pairs of the family. What moves within a session moves about as much until the next.
  *
- * On simulated machines (bench/statistics, 21 questions a session) this makes of pairs of sessions: opposite verdicts in none of 50,000
- * where nothing differs; a verdict in 1 to 3 % of such sessions on a noisy machine; and one verdict against one "no difference" in 15 %
- * (3 repeats), 6 % (5), 5 % (7) and 3 % (10) of questions whose true ratios spread evenly from 1/4 to 4, in 1 % or less on a quiet machine.
- * Repeats have to be set up anew each: what one layout in memory does to all repeats of a session, no session can tell.
+ * Simulated (bench/README.md has the table, bench/statistics the machines): of 75,600 pairs of verdicts where nothing differs none
+ * contradict each other, and up to 4 % of sessions have a verdict there at all. Of true ratios spread evenly from 1/4 to 4 two sessions on a
+ * noisy machine have one verdict and one "no difference" in 14 % with 3 repeats, 6 % with 5, 5 % with 7 and 3 % with 10. Repeats have to be
+ * set up anew each: what one layout in memory does to all repeats of a session, no session can tell.
  */
 import { mean, sampleVariance } from "simple-statistics";
 import { holm } from "./holm.js";
