@@ -202,7 +202,7 @@ test("a capture is resized once for each size, and what has another length is sa
   assert.ok(counts.headersOnly > 0);
   assert.is(counts.resized + counts.headersOnly, 400);
   assert.is(lines.length, 1);
-  assert.match(lines[0]!, /port in, .*in\.pcap at 64 bytes: \d+ of 405 frames have another length/);
+  assert.match(lines[0]!, /port in, .*in\.pcap at 64 bytes: \d+ of 405 frames have a length of their own/);
   assert.match(lines[0]!, /5 as they were: frames of ESP, which cannot be resized without keys/);
   const config = inPort(chain, a.ports) as Extract<PortConfig, { driver: "pcap" }>;
   assert.equal([config.driver, config.mtu, config.file], ["pcap", 1400, join(scratch, "in-64.pcap")]);
@@ -213,6 +213,24 @@ test("a capture is resized once for each size, and what has another length is sa
   assert.equal(readdirSync(scratch).sort(), ["in-1000.pcap", "in-64.pcap"]);
   assert.match(lines[1]!, /at 1000 bytes: 5 of 405/);
   await refused(() => inputs.for(2000), /--sizes/, /60 to 1760/);
+});
+
+test("a size that changes no frame is refused: there is nothing but ESP, or nothing at all", async () => {
+  const made = folder();
+  const tunnel = ethernet({}, ipv4({}, esp(1, 1, new Uint8Array(80))));
+  for (const packets of [3, 0]) {
+    const writer = new CaptureWriter(join(made, "in.pcap"));
+    const bytes = { u8: tunnel, view: new DataView(tunnel.buffer) };
+    for (let i = 0; i < packets; i++) writer.record(bytes, 0, tunnel.length, 1, i);
+    writer.close();
+    const { chain, cwd } = await chainOf(gateway(500), (chain) => {
+      (chain.ports as Record<string, unknown>).in = { driver: "pcap", file: join(made, "in.pcap") };
+    });
+    const options = { seed: 1, scratch: join(cwd, "scratch"), warn: () => {} };
+    const what = packets === 0 ? /in\.pcap: 0 frames/ : /in\.pcap: 3 frames \(3 as they were: frames of ESP/;
+    await refused(() => prepareInputs(chain, 512, options), /--sizes: 512: no frame/, what, /as-is/);
+    assert.is((await prepareInputs(chain, "as-is", options)).ports.size, 1);
+  }
 });
 
 test("outputs of NFs go elsewhere where a chain is loaded so, and are still said to be the user's", async () => {
