@@ -181,6 +181,8 @@ class Prover {
     }
     let run: Run;
     try {
+      // One that does not serve is no difference.
+      await device?.start();
       run = startRun(placed, {
         ...{ order: "global", batch, loop: 1, duration: 0, rate: undefined, seed, digest: true, verifyL4: false },
         ...{ portable: false, wait: "adaptive", cores: parseCores(cell.cores), device, warn },
@@ -193,7 +195,8 @@ class Prover {
     signal?.addEventListener("abort", stop, { once: true });
     try {
       const result = await run.result.catch((error: Error) => {
-        throw device === undefined ? error : new FailedRun(error.message);
+        signal?.throwIfAborted();
+        throw device === undefined ? error : new FailedRun(error.message.split("\n")[0]!);
       });
       // It was cut short.
       signal?.throwIfAborted();
