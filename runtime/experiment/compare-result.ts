@@ -75,10 +75,15 @@ export interface FoundRate {
   readonly note: string | null;
 }
 
-/** Latency under an offered load; from the intended time of sending. */
+/**
+ * Latency under an offered load; from the intended time of sending. Every cell is measured at shares of its own rate, and the baseline and
+ * each cell with a GPU also at the same shares of the lower rate of the two: p99 is compared at equal load.
+ */
 export interface LoadLatency {
-  /** Percent of what `loads_of` says. */
+  /** Percent of this cell's own NDR, or saturation rate (`loads_of`). */
   readonly percent: number;
+  /** Keys of the cells it is an equal load with, of whose rate it is such a share; empty where it is for this cell alone. */
+  readonly shared_with: readonly string[];
   readonly pps: number;
   readonly gbps: number;
   readonly p50: Interval;
@@ -141,22 +146,21 @@ export interface CellResult {
 
 export type Metric = "gbps" | "p99" | "gbps_per_watt";
 
-/**
- * The answer for one size and metric: is a placement with NFs on a GPU better than all on CPU? One line for each GPU cell, and one for
- * the best of them (`placement` null).
- */
+/** The answer for one size, metric and cell with NFs on a GPU: is it better than all on CPU? */
 export interface Verdict {
   readonly size: FrameSize;
   readonly cores: string;
   readonly metric: Metric;
-  /** For p99: percent of `loads_of` it was taken at; else null. */
-  readonly load: number | null;
+  /** For p99: the load it was taken at, the same for both: so many percent of the lower of the two rates, and pps. Else null. */
+  readonly load: { readonly percent: number; readonly pps: number } | null;
   /** "no difference": none at that confidence. "none": nothing may be said, for the reason given. */
   readonly verdict: "cpu" | "gpu" | "no difference" | "none";
-  /** Keys of the cells compared: the baseline, and the best one with an NF on a GPU. */
+  /** Keys of the cells compared. */
   readonly cpu: string;
   readonly gpu: string;
-  /** gpu / cpu, of the medians' differences over repeats; above 1 the GPU's figure is the larger one. */
+  /** Name of the latter. */
+  readonly name: string;
+  /** The GPU cell's figure over the baseline's; null where there is none to be had. */
   readonly ratio: Interval | null;
   readonly confidence: number;
   /** True: of an emulated device, so it says nothing about hardware. */
@@ -164,6 +168,23 @@ export interface Verdict {
   /** What holds it back or qualifies it: "nominal energy", "3 repeats are too few"; null where nothing does. */
   readonly reason: string | null;
   /** In words: "1472 B, Gbps: CPU, 1.91 times the GPU's (emulated device: no verdict on hardware)". */
+  readonly text: string;
+}
+
+/**
+ * The answer for one size and metric over all cells: GPU where a placement on a GPU is better than all on CPU (Holm's correction for
+ * their number), CPU where none is and the CPU is better than each, else no difference.
+ */
+export interface SizeVerdict {
+  readonly size: FrameSize;
+  readonly cores: string;
+  readonly metric: Metric;
+  readonly verdict: Verdict["verdict"];
+  /** Key of the GPU's best cell: with verdict gpu the winner; null where there is nothing to compare. */
+  readonly best_gpu: string | null;
+  readonly confidence: number;
+  readonly emulated: boolean;
+  readonly reason: string | null;
   readonly text: string;
 }
 
@@ -223,7 +244,10 @@ export interface CompareResult {
   readonly equivalence: EquivalenceResult;
   /** In the order of the plan; those without a sample are not in it. */
   readonly cells: readonly CellResult[];
-  readonly verdicts: readonly Verdict[];
+  /** Per size and metric. */
+  readonly verdicts: readonly SizeVerdict[];
+  /** What they come from: per cell with a GPU. */
+  readonly comparisons: readonly Verdict[];
   readonly crossovers: readonly CrossoverResult[];
   readonly pareto: readonly ParetoEntry[];
   readonly best: BestPlacement | null;
