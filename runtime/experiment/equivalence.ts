@@ -125,7 +125,7 @@ class Prover {
       progress?.(done++, runs);
       const result = await this.run(cell, this.sink);
       const differences = [...faults(reference), ...resultDifferences(reference, result)];
-      const search = differences.length > 0 && !isTold && reference.digest !== result.digest;
+      const search: boolean = differences.length > 0 && !isTold && reference.digest !== result.digest;
       isTold ||= search;
       const first_frame = search ? await this.findFrame(cell, reference, result, differences) : null;
       cases.push(caseOf(cell, result, differences, first_frame));
