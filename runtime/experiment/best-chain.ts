@@ -45,11 +45,13 @@ export function placedChainText(chain: LoadedChain, placement: Placement, folder
   };
   const top = value as Record<string, unknown>;
   const parts = Object.entries(top).map(([key, part]) => {
+    // Of ports by their keys: those that were replaced are no files of the loaded chain.
+    if (key === "ports")
+      return [key, mapValues(part as Record<string, object>, (port) => movedPort(port, move))] as const;
     if (key === "$schema") return [key, isUrl(part) ? part : move(String(part))] as const;
     if (key !== "nfs") return [key, rewritten(part)] as const;
-    const nfs = Object.entries(part as Record<string, object>);
-    const placed = nfs.map(([name, nf]) => [name, { ...(rewritten(nf) as object), place: placement[name] ?? "cpu" }]);
-    return [key, Object.fromEntries(placed) as unknown] as const;
+    const placed = (nf: object, name: string) => ({ ...(rewritten(nf) as object), place: placement[name] ?? "cpu" });
+    return [key, mapValues(part as Record<string, object>, placed)] as const;
   });
   const lines = parts.map(([key, part]) => {
     const keys = ORDERED.includes(key) ? order.get(key) : undefined;
@@ -57,6 +59,19 @@ export function placedChainText(chain: LoadedChain, placement: Placement, folder
     return `  ${JSON.stringify(key)}: ${entries === undefined ? indented(part) : objectText(entries)}`;
   });
   return `{\n${lines.join(",\n")}\n}\n`;
+}
+
+/** Keys of ports that are paths. */
+const PORT_PATHS = ["file", "rules"];
+
+function movedPort(port: object, move: (path: string) => string): object {
+  return mapValues(port as Record<string, unknown>, (value, key) =>
+    PORT_PATHS.includes(key) ? move(String(value)) : value,
+  );
+}
+
+function mapValues<T>(record: Record<string, T>, of: (value: T, key: string) => unknown): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, of(value, key)]));
 }
 
 function objectText(entries: readonly (readonly [string, unknown])[]): string {
