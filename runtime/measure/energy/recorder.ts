@@ -34,8 +34,10 @@ export class SourceRecorder implements EnergyRecorder {
   start(): void {
     if (this.timers.length > 0) throw new Error("a span of this recorder is under way");
     this.error = undefined;
-    this.startMs = this.clock();
+    const before = this.clock();
     for (const source of this.sources) source.begin();
+    // Readings take time, some of them ms: a span is from the middle of the first ones to the middle of the last.
+    this.startMs = (before + this.clock()) / 2;
     this.timers = this.sources.map((source) => {
       const timer = setInterval(() => this.poll(source), Math.max(SHORTEST_MS, source.info.intervalMs));
       return timer.unref();
@@ -61,8 +63,9 @@ export class SourceRecorder implements EnergyRecorder {
     this.quiet();
     this.timers = [];
     if (this.error !== undefined) throw this.error;
+    const before = this.clock();
     const used = this.sources.map((source) => source.end());
-    const seconds = (this.clock() - this.startMs) / 1000;
+    const seconds = ((before + this.clock()) / 2 - this.startMs) / 1000;
     const { info, idle } = this;
     const all = used.flatMap((one) => one.domains);
     const domains = info.domains.map((domain, i): DomainEnergy => {
