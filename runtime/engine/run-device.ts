@@ -9,9 +9,9 @@ import { type FoundDevice, listDevices } from "../device/opencl/platform.js";
 import { missingPocl, preparePocl, tryPocl } from "../device/opencl/pocl.js";
 import { type Slice, sliceFor } from "../device/slice.js";
 import { adaptersHere } from "../device/webgpu/here.js";
-import { deviceNfs, slotsFor } from "../engine/device-plan.js";
 import { RunError } from "../errors.js";
 import { SystemFiles } from "../native/system-files.js";
+import { deviceNfs, slotsFor } from "./device-plan.js";
 
 export interface DeviceFlags {
   readonly request: DeviceRequest;
