@@ -6,6 +6,7 @@ import { equivalenceSection, measuredSection, sharesSection } from "./compare/pr
 import { foundRatesSection, throughputSection } from "./compare/rates.js";
 import { summaryOf } from "./compare/summary.js";
 import { verdictSection } from "./compare/verdicts.js";
+import { compact } from "./compare/words.js";
 import type { ReportDocument, Section } from "./document.js";
 
 export function compareDocument(result: CompareResult): ReportDocument {
@@ -32,9 +33,13 @@ export function compareDocument(result: CompareResult): ReportDocument {
     subtitle: `compare on ${machine.cpu}, ${cores}, with ${devices}; ${manifest.started.slice(0, 10)}`,
     summary: summaryOf(result),
     warnings: result.warnings,
-    sections: sections.filter((section): section is Section => section !== null),
+    sections: sections.filter((section) => section !== null).map(compacted),
     manifest,
     data: [sampleData(result), cellData(result), verdictData(result)],
     result,
   };
+}
+
+function compacted(section: Section): Section {
+  return section.tables === undefined ? section : { ...section, tables: section.tables.map(compact) };
 }

@@ -1,6 +1,6 @@
 /** The page: one HTML file without scripts that fetches nothing, as its Content-Security-Policy says. */
 import { createHash } from "node:crypto";
-import type { ReportDocument, Section, Table } from "./document.js";
+import type { Column, ReportDocument, Section, Table } from "./document.js";
 import { manifestList } from "./manifest.js";
 import { formatCell, isNumeric } from "./numbers.js";
 import { STYLE } from "./style.js";
@@ -91,9 +91,7 @@ ${section.tables?.map((table) => tableOf(table, maxRows))}
 /** @param body rows that are made already, instead of the table's */
 function tableOf(table: Table, maxRows: number, body?: readonly Html[]): Html {
   const { title, columns, rows, marked = [] } = table;
-  const kinds = columns.map((column, index) =>
-    isNumeric(table, index) || column.unit === "bytes" ? "number" : "text",
-  );
+  const kinds = columns.map((column, index) => kindOf(table, index, column));
   const head = columns.map(({ name, unit }, index) => {
     return html`<th scope="col" class="${kinds[index]}">${name}${unit !== undefined && html` <span class="unit">${unit}</span>`}</th>`;
   });
@@ -121,4 +119,12 @@ function filesRows({ files }: Beside): Html[] {
     const size = formatCell(bytes, { name: "", digits: 0 });
     return html`<tr><th scope="row" class="text"><a href="${path}">${path}</a></th><td class="text">${what}</td><td class="number">${size}</td></tr>\n`;
   });
+}
+
+const SHORT = 16;
+
+/** How a column is set: figures flush right, short names in one line, texts with room. */
+function kindOf(table: Table, at: number, { unit }: Column): "number" | "short" | "text" {
+  if (unit !== undefined || isNumeric(table, at)) return "number";
+  return table.rows.length > 0 && table.rows.every((row) => String(row[at] ?? "").length <= SHORT) ? "short" : "text";
 }

@@ -51,7 +51,7 @@ thead th { border-bottom: 2px solid var(--axis); vertical-align: bottom; font-we
 thead .unit { display: block; color: var(--muted); font-weight: 400; font-size: .92em; }
 tbody td, tbody th { border-bottom: 1px solid var(--line); font-weight: 400; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-td.number { white-space: nowrap; overflow-wrap: normal; }
+td.number, .short { white-space: nowrap; overflow-wrap: normal; }
 td.text, th.text { min-width: 7.5rem; }
 tr.marked > * { background: var(--marked); font-weight: 600; }
 tr.marked > :first-child { box-shadow: inset 3px 0 0 var(--series-1); }

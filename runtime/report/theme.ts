@@ -46,7 +46,7 @@ export const SHAPES = [
   "triangle-down",
   "cross",
   "triangle-right",
-  "stroke",
+  "triangle-left",
 ];
 export const DASHES = [[], [7, 3], [2, 2], [10, 3, 2, 3], [5, 2, 1, 2, 1, 2], [12, 4], [1, 3], [4, 4]];
 

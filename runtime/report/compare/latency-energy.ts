@@ -160,9 +160,7 @@ export function paretoSection({ pareto: entries, cells }: CompareResult): Sectio
     ) => {
       const points = here.flatMap((entry) => {
         const value = price(entry);
-        return value === null
-          ? []
-          : [{ series: entry.name, label: entry.name, x: value, y: entry.gbps, front: entry.front }];
+        return value === null ? [] : [{ series: entry.name, x: value, y: entry.gbps, front: entry.front }];
       });
       if (points.length < 2) return;
       const alt = `Throughput against ${of} at ${sizeName(size)}. On the front: ${front.join(", ")}.`;

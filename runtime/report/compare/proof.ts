@@ -97,10 +97,7 @@ export function measuredSection({ plan, progress, best, state }: CompareResult):
     plan.loads.length === 0
       ? "latency under load was not measured"
       : `latency was taken at ${listed(plan.loads.map(String))} % of ${plan.loads_of === "ndr" ? "NDR" : "the saturation rate"}`;
-  const file =
-    best === null || best.file === null
-      ? []
-      : [`A chain file with the best placement: ${best.file}.`];
+  const file = best === null || best.file === null ? [] : [`A chain file with the best placement: ${best.file}.`];
   return {
     heading: "How it was measured",
     text: [

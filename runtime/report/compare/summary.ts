@@ -1,10 +1,11 @@
 /** The summary of a comparison: where the GPU wins, where the CPU does, where neither; and what that is worth. */
 import type { FrameSize } from "../../experiment/cell.js";
 import type { CompareResult, Metric, Verdict } from "../../experiment/compare-result.js";
+import { formatNumber } from "../numbers.js";
 import { inOrder } from "../plots/common.js";
-import { factor, metricName, sizeName, sizesListed, times } from "./words.js";
+import { factor, metricName, sizeName, sizesListed } from "./words.js";
 
-type Side = "cpu" | "gpu" | "no difference";
+export type Side = "cpu" | "gpu" | "no difference";
 
 export function summaryOf(result: CompareResult): string[] {
   const { state, equivalence, best, crossovers, progress, plan } = result;
@@ -61,49 +62,48 @@ function groupLine(group: readonly Verdict[], name: string, metric: Metric): str
     const reasons = inOrder(group.map(({ reason }) => reason ?? "not measured"));
     return sentence(`No verdict on ${name}: ${reasons.join("; ")}`);
   }
-  const gpu = said.every(({ emulated }) => emulated) ? "the emulated device" : "the GPU";
   const sizes = inOrder(said.map(({ size }) => size));
-  const at = (side: Side) => sizes.filter((size) => sideAt(said, size) === side);
   const where = (list: readonly FrameSize[]) => {
-    return list.length === sizes.length && sizes.length > 1
-      ? `at every size from ${sizesListed(ends(sizes))}`
-      : `at ${sizesListed(list)}`;
+    if (list.length === sizes.length && sizes.length > 2) return "at every size";
+    return `at ${sizesListed(list, sizes)}`;
   };
-  const better = metric === "p99" ? "has the lower figure" : "has the higher figure";
-  const parts = (["gpu", "cpu"] as const).flatMap((side) => {
-    const list = at(side);
-    if (list.length === 0) return [];
-    const who = side === "gpu" ? `${gpu}` : "the CPU";
-    return [`${who} ${better} ${where(list)}${by(said, side, list)}`];
+  const who = { gpu: said.every(({ emulated }) => emulated) ? "the emulated device" : "the GPU", cpu: "the CPU" };
+  const ahead = (["gpu", "cpu"] as const).flatMap((side) => {
+    const list = sizes.filter((size) => sideAt(said, size) === side);
+    return list.length === 0 ? [] : [{ who: who[side], where: where(list) + by(said, side, list) }];
   });
-  const same = at("no difference");
+  const same = sizes.filter((size) => sideAt(said, size) === "no difference");
+  const parts = ahead.map((one, index) => {
+    // The answer itself is said as people say it; the other metrics name themselves first.
+    if (metric === "gbps") return `${one.who}${index === 0 ? " is faster" : ""} ${one.where}`;
+    return `${index === 0 ? "better " : ""}on ${one.who} ${one.where}`;
+  });
   if (same.length > 0) parts.push(`no difference could be shown ${where(same)}`);
-  return sentence(`${name}: ${parts.join("; ")}`);
+  const beginning = metric === "gbps" && ahead.length > 0 && !name.includes("(") ? "" : `${name}: `;
+  return sentence(beginning + parts.join("; "));
 }
 
 /** Of a size: the GPU's where any placement on it is better, the CPU's where it is better than all of them. */
-function sideAt(verdicts: readonly Verdict[], size: FrameSize): Side {
+export function sideAt(verdicts: readonly Verdict[], size: FrameSize): Side {
   const here = verdicts.filter((verdict) => verdict.size === size);
   if (here.some(({ verdict }) => verdict === "gpu")) return "gpu";
   return here.every(({ verdict }) => verdict === "cpu") ? "cpu" : "no difference";
 }
 
-/** ", by 1.2 to 3.4 times": of the best placement on the GPU at each size, as the others need nobody. */
-function by(verdicts: readonly Verdict[], side: Side, sizes: readonly FrameSize[]): string {
-  const factors = sizes.flatMap((size) => {
-    const here = verdicts.filter((verdict) => verdict.size === size && verdict.verdict === side);
-    const known = here.map(factor).filter((value) => value !== null);
-    return known.length === 0 ? [] : [side === "gpu" ? Math.max(...known) : Math.min(...known)];
-  });
-  if (factors.length === 0) return "";
-  const [low, high] = [Math.min(...factors), Math.max(...factors)];
-  return times(low) === times(high)
-    ? `, by ${times(high)}`
-    : `, by ${times(low).replace(" times", "")} to ${times(high)}`;
+/** How many times better a side is at a size: the GPU's best placement, or the CPU against it, as the others need nobody. */
+export function factorAt(verdicts: readonly Verdict[], side: "cpu" | "gpu", size: FrameSize): number | null {
+  const here = verdicts.filter((verdict) => verdict.size === size && verdict.verdict === side);
+  const known = here.map(factor).filter((value) => value !== null);
+  if (known.length === 0) return null;
+  return side === "gpu" ? Math.max(...known) : Math.min(...known);
 }
 
-function ends(sizes: readonly FrameSize[]): FrameSize[] {
-  return sizes.every((size) => typeof size === "number") ? [sizes[0]!, sizes.at(-1)!] : [...sizes];
+/** " by a factor of 1.2 to 3.4" */
+function by(verdicts: readonly Verdict[], side: "cpu" | "gpu", sizes: readonly FrameSize[]): string {
+  const factors = sizes.map((size) => factorAt(verdicts, side, size)).filter((value) => value !== null);
+  if (factors.length === 0) return "";
+  const [low, high] = [Math.min(...factors), Math.max(...factors)].map((value) => formatNumber(value));
+  return low === high ? ` by a factor of ${high}` : ` by a factor of ${low} to ${high}`;
 }
 
 function sentence(text: string): string {

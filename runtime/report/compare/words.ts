@@ -2,6 +2,7 @@
 
 import type { FrameSize } from "../../experiment/cell.js";
 import type { CellResult, CompareResult, Interval, Metric, Verdict } from "../../experiment/compare-result.js";
+import type { Table } from "../document.js";
 import { formatInterval, formatNumber } from "../numbers.js";
 import { inOrder } from "../plots/common.js";
 
@@ -15,8 +16,12 @@ export function listed(words: readonly string[]): string {
   return words.length < 2 ? (words[0] ?? "") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
-/** "64, 128 and 1472 B" */
-export function sizesListed(sizes: readonly FrameSize[]): string {
+/** "64, 128 and 1472 B"; "64 to 512 B" where it is all from one to the other of those measured. */
+export function sizesListed(sizes: readonly FrameSize[], measured: readonly FrameSize[] = []): string {
+  const first = measured.indexOf(sizes[0] ?? Number.NaN);
+  const isRun =
+    sizes.length > 2 && sizes.every((size, at) => typeof size === "number" && measured[first + at] === size);
+  if (isRun) return `${sizes[0]} to ${sizes.at(-1)} B`;
   if (sizes.length > 0 && sizes.every((size) => typeof size === "number")) return `${listed(sizes.map(String))} B`;
   return listed(sizes.map(sizeName));
 }
@@ -39,13 +44,18 @@ export function factor({ ratio }: Verdict): number | null {
   return Math.max(ratio.median, 1 / ratio.median);
 }
 
-export function times(value: number): string {
-  return `${formatNumber(value)} times`;
-}
-
-/** Several numbers of cores tell cells of a size apart. */
-export function severalCores({ plan }: CompareResult): boolean {
-  return plan.cores.length > 1;
+/** A table without the columns that say nothing: all empty, or of `Cores` where there is one number of them. */
+export function compact(table: Table): Table {
+  const kept = table.columns.flatMap(({ name }, at) => {
+    const values = inOrder(table.rows.map((row) => row[at] ?? ""));
+    const silent = values.every((value) => value === "") || (name === "Cores" && values.length < 2);
+    return silent ? [] : [at];
+  });
+  return {
+    ...table,
+    columns: kept.map((at) => table.columns[at]!),
+    rows: table.rows.map((row) => kept.map((at) => row[at] ?? null)),
+  };
 }
 
 export function sizesOf({ cells }: CompareResult): FrameSize[] {

@@ -41,7 +41,7 @@ export function groupedBars(
   const bar = { mark: { type: "bar", cornerRadiusEnd: 1 }, encoding: { y: valueAxis(y), color: colourOf(series) } };
   const reference = {
     data: { values: references.map((one) => ({ ...one, x: String(one.x), name: referenceName })) },
-    mark: { type: "tick", thickness: 3, bandSize: 22, opacity: 1 },
+    mark: { type: "tick", thickness: 3, opacity: 1 },
     encoding: {
       y: valueAxis(y),
       stroke: {
@@ -54,7 +54,7 @@ export function groupedBars(
   };
   return byCategory(words, x, points, [
     bar,
-    ...whiskers(TONES.text.light),
+    ...whiskers(points, TONES.text.light),
     ...(references.length > 0 ? [reference] : []),
   ]);
 }
@@ -67,20 +67,24 @@ export function intervalPoints(words: Words, x: Axis, y: Axis, points: readonly 
     mark: { type: "point", filled: true, size: 70, opacity: 1 },
     encoding: { y: value, color: colourOf(series), shape: shapeOf(series) },
   };
-  return byCategory(words, x, points, [...whiskers(colourOf(series)), dot]);
+  return byCategory(words, x, points, [...whiskers(points, colourOf(series)), dot]);
 }
 
 function valueAxis(y: Axis) {
   return { field: "y", type: "quantitative", title: axisTitle(y), axis: { tickCount: 6 } };
 }
 
-function whiskers(colour: string | object) {
+/** px across the end of a whisker. */
+const CAP = 7;
+
+function whiskers(points: readonly BarPoint[], colour: string | object) {
+  if (!withIntervals(points).some(({ interval }) => interval)) return [];
   const encoding = typeof colour === "string" ? {} : { color: colour };
   const paint = typeof colour === "string" ? { color: colour } : {};
   const known = [{ filter: "datum.interval" }];
   const end = (field: string) => ({
     transform: known,
-    mark: { type: "tick", thickness: 1.5, bandSize: 8, opacity: 1, ...paint },
+    mark: { type: "tick", thickness: 1.5, size: CAP, opacity: 1, ...paint },
     encoding: { y: { field, type: "quantitative" }, ...encoding },
   });
   const span = {

@@ -7,6 +7,7 @@ import {
   dashOf,
   HEIGHT,
   inOrder,
+  logAxis,
   type Point,
   plot,
   seriesOf,
@@ -33,8 +34,9 @@ export function curves(words: Words, x: Axis, y: Axis, points: readonly CurvePoi
   const log = scales.y === "log";
   const sizes = scales.x === "log2" ? inOrder(points.map((point) => point.x)).sort((a, b) => a - b) : undefined;
   const values = withIntervals(points).filter((point) => !log || point.y > 0);
-  const yScale = log ? { type: "log" } : { zero: true };
+  const yAxis = log ? logAxis(values.flatMap(({ y, low = y, high = y }) => [y, low, high])) : { scale: { zero: true } };
   const colour = colourOf(series);
+  const value = { field: "y", type: "quantitative", ...yAxis, title: axisTitle(y) };
   return plot(words, {
     data: { values },
     width: WIDTH,
@@ -49,56 +51,54 @@ export function curves(words: Words, x: Axis, y: Axis, points: readonly CurvePoi
       },
     },
     layer: [
-      {
-        // A band has no end below a log axis.
-        transform: [{ filter: `datum.interval${log ? " && datum.low > 0" : ""}` }],
-        mark: { type: "area", opacity: 0.2, line: false },
-        encoding: {
-          y: { field: "low", type: "quantitative", scale: yScale, title: axisTitle(y) },
-          y2: { field: "high" },
-          color: colour,
-        },
-      },
+      // A band whose end is 0 has none on a log axis.
+      ...band(values, { ...value, field: "low" }, colour, log),
       {
         mark: { type: "line", strokeWidth: 2 },
-        encoding: { y: { field: "y", type: "quantitative", scale: yScale }, color: colour, strokeDash: dashOf(series) },
+        encoding: { y: value, color: colour, strokeDash: dashOf(series) },
       },
       {
         mark: { type: "point", filled: true, size: 60, opacity: 1 },
-        encoding: { y: { field: "y", type: "quantitative" }, color: colour, shape: shapeOf(series) },
+        encoding: { y: value, color: colour, shape: shapeOf(series) },
       },
     ],
   });
 }
 
-/** Lines without points, over seconds. */
+/** Lines without points, over seconds; a value holds until the next. */
 export function timeLine(words: Words, y: Axis, points: readonly CurvePoint[]): Plot {
   const series = seriesOf(points);
   const values = withIntervals(points);
+  const value = { field: "y", type: "quantitative", title: axisTitle(y), scale: { zero: true } };
+  const colour = colourOf(series);
   return plot(words, {
     data: { values },
     width: WIDTH,
     height: HEIGHT,
     encoding: { x: { field: "x", type: "quantitative", title: "time (s)", scale: { zero: false, nice: false } } },
     layer: [
-      {
-        transform: [{ filter: "datum.interval" }],
-        mark: { type: "area", opacity: 0.2 },
-        encoding: { y: { field: "low", type: "quantitative" }, y2: { field: "high" }, color: colourOf(series) },
-      },
+      ...band(values, { ...value, field: "low" }, colour, false),
       {
         mark: { type: "line", strokeWidth: 1.5, interpolate: "step-after" },
-        encoding: {
-          y: { field: "y", type: "quantitative", title: axisTitle(y), scale: { zero: true } },
-          color: colourOf(series),
-          strokeDash: dashOf(series),
-        },
+        encoding: { y: value, color: colour, strokeDash: dashOf(series) },
       },
     ],
   });
 }
 
-/** Ticks that do not run into each other on a log axis: of two within a tenth of the axis the larger one is left out. */
+/** The confidence intervals, where there are any: a layer over nothing has no scale. */
+function band(points: readonly { readonly interval: boolean }[], low: object, colour: object, log: boolean): object[] {
+  if (!points.some(({ interval }) => interval)) return [];
+  return [
+    {
+      transform: [{ filter: `datum.interval${log ? " && datum.low > 0" : ""}` }],
+      mark: { type: "area", opacity: 0.2 },
+      encoding: { y: low, y2: { field: "high" }, color: colour },
+    },
+  ];
+}
+
+/** Ticks that do not run into each other on a log axis: of two that are too close the larger one is left out. */
 function spaced(sizes: readonly number[]): number[] {
   const span = Math.log2(sizes.at(-1)! / sizes[0]!) || 1;
   const kept: number[] = [];

@@ -1,6 +1,8 @@
 /** Latency percentiles by load. */
 import type { Plot } from "../document.js";
-import { axisTitle, colourOf, HEIGHT, inOrder, plot, seriesOf, shapeOf, WIDTH, type Words } from "./common.js";
+import { axisTitle, colourOf, HEIGHT, inOrder, logAxis, plot, seriesOf, shapeOf, WIDTH, type Words } from "./common.js";
+
+const LATENCY = { name: "latency", unit: "µs" };
 
 export interface LatencyPoint {
   readonly series: string;
@@ -20,12 +22,7 @@ export function latencyByLoad(words: Words, points: readonly LatencyPoint[]): Pl
       value > 0 ? [{ series, load, percentile, us: value / 1000 }] : [],
     ),
   );
-  const us = {
-    field: "us",
-    type: "quantitative",
-    scale: { type: "log" },
-    title: axisTitle({ name: "latency", unit: "µs" }),
-  };
+  const us = { field: "us", type: "quantitative", ...logAxis(values.map(({ us }) => us)), title: axisTitle(LATENCY) };
   const colour = colourOf(series);
   return plot(words, {
     data: { values },

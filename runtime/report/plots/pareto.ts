@@ -1,12 +1,21 @@
 /** What can be had of one quantity for how much of another. */
 import type { Plot } from "../document.js";
 import { TONES } from "../theme.js";
-import { type Axis, axisTitle, colourOf, HEIGHT, plot, seriesOf, shapeOf, WIDTH, type Words } from "./common.js";
+import {
+  type Axis,
+  axisTitle,
+  colourOf,
+  HEIGHT,
+  logAxis,
+  plot,
+  seriesOf,
+  shapeOf,
+  WIDTH,
+  type Words,
+} from "./common.js";
 
 export interface ParetoPoint {
   readonly series: string;
-  /** Beside the point where it is on the front. */
-  readonly label: string;
   /** The price: less is better. */
   readonly x: number;
   /** The yield: more is better. */
@@ -15,7 +24,7 @@ export interface ParetoPoint {
   readonly front: boolean;
 }
 
-/** Points, with those of the front ringed, labelled and joined. @param log the price's axis */
+/** Points, with those of the front ringed and joined. @param log the price's axis */
 export function pareto(words: Words, x: Axis, y: Axis, points: readonly ParetoPoint[], log = true): Plot {
   const series = seriesOf(points);
   const values = points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y) && (x > 0 || !log));
@@ -25,8 +34,7 @@ export function pareto(words: Words, x: Axis, y: Axis, points: readonly ParetoPo
       field: "x",
       type: "quantitative",
       title: `${axisTitle(x)}, less is better`,
-      scale: { ...(log ? { type: "log" } : {}), zero: false, padding: 24 },
-      axis: { tickCount: 6 },
+      ...(log ? logAxis(values.map(({ x }) => x)) : { scale: { zero: false, padding: 24 }, axis: { tickCount: 6 } }),
     },
     y: {
       field: "y",
@@ -61,11 +69,6 @@ export function pareto(words: Words, x: Axis, y: Axis, points: readonly ParetoPo
       {
         transform: onFront,
         mark: { type: "point", size: 230, shape: "circle", color: ink, strokeWidth: 1.5, opacity: 1 },
-      },
-      {
-        transform: onFront,
-        mark: { type: "text", align: "left", baseline: "bottom", dx: 8, dy: -8, color: ink, limit: 200 },
-        encoding: { text: { field: "label", type: "nominal" } },
       },
     ],
   });
