@@ -13,7 +13,8 @@ export interface Beside {
   readonly files: readonly { readonly path: string; readonly what: string; readonly bytes: number }[];
 }
 
-const WIDE = 9;
+/** Columns from which on a table is set smaller. */
+const WIDE = 8;
 
 /** @param maxRows longer tables are cut there, and say so */
 export function page(document: ReportDocument, beside: Beside, maxRows: number): string {

@@ -56,6 +56,8 @@ td.number, tbody .short { white-space: nowrap; }
 tbody tr.first:not(:first-child) > * { border-top: 1px solid var(--axis); }
 tbody .again { color: var(--muted); }
 tbody .text { min-width: 8.5rem; }
+.wide table { font-size: .84rem; }
+.wide th, .wide td { padding-inline: .45rem; }
 tr.marked > * { background: var(--marked); font-weight: 600; }
 tr.marked > :first-child { box-shadow: inset 3px 0 0 var(--series-1); }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -77,7 +79,8 @@ footer { margin-top: 3rem; color: var(--muted); font-size: .88rem; }
 }
 @page { size: A4; margin: 14mm 13mm; }
 @media print {
-  body { font-size: 10pt; line-height: 1.4; }
+  html { font-size: 9.5pt; }
+  body { font-size: 1rem; line-height: 1.4; }
   .page { max-width: none; padding: 0; }
   nav, .skip { display: none; }
   a { color: inherit; text-decoration: none; }
@@ -91,10 +94,11 @@ footer { margin-top: 3rem; color: var(--muted); font-size: .88rem; }
   thead { display: table-header-group; }
   .scroll { overflow: visible; }
   figure .scroll > div { min-width: 0; }
-  table { font-size: 8.5pt; }
+  table { font-size: 8pt; }
   .wide table { font-size: 7pt; }
-  .wide th, .wide td { padding: .25rem .35rem; }
-  .wide td.number { white-space: normal; }
-  tbody .text { min-width: 0; }
+  th, td { padding: .25rem .4rem; }
+  .wide th, .wide td { padding-inline: .25rem; }
+  td.number { white-space: normal; }
+  tbody .text { min-width: 5rem; }
 }
 `;

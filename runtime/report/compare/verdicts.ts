@@ -58,7 +58,8 @@ function answer(verdicts: readonly Verdict[]): string | null {
   if (first === undefined) return verdicts.length === 0 ? null : `no verdict: ${verdicts[0]?.reason ?? "not measured"}`;
   const side = sideAt(said, first.size);
   const factor = side === "no difference" ? null : factorAt(said, side, first.size);
-  return factor === null ? ANSWERS[side] : `${ANSWERS[side]}, ${formatNumber(factor)} ×`;
+  const name = side === "gpu" && said.every(({ emulated }) => emulated) ? "emulated device" : ANSWERS[side];
+  return factor === null ? name : `${name}, ${formatNumber(factor)} ×`;
 }
 
 function eachVerdict(result: CompareResult): Table {
