@@ -11,7 +11,7 @@ function result(more: Partial<RunResult> = {}): RunResult {
     packets: { rx: 1000, tx: 990 },
     bytes: { rx: 64_000, tx: 63_360 },
     throughput: { mpps: 0.001, gbps: 0.001 },
-    latency_ns: { p50: 1000, p99: 2000, p999: 3000, max: 4000 },
+    latency_ns: { p50: 1000, p90: 1500, p99: 2000, p999: 3000, max: 4000, count: 5 },
     ledger: {
       rx: 1000,
       originated: 0,

@@ -56,6 +56,11 @@ export interface LoadOptions {
   readonly out?: PortConfig | undefined;
   /** Replaces the places of the NFs it names. */
   readonly place?: ReadonlyMap<string, "cpu" | "gpu"> | undefined;
+  /**
+   * Where NFs write what they would write to this file (alerts), absolute; experiments leave the user's files alone. `outputs` of an NF still
+   * names the user's.
+   */
+  readonly redirect?: ((file: string) => string) | undefined;
   warn(line: string): void;
 }
 
@@ -126,8 +131,9 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
       name,
       where,
       resolve(path) {
-        named.push(resolvePath(path));
-        return resolvePath(path);
+        const full = resolvePath(path);
+        named.push(full);
+        return outputs.includes(full) && options.redirect !== undefined ? options.redirect(full) : full;
       },
       ports: portNames,
       txPorts: knownTx,
@@ -138,6 +144,9 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
     for (const port of module.egressPorts?.(loaded) ?? []) egress.add(port);
     const source = sources.get(name)!;
     if (isAbsolute(source)) named.push(source);
+    for (const path of options.redirect === undefined ? [] : outputs.filter((one) => !named.includes(one))) {
+      options.warn(`NF ${name} writes ${path} and does not ask where (LoadContext.resolve): it is written anew`);
+    }
     // An output is named once; named once more, it is read as well.
     for (const path of outputs) if (named.includes(path)) named.splice(named.indexOf(path), 1);
     for (const path of named) read.push({ file: path, what: `which NF ${name} reads` });

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { loadChain } from "../chain/load.js";
 import { parseDevice } from "../device/choose.js";
 import { type Run, startRun } from "../engine/run.js";
+import { openRunDevice } from "../engine/run-device.js";
 import { parseCores } from "../engine/topology.js";
 import { ConfigError } from "../errors.js";
 import { parsePortString } from "../nic/drivers.js";
@@ -18,7 +19,6 @@ import {
 } from "./options.js";
 import { checkJson, warn, writeJson } from "./output.js";
 import { endProgress, showProgress } from "./progress.js";
-import { openRunDevice } from "./run-device.js";
 import { failuresOf, summary } from "./summary.js";
 
 interface RunFlags {

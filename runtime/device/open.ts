@@ -43,6 +43,8 @@ export interface DeviceOptions {
   readonly kernelFolders?: readonly string[];
   /** webgpu, for tests: the device is destroyed once it has been given as many rounds (0: at the first launch), as if its driver had reset it. */
   readonly loseAfter?: number;
+  /** For tests: the device computes wrongly, once, after as many rounds (of a persistent kernel: rows of a queue); see fault.ts. */
+  readonly corruptAfter?: number;
   /** One line on stderr. */
   warn(line: string): void;
 }
@@ -78,6 +80,7 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
       programs,
       nfs: options.nfs.map(({ program, writes }) => ({ program: programs.indexOf(program), writes })),
       tableWords: Math.max(1, TableHeap.room(options.nfs.map((nf) => nf.tables))),
+      corruptAfter: options.corruptAfter,
     }),
     wake: new SharedArrayBuffer(WAKE_BYTES),
   };

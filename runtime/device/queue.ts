@@ -44,7 +44,7 @@ export const enum HOST {
   QUEUES = 6,
 }
 
-/** Word of the device's line: tickets taken in this launch. The host sets it to 0 between launches. */
+/** Word of the device's line: tickets taken in this launch. The host sets it to 0 between launches. The next word is that of a fault (tests). */
 export const TICKET = LINE_WORDS;
 
 /** Words of a workgroup's control line. */

@@ -4,6 +4,7 @@
  */
 import { Arena, arenaBytes } from "../packet/arena.js";
 import { attachRegion, mapRegion, unmapRegion } from "../packet/memory.js";
+import { Fault } from "./fault.js";
 import { PackedRound } from "./packing.js";
 import { DUMMY, HOST, type QueueShape, queueBytes, rowWords } from "./queue.js";
 import { RowTaker } from "./rounds.js";
@@ -18,6 +19,8 @@ export interface RoundsOptions {
   /** Words of the tables' memory. */
   readonly tableWords: number;
   readonly kernelFolders: readonly string[];
+  /** For tests; see {@link Fault}. */
+  readonly corruptAfter?: number | undefined;
 }
 
 /** Rounds under way at once: the host packs one while the device serves the other. More are not faster. */
@@ -72,11 +75,12 @@ export class RoundHost {
   bytesCopied = 0;
   private readonly queueWords: Uint32Array;
   private readonly taker: RowTaker;
+  private readonly fault: Fault | undefined;
   /** Of each round: where each row begins in the queue, and which queue it is of. */
   private readonly rows: readonly Uint32Array[];
   private readonly queues: readonly Uint16Array[];
 
-  constructor({ shape, programs, nfs, slots, tableWords }: RoundsOptions) {
+  constructor({ shape, programs, nfs, slots, tableWords, corruptAfter }: RoundsOptions) {
     const writes = new Uint8Array(programs.length);
     for (const nf of nfs) if (nf.writes === "packet") writes[nf.program] = 1;
     const regions = [arenaBytes(slots), queueBytes(shape), 4 * tableWords].map(mapRegion);
@@ -85,6 +89,7 @@ export class RoundHost {
     const packets = Arena.attach({ slots, region: arena!, owned: false });
     this.queueWords = new Uint32Array(attachRegion(queue!).buffer);
     this.taker = new RowTaker(queue!, shape);
+    this.fault = corruptAfter === undefined ? undefined : new Fault(corruptAfter, packets, shape, writes);
     const most = mostRows(shape);
     const each = <T>(make: () => T): T[] => Array.from({ length: IN_FLIGHT }, make);
     this.rounds = each(() => new PackedRound(packets, shape, most, writes));
@@ -120,6 +125,7 @@ export class RoundHost {
     this.ended++;
     round.unpack();
     this.bytesCopied += round.bytesCopied;
+    this.fault?.served(this.queueWords, this.rows[at]!, round.count);
     this.taker.done(this.queues[at]!, round.count);
   }
 

@@ -30,6 +30,8 @@ export interface ServerRequest {
   readonly programs: readonly string[];
   readonly nfs: readonly ServedNf[];
   readonly tableWords: number;
+  /** For tests: rounds after which it computes wrongly, once. */
+  readonly corruptAfter?: number | undefined;
 }
 
 /** Memory that host and server share. */

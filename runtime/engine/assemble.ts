@@ -1,9 +1,9 @@
 /** Puts the parts of one thread together: what its role in the topology needs, and nothing else. */
-import { build, type Histogram } from "hdr-histogram-js";
 import type { Nf } from "../chain/nf.js";
 import type { Stall } from "../device/stall.js";
 import { Syncer, type SyncerOptions } from "../device/syncer.js";
 import type { EgressDigest } from "../measure/digest.js";
+import { LatencyTable } from "../measure/latency.js";
 import type { TxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
 import { SlotPool } from "../packet/pool.js";
@@ -23,9 +23,6 @@ import type { SyncCoreParts } from "./sync-core.js";
 import { SyncDriver } from "./sync-driver.js";
 import { LocalSyncPort, RemoteSyncPort, type SyncPort } from "./sync-port.js";
 import { dealWorkgroups, type Topology } from "./topology.js";
-
-/** One minute: a packet later than that counts as that late. */
-const LATENCY_LIMIT_NS = 60e9;
 
 /** What every thread of a run has. */
 export interface CommonParts {
@@ -62,17 +59,12 @@ export interface ThreadParts extends CommonParts {
   readonly digest: EgressDigest | undefined;
 }
 
-export function assemble(parts: ThreadParts): CoreParts & { readonly latency: Histogram } {
+export function assemble(parts: ThreadParts): CoreParts & { readonly latency: LatencyTable } {
   const { thread, plan, topology, arena, control, clock, rxPorts, txPorts } = parts;
   const role = topology.threads[thread]!;
   const layout = counterLayout(plan);
   const counters = counterBlock(parts.counters, layout, thread);
-  const latency = build({
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: LATENCY_LIMIT_NS,
-    numberOfSignificantValueDigits: 3,
-    autoResize: true,
-  });
+  const latency = new LatencyTable();
   const pool = role.rx ? new SlotPool(0, arena.slots) : undefined;
   const ends = ringEnds(parts);
   const audit = reorders(plan, topology) && (role.rx || role.tx) ? new FlowAudit(arena) : undefined;

@@ -7,7 +7,7 @@ import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
 
 /** Where each group of counters starts in a block. */
 export interface CounterLayout {
-  /** Four per port: ipackets, ibytes, opackets, obytes (DPDK's rte_eth_stats). */
+  /** PORT_COUNTERS per port, by {@link PORT}. */
   readonly port: number;
   /** OUTCOMES_PER_NF per NF. */
   readonly outcome: number;
@@ -25,7 +25,17 @@ export interface CounterLayout {
   readonly length: number;
 }
 
-export const PORT_COUNTERS = 4;
+/** Counters of a port, by the names of DPDK's rte_eth_stats. */
+export const enum PORT {
+  IPACKETS = 0,
+  IBYTES = 1,
+  OPACKETS = 2,
+  OBYTES = 3,
+  /** Packets that found the receive ring full. */
+  IMISSED = 4,
+}
+
+export const PORT_COUNTERS = 5;
 
 export function counterLayout(plan: Pick<Plan, "ports" | "nfs" | "drops">): CounterLayout {
   const port = 0;

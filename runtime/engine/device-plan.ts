@@ -1,5 +1,6 @@
 /** What a run wants of a GPU device, and what of the device the plan of a run holds. */
 import type { LoadedChain } from "../chain/load.js";
+import type { GpuProgram } from "../chain/nf.js";
 import type { DeviceHandle, DeviceNf } from "../device/device.js";
 import type { QueueShape } from "../device/queue.js";
 import { ConfigError, RunError } from "../errors.js";
@@ -43,8 +44,21 @@ export function deviceNfs(chain: LoadedChain): DeviceNf[] {
       throw new ConfigError(`nfs.${name}.place`, `an NF of type ${type} runs on the CPU only`, 'write "place": "cpu"');
     }
     const { program, writes } = module.gpu;
-    return { program, writes, tables: module.gpu.tables(loaded) };
+    return { program, writes, tables: tablesOf(module.gpu, loaded) };
   });
+}
+
+/** Tables by what an NF has loaded: an automaton may take seconds to build, and experiments open devices again and again. */
+const built = new WeakMap<object, Uint32Array>();
+
+function tablesOf(gpu: GpuProgram<unknown>, loaded: unknown): Uint32Array {
+  if (loaded === null || typeof loaded !== "object") return gpu.tables(loaded);
+  let tables = built.get(loaded);
+  if (tables === undefined) {
+    tables = gpu.tables(loaded);
+    built.set(loaded, tables);
+  }
+  return tables;
 }
 
 /** A device in the plan of a run. */

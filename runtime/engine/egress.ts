@@ -1,12 +1,12 @@
 /** Where packets end: sent by a port, handed to the kernel, or dropped with a reason; each is counted exactly once. */
-import type { Histogram } from "hdr-histogram-js";
 import type { EgressDigest } from "../measure/digest.js";
+import type { LatencyTable } from "../measure/latency.js";
 import type { TxPort } from "../nic/port.js";
 import { type Arena, NO_PORT } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
-import { type CounterLayout, PORT_COUNTERS } from "./counters.js";
+import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
 import type { FlowAudit } from "./flow-audit.js";
-import { DROP, type Plan, TARGET } from "./plan.js";
+import { DROP, type Plan, type PlanOptions, TARGET } from "./plan.js";
 
 /** A constant of this module is part of the compiled code; an imported binding is looked up at each use (V8 11, Node 20). */
 const NONE = NO_PORT;
@@ -25,6 +25,9 @@ interface Lane {
 export class Egress {
   /** When the last packet left, in ns since the epoch; NaN before. */
   lastNs = Number.NaN;
+  /** Latency of packets received from then on is recorded; NaN before the first packet. */
+  private recordNs = Number.NaN;
+  private readonly warmUpNs: number;
   private flushNs = 0;
   private readonly lanes: readonly Lane[];
   private readonly onlyPort: number;
@@ -33,17 +36,18 @@ export class Egress {
   private readonly limited: boolean;
 
   constructor(
-    plan: Pick<Plan, "ports">,
+    plan: Pick<Plan, "ports"> & { readonly options: Pick<PlanOptions, "warmUpMs"> },
     private readonly arena: Arena,
     /** By port number; undefined where a port does not send. */
     private readonly ports: readonly (TxPort | undefined)[],
     private readonly layout: CounterLayout,
     private readonly counters: Float64Array,
-    private readonly latency: Histogram,
+    private readonly latency: LatencyTable,
     private readonly digest: EgressDigest | undefined,
     /** Where packets of a flow may overtake each other. */
     private readonly audit?: FlowAudit,
   ) {
+    this.warmUpNs = (plan.options.warmUpMs ?? 0) * 1e6;
     this.lanes = ports.map(() => ({ slots: new Uint32Array(MAX_BATCH), count: 0, bytes: 0, lastArrival: 0 }));
     const senders = ports.flatMap((port, i) => (port === undefined ? [] : [i]));
     this.onlyPort = senders.length === 1 ? senders[0]! : NONE;
@@ -55,9 +59,9 @@ export class Egress {
   release(slots: Uint32Array, count: number, now: number): void {
     const { next, portOut, len, rxNs } = this.arena;
     const { counters, layout, onlyPort, lanes, latency, limited } = this;
+    if (Number.isNaN(this.recordNs) && count > 0) this.recordNs = rxNs[slots[0]!]! + this.warmUpNs;
+    const { recordNs } = this;
     let sent = 0;
-    let stamp = 0;
-    let stamped = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
       const target = next[slot]!;
@@ -82,17 +86,10 @@ export class Egress {
       lane.slots[lane.count++] = slot;
       lane.bytes += len[slot]!;
       sent++;
-      // Packets of one burst came in together: one histogram entry for the run of them.
-      if (rxNs[slot] === stamp) {
-        stamped++;
-      } else {
-        if (stamped > 0) latency.recordValueWithCount(Math.max(1, now - stamp), stamped);
-        stamp = rxNs[slot]!;
-        stamped = 1;
-      }
+      const received = rxNs[slot]!;
+      if (received >= recordNs) latency.record(now - received);
     }
     if (sent === 0) return;
-    if (stamped > 0) latency.recordValueWithCount(Math.max(1, now - stamp), stamped);
     this.lastNs = now;
     if (this.digest !== undefined) this.digestBurst(slots, count);
     for (let p = 0; p < lanes.length; p++) if (lanes[p]!.count > 0) this.send(lanes[p]!, p);
@@ -123,9 +120,9 @@ export class Egress {
     if (this.audit !== undefined) {
       counters[layout.flowReordered] = counters[layout.flowReordered]! + this.audit.left(slots, count, port);
     }
-    const at = layout.port + port * PORT_COUNTERS + 2;
-    counters[at] = counters[at]! + count;
-    counters[at + 1] = counters[at + 1]! + lane.bytes;
+    const at = layout.port + port * PORT_COUNTERS;
+    counters[at + PORT.OPACKETS] = counters[at + PORT.OPACKETS]! + count;
+    counters[at + PORT.OBYTES] = counters[at + PORT.OBYTES]! + lane.bytes;
     lane.count = 0;
     lane.bytes = 0;
     this.ports[port]!.transmit(slots, count);

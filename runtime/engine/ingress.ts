@@ -8,7 +8,8 @@ import type { RxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
 import type { SlotPool } from "../packet/pool.js";
 import { CONTROL } from "./control.js";
-import { type CounterLayout, PORT_COUNTERS } from "./counters.js";
+import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
+import { BitPacer, PacketPacer } from "./pacer.js";
 import type { Plan } from "./plan.js";
 
 export interface NumberedRxPort {
@@ -30,8 +31,13 @@ export class Ingress {
   firstNs = Number.NaN;
   private arrivals = 0;
   private stopped = false;
-  private readonly startNs: number;
-  private sentUnits = 0;
+  /** When packets were asked for first: `--duration` and `--rate` count from then. */
+  private startNs = Number.NaN;
+  /** With `--rate` in packets, or in bits. */
+  private packets: PacketPacer | undefined;
+  private bits: BitPacer | undefined;
+  /** For packets that are read only to be passed over. */
+  private readonly passed = new Uint32Array(LOOKAHEAD);
   private readonly ahead: readonly Lookahead[];
   /** The port that had nothing when it was asked last. */
   private blocked: RxPort | undefined;
@@ -48,7 +54,6 @@ export class Ingress {
     private readonly control: Int32Array,
     private readonly clock: () => number,
   ) {
-    this.startNs = clock();
     // A quarter of the slots at most waits here; the rest is for packets under way.
     const room = Math.max(1, Math.min(LOOKAHEAD, Math.floor(pool.size / 4 / ports.length)));
     this.ahead = ports.map((p) => ({ ...p, slots: new Uint32Array(room), head: 0, count: 0 }));
@@ -72,28 +77,66 @@ export class Ingress {
   }
 
   /**
-   * Fills `slots` with up to `max` fresh packets and stamps them; returns how many. 0: nothing now (no slot free, port not ready, or
-   * not yet due by `--rate`).
+   * Fills `slots` with up to `max` fresh packets and stamps them with their time: of now, or, with `--rate`, when they were due. Returns how
+   * many; 0: nothing now (no slot free, port not ready, or none due).
    */
   receive(slots: Uint32Array, max: number): number {
     const now = this.clock();
-    const { duration, rate } = this.plan.options;
+    const { duration } = this.plan.options;
+    if (Number.isNaN(this.startNs)) this.start(now);
     if (!this.stopped) {
       const late = duration > 0 && now - this.startNs >= duration * 1e9;
       const failed = this.failure !== undefined;
       if (late || failed || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
     }
     if (this.stopped) return 0;
-    let want = max;
-    if (rate !== undefined) {
-      const due = ((now - this.startNs) / 1e9) * rate.value - this.sentUnits;
-      // At least one packet as soon as anything is due, so that low rates come out evenly spaced.
-      if (due <= 0) return 0;
-      if (rate.unit === "pps") want = Math.min(max, Math.ceil(due));
-    }
-    const count = this.ahead.length === 1 ? this.receiveOne(slots, want) : this.merge(slots, want);
+    const { packets, bits } = this;
+    const want = packets === undefined ? max : Math.min(max, this.due(packets, now));
+    if (want === 0) return 0;
+    const merged = this.ahead.length > 1 || bits !== undefined;
+    const count = merged ? this.merge(slots, want, now) : this.receiveOne(slots, want);
     if (count > 0) this.stamp(slots, count, now);
     return count;
+  }
+
+  private start(now: number): void {
+    this.startNs = now;
+    const { rate, ring } = this.plan.options;
+    if (rate?.unit === "pps") this.packets = new PacketPacer(now, rate.value, ring);
+    else if (rate !== undefined) this.bits = new BitPacer(now, rate.value);
+  }
+
+  /** Packets that are due now; those missed before them are passed over first. */
+  private due(packets: PacketPacer, now: number): number {
+    packets.advance(now);
+    while (packets.missed > 0) {
+      const passed = this.pass(packets.missed);
+      // Nothing is there, or no slot to read it into: next time.
+      if (passed === 0) return 0;
+      packets.skip(passed);
+    }
+    return packets.ready;
+  }
+
+  /** Moves the input on by up to `count` packets, which count as missed; returns how many. */
+  private pass(count: number): number {
+    const { counters, layout, passed, ahead } = this;
+    const { port, rx } = ahead[0]!;
+    const one = ahead.length === 1;
+    if (one && rx.skip !== undefined) {
+      const at = layout.port + port * PORT_COUNTERS + PORT.IMISSED;
+      const skipped = rx.skip(count);
+      counters[at] = counters[at]! + skipped;
+      return skipped;
+    }
+    const want = Math.min(count, passed.length);
+    const read = one ? this.receiveOne(passed, want) : this.merge(passed, want, Number.POSITIVE_INFINITY);
+    for (let i = 0; i < read; i++) {
+      const at = layout.port + this.arena.portIn[passed[i]!]! * PORT_COUNTERS + PORT.IMISSED;
+      counters[at] = counters[at]! + 1;
+    }
+    this.pool.put(passed, 0, read);
+    return read;
   }
 
   /** Packets that were read ahead but not received go back unread. */
@@ -113,11 +156,14 @@ export class Ingress {
     return count;
   }
 
-  /** Takes the earliest packets of all ports; stops where a port that may still have an earlier one has none at hand. */
-  private merge(slots: Uint32Array, want: number): number {
-    const { tsSec, tsNsec, portIn } = this.arena;
+  /** Takes the earliest packets of all ports that are due by `now`; stops where a port that may still have an earlier one has none at hand. */
+  private merge(slots: Uint32Array, want: number, now: number): number {
+    const { tsSec, tsNsec, portIn, rxNs, len } = this.arena;
+    const { bits } = this;
     let count = 0;
     while (count < want) {
+      const dueNs = bits === undefined ? now : bits.dueNs;
+      if (dueNs > now) return count;
       let first: Lookahead | undefined;
       for (const port of this.ahead) {
         if (port.head === port.count && !this.refill(port)) {
@@ -135,6 +181,8 @@ export class Ingress {
       if (first === undefined) return count;
       const slot = first.slots[first.head++]!;
       portIn[slot] = first.port;
+      rxNs[slot] = dueNs;
+      bits?.take(len[slot]!);
       slots[count++] = slot;
     }
     return count;
@@ -168,22 +216,21 @@ export class Ingress {
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
       arrival[slot] = ++arrivals;
-      rxNs[slot] = now;
       bytes += len[slot]!;
     }
+    if (this.packets !== undefined) this.packets.take(slots, count, rxNs);
+    else if (this.bits === undefined) for (let i = 0; i < count; i++) rxNs[slots[i]!] = now;
     if (this.arrivals === 0) this.firstNs = now;
     this.arrivals = arrivals;
     if (this.ahead.length === 1) this.count(this.ahead[0]!.port, count, bytes);
     else this.countEach(slots, count);
-    const { rate } = this.plan.options;
-    if (rate !== undefined) this.sentUnits += rate.unit === "pps" ? count : bytes * 8;
   }
 
   private count(port: number, packets: number, bytes: number): void {
     const { counters } = this;
     const at = this.layout.port + port * PORT_COUNTERS;
-    counters[at] = counters[at]! + packets;
-    counters[at + 1] = counters[at + 1]! + bytes;
+    counters[at + PORT.IPACKETS] = counters[at + PORT.IPACKETS]! + packets;
+    counters[at + PORT.IBYTES] = counters[at + PORT.IBYTES]! + bytes;
   }
 
   private countEach(slots: Uint32Array, count: number): void {

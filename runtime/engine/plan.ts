@@ -7,6 +7,7 @@ import type { OutcomeSpec } from "../chain/nf.js";
 import type { Target } from "../chain/policy.js";
 import type { SelectorSpec } from "../chain/selector.js";
 import type { DeviceHandle } from "../device/device.js";
+import { ConfigError } from "../errors.js";
 import type { PortConfig } from "../nic/drivers.js";
 import type { ArenaHandle } from "../packet/arena.js";
 import { GATE_REASONS } from "../packet/gate.js";
@@ -68,6 +69,13 @@ export interface PlanOptions {
   readonly duration: number;
   /** Open-loop rate: packets or bits per second; undefined: as fast as it goes. */
   readonly rate: { readonly unit: "pps" | "bps"; readonly value: number } | undefined;
+  /**
+   * Descriptors of the receive ring, with a rate in packets: packets that are due while as many wait are missed, as by a NIC, and counted
+   * (`imissed`). Absent: they wait.
+   */
+  readonly ring?: number | undefined;
+  /** Latency of packets received within so many ms of the first is not recorded; absent: of all it is. */
+  readonly warmUpMs?: number | undefined;
   readonly seed: number | undefined;
   readonly digest: boolean;
   readonly verifyL4: boolean;
@@ -124,11 +132,28 @@ export function outcomeSource(ports: number, nf: number, outcome: number): numbe
   return ports + nf * OUTCOMES_PER_NF + outcome;
 }
 
+/** @throws ConfigError where the ring is none, or there is no rate that would overrun it */
+function checkRing({ ring, rate }: PlanOptions): void {
+  if (ring === undefined) return;
+  if (!Number.isInteger(ring) || ring < 1) {
+    throw new ConfigError("ring", `found ${ring} descriptors, expected a whole number from 1 on`);
+  }
+  if (rate?.unit !== "pps") {
+    throw new ConfigError(
+      "ring",
+      "there is no rate in packets per second",
+      "give one: without, nothing is ever missed",
+    );
+  }
+}
+
 /**
  * Resolves a chain's policy into the table of the data plane.
  * @param device opened with the chain's GPU NFs; undefined: every NF runs on the CPU
+ * @throws ConfigError for options that contradict each other
  */
 export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOptions, device?: DeviceHandle): Plan {
+  checkRing(options);
   const drops = [...ENGINE_DROPS];
   const ports = chain.ports.length;
   const sources = ports + chain.nfs.length * OUTCOMES_PER_NF;

@@ -3,7 +3,8 @@
 import type { DeviceKind, DeviceReport } from "../device/device.js";
 import { SYNC } from "../device/syncer.js";
 import { alertsDigest } from "../measure/digest.js";
-import { type CounterLayout, PORT_COUNTERS } from "./counters.js";
+import { type LatencyPercentiles, NO_LATENCY } from "../measure/latency.js";
+import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
 import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
 import type { Topology } from "./topology.js";
 import type { ThreadReport } from "./worker.js";
@@ -14,6 +15,8 @@ export interface PortStats {
   readonly ibytes: number;
   readonly opackets: number;
   readonly obytes: number;
+  /** Packets that found the receive ring full; they are in no other counter. */
+  readonly imissed: number;
 }
 
 /** Counters at one moment of a run. */
@@ -24,6 +27,7 @@ export interface Snapshot {
   readonly txBytes: number;
   readonly dropped: number;
   readonly toKernel: number;
+  readonly missed: number;
 }
 
 export interface NfResult {
@@ -44,7 +48,8 @@ export interface RunResult {
   readonly packets: { readonly rx: number; readonly tx: number };
   readonly bytes: { readonly rx: number; readonly tx: number };
   readonly throughput: { readonly mpps: number; readonly gbps: number };
-  readonly latency_ns: { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number };
+  /** From rx, or from when the packet was due (`--rate`), to egress. */
+  readonly latency_ns: LatencyPercentiles;
   readonly ledger: {
     readonly rx: number;
     readonly originated: number;
@@ -91,12 +96,13 @@ export function snapshotOf(plan: Plan, layout: CounterLayout, counters: Float64A
   let dropped = 0;
   for (let d = 0; d < plan.drops.length; d++) dropped += counters[layout.drop + d]!;
   return {
-    rx: total(0),
-    rxBytes: total(1),
-    tx: total(2),
-    txBytes: total(3),
+    rx: total(PORT.IPACKETS),
+    rxBytes: total(PORT.IBYTES),
+    tx: total(PORT.OPACKETS),
+    txBytes: total(PORT.OBYTES),
     dropped,
     toKernel: counters[layout.toKernel]!,
+    missed: total(PORT.IMISSED),
   };
 }
 
@@ -137,7 +143,7 @@ export function makeResult(parts: ResultParts): RunResult {
     packets: { rx, tx },
     bytes: { rx: rxBytes, tx: txBytes },
     throughput: { mpps: rate(tx) / 1e6, gbps: (rate(rxBytes) * 8) / 1e9 },
-    latency_ns: sender.latency ?? { p50: 0, p99: 0, p999: 0, max: 0 },
+    latency_ns: sender.latency ?? NO_LATENCY,
     ledger: {
       rx,
       originated: 0,
@@ -151,8 +157,15 @@ export function makeResult(parts: ResultParts): RunResult {
     nfs: plan.nfs.map((_, i) => nfResult(plan, layout, counters, reports, i)),
     ports: plan.ports.map((port, p) => {
       const at = layout.port + p * PORT_COUNTERS;
-      const [ipackets, ibytes, opackets, obytes] = counters.subarray(at, at + PORT_COUNTERS) as unknown as number[];
-      return { name: port.name, ipackets: ipackets!, ibytes: ibytes!, opackets: opackets!, obytes: obytes! };
+      const of = (counter: PORT) => counters[at + counter]!;
+      return {
+        name: port.name,
+        ipackets: of(PORT.IPACKETS),
+        ibytes: of(PORT.IBYTES),
+        opackets: of(PORT.OPACKETS),
+        obytes: of(PORT.OBYTES),
+        imissed: of(PORT.IMISSED),
+      };
     }),
     device: deviceResult(plan, parts.device),
     sync: {

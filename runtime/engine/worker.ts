@@ -3,13 +3,13 @@
  * configuration: first NFs and inputs, then, when main has started the device and says go, outputs and the loop.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import type { Histogram } from "hdr-histogram-js";
 import { importNf } from "../chain/modules.js";
 import type { Nf } from "../chain/nf.js";
 import { describeStall } from "../device/stall.js";
 import type { SyncerOptions } from "../device/syncer.js";
 import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
+import type { LatencyPercentiles } from "../measure/latency.js";
 import { openRx, openTx } from "../nic/drivers.js";
 import type { TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
@@ -50,9 +50,7 @@ export interface ThreadReport {
   readonly inFlight: number;
   readonly firstNs: number;
   readonly lastNs: number;
-  readonly latency:
-    | { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number }
-    | undefined;
+  readonly latency: LatencyPercentiles | undefined;
   readonly digest: string | undefined;
 }
 
@@ -176,7 +174,7 @@ async function work(
       inFlight: pool === undefined ? 0 : pool.size - pool.available,
       firstNs: ingress?.firstNs ?? Number.NaN,
       lastNs: egress?.lastNs ?? Number.NaN,
-      latency: role.tx ? percentiles(latency) : undefined,
+      latency: role.tx ? latency.percentiles() : undefined,
       digest: digest?.finish(),
     },
   });
@@ -200,13 +198,6 @@ function reportOf(nf: Nf, index: number): NfReport {
   const pairs = setup.plan.options.digest ? nf.alerts?.() : undefined;
   const alerts = pairs === undefined ? undefined : Float64Array.from(pairs.flat());
   return { nf: index, engine: nf.engine, stats: nf.stats?.() ?? {}, alerts };
-}
-
-function percentiles(latency: Histogram): ThreadReport["latency"] {
-  if (latency.totalCount === 0) return { p50: 0, p99: 0, p999: 0, max: 0 };
-  // A percentile is the upper end of its bucket, which may lie above the largest value seen.
-  const at = (p: number) => Math.min(latency.getValueAtPercentile(p), latency.maxValue);
-  return { p50: at(50), p99: at(99), p999: at(99.9), max: latency.maxValue };
 }
 
 main().then(

@@ -5,6 +5,7 @@
 import type { MeterInfo, Provenance } from "../measure/energy/meter.js";
 import type { Manifest } from "../report/document.js";
 import type { Cell, FrameSize, NfShare, Placement, Sample, SampleDevice } from "./cell.js";
+import type { Proof } from "./equivalence.js";
 
 /** A median with its confidence interval; a bound is null where there are too few samples to say one at this confidence. */
 export interface Interval {
@@ -42,43 +43,30 @@ export interface ComparePlan {
   readonly left_out: readonly { readonly what: string; readonly why: string }[];
 }
 
-/** How one way to run the chain compares with the baseline in the untimed pass over one input. */
-export interface EquivalenceCase {
-  readonly size: FrameSize;
-  /** "ipsec on gpu, opencl, d1". */
-  readonly name: string;
-  readonly placement: Placement;
-  readonly device: string;
-  readonly cores: string;
-  readonly digest: string;
-  readonly alerts_digest: string;
-  /** What is not as in the baseline, a line each; empty where all is equal. */
-  readonly differences: readonly string[];
-}
-
-export interface EquivalenceResult {
-  readonly equal: boolean;
-  /** Packets of each pass. */
-  readonly packets: number;
-  readonly cases: readonly EquivalenceCase[];
-}
-
-/** A rate found by search (RFC 2544 section 26.1, RFC 9411's loss limits). */
+/** A rate found by search (RFC 2544 section 26.1). */
 export interface FoundRate {
+  /** Greatest rate that passed, packets per second and frame bits. */
   readonly pps: number;
   readonly gbps: number;
-  /** Loss allowed, as a share. */
+  /** Loss allowed, as a share: 0 for NDR. */
   readonly loss: number;
-  /** Found rates of the repeats, as an interval in packets per second. */
-  readonly interval: Interval;
-  /** Why it is no better known: the search ended at its limit of trials; null where it came to its end. */
+  /** Least rate that failed: the limit lies between the two. Null where none did. */
+  readonly failed_pps: number | null;
+  /** Trials that lost at rates where another then passed: hiccups of the machine. */
+  readonly hiccups: number;
+  /** Why it is no better known: trials ran out; null where the two are within the resolution. */
   readonly note: string | null;
 }
 
-/** Latency under an offered load; from the intended time of sending. */
+/**
+ * Latency under an offered load; from the intended time of sending. Every cell is measured at shares of its own rate, and the baseline and
+ * each cell with a GPU also at the same shares of the lower rate of the two: p99 is compared at equal load.
+ */
 export interface LoadLatency {
-  /** Percent of what `loads_of` says. */
+  /** Percent of this cell's own NDR, or saturation rate (`loads_of`). */
   readonly percent: number;
+  /** Keys of the cells it is an equal load with, of whose rate it is such a share; empty where it is for this cell alone. */
+  readonly shared_with: readonly string[];
   readonly pps: number;
   readonly gbps: number;
   readonly p50: Interval;
@@ -94,12 +82,19 @@ export interface LoadLatency {
 export interface CellEnergy {
   readonly meter: MeterInfo;
   readonly provenance: Provenance;
+  /** All the meter saw. */
   readonly watts: Interval;
-  /** Watts of the idle machine; null where they were not measured. Figures below are above it where it is there. */
-  readonly idle_watts: number | null;
   readonly joules_per_packet: Interval;
   readonly gbps_per_watt: Interval;
-  /** Watts by domain, medians. */
+  /** Watts of the idle machine; null where they were not measured. */
+  readonly idle_watts: number | null;
+  /** Above the idle machine; null where that was not measured, or the meter shows no more. */
+  readonly net_watts: Interval | null;
+  readonly net_joules_per_packet: Interval | null;
+  readonly gbps_per_net_watt: Interval | null;
+  /** Of the energy, by the meter's own account, relative. Repeats do not lessen it. */
+  readonly uncertainty: number;
+  /** Watts by domain, of the last sample. */
   readonly domains: readonly { readonly name: string; readonly within: string | null; readonly watts: number }[];
 }
 
@@ -141,22 +136,21 @@ export interface CellResult {
 
 export type Metric = "gbps" | "p99" | "gbps_per_watt";
 
-/**
- * The answer for one size and metric: is a placement with NFs on a GPU better than all on CPU? One line for each GPU cell, and one for
- * the best of them (`placement` null).
- */
+/** The answer for one size, metric and cell with NFs on a GPU: is it better than all on CPU? */
 export interface Verdict {
   readonly size: FrameSize;
   readonly cores: string;
   readonly metric: Metric;
-  /** For p99: percent of `loads_of` it was taken at; else null. */
-  readonly load: number | null;
+  /** For p99: the load it was taken at, the same for both: so many percent of the lower of the two rates, and pps. Else null. */
+  readonly load: { readonly percent: number; readonly pps: number } | null;
   /** "no difference": none at that confidence. "none": nothing may be said, for the reason given. */
   readonly verdict: "cpu" | "gpu" | "no difference" | "none";
-  /** Keys of the cells compared: the baseline, and the best one with an NF on a GPU. */
+  /** Keys of the cells compared. */
   readonly cpu: string;
   readonly gpu: string;
-  /** gpu / cpu, of the medians' differences over repeats; above 1 the GPU's figure is the larger one. */
+  /** Name of the latter. */
+  readonly name: string;
+  /** The GPU cell's figure over the baseline's; null where there is none to be had. */
   readonly ratio: Interval | null;
   readonly confidence: number;
   /** True: of an emulated device, so it says nothing about hardware. */
@@ -167,17 +161,40 @@ export interface Verdict {
   readonly text: string;
 }
 
+/**
+ * The answer for one size and metric: all on CPU against the best placement on a GPU. That it was chosen by its result is allowed for,
+ * and one correction for multiple comparisons goes over all these verdicts; that of {@link Verdict} goes over those.
+ */
+export interface SizeVerdict {
+  readonly size: FrameSize;
+  readonly cores: string;
+  readonly metric: Metric;
+  readonly verdict: Verdict["verdict"];
+  /** Key of the GPU's best cell (for p99: of the one with the highest rate); null where there is nothing to compare. */
+  readonly best_gpu: string | null;
+  /** As of {@link Verdict}. */
+  readonly ratio: Interval | null;
+  readonly load: Verdict["load"];
+  readonly confidence: number;
+  readonly emulated: boolean;
+  readonly reason: string | null;
+  readonly text: string;
+}
+
 /** Where CPU and GPU change places along an axis. */
 export interface CrossoverResult {
-  /** Cell of the GPU, by its name: "nids on gpu (opencl)". */
+  /** Cell of the GPU, by its name: "nids on gpu (opencl)"; "the best on gpu" for the verdicts per size. */
   readonly name: string;
   readonly cores: string;
   readonly metric: Metric;
   readonly axis: "size" | "load";
   /** For axis load. */
   readonly size: FrameSize | null;
-  /** Bytes, or percent of load. Null: none in the range measured. */
+  /** Bytes, or packets per second. Null: none in the range measured. */
   readonly at: number | null;
+  /** What is known of it. */
+  readonly low: number | null;
+  readonly high: number | null;
   /** Between which measured points; null where there is none. */
   readonly between: readonly [number, number] | null;
   /** Who is ahead on the lower and on the upper side; the same where there is none. */
@@ -186,7 +203,7 @@ export interface CrossoverResult {
   readonly text: string;
 }
 
-/** A cell among the others of its size: on the front where no other is at least as good in everything and better in something. */
+/** A cell among the others of its size: off the front where another is nowhere worse and surely better in something. */
 export interface ParetoEntry {
   readonly size: FrameSize;
   readonly key: string;
@@ -197,6 +214,8 @@ export interface ParetoEntry {
   /** Null without a meter, or where it is nominal. */
   readonly gbps_per_watt: number | null;
   readonly front: boolean;
+  /** perhaps: others seem better in everything, but their intervals overlap; it counts to the front. */
+  readonly standing: "front" | "perhaps" | "dominated";
 }
 
 /** The placement that is best over the sizes measured. */
@@ -220,10 +239,14 @@ export interface CompareResult {
   /** refused: placements gave different packets, so there are no figures. interrupted: figures of what was measured until then. */
   readonly state: "complete" | "interrupted" | "refused";
   readonly plan: ComparePlan;
-  readonly equivalence: EquivalenceResult;
+  /** Null where it was stopped before that was known. */
+  readonly equivalence: Proof | null;
   /** In the order of the plan; those without a sample are not in it. */
   readonly cells: readonly CellResult[];
-  readonly verdicts: readonly Verdict[];
+  /** Per size and metric. */
+  readonly verdicts: readonly SizeVerdict[];
+  /** What they come from: per cell with a GPU. */
+  readonly comparisons: readonly Verdict[];
   readonly crossovers: readonly CrossoverResult[];
   readonly pareto: readonly ParetoEntry[];
   readonly best: BestPlacement | null;

@@ -14,6 +14,11 @@ export interface RxPort {
    * @throws ConfigError where the capture turns out to be unreadable
    */
   receive(slots: Uint32Array, count: number): number;
+  /**
+   * Passes over up to `count` frames as if they had been received, and returns how many. Only ports whose frames lie in memory have it: it
+   * costs next to nothing, whatever `count` is.
+   */
+  skip?(count: number): number;
   /** No frame will ever come again. */
   readonly done: boolean;
   /** Resolves when receive may have something. */

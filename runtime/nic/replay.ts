@@ -90,6 +90,13 @@ class ReplayRx implements RxPort {
     return some;
   }
 
+  skip(count: number): number {
+    const some = Math.min(count, this.left);
+    if (some > 0) this.player?.skip(some);
+    this.left -= some;
+    return some;
+  }
+
   ready(): Promise<void> {
     return Promise.resolve();
   }

@@ -19,12 +19,13 @@ const HEADER_BYTES = HEADER_WORDS * 4;
 const WORDS_LIMIT = 240;
 /** Words are copied eight at a time, the last of them behind the frame: up to 56 bytes, which a slot has room for. */
 const SLACK = 64;
-/** Heap that a view takes. */
+/** Heap that a view takes, and a frame's entries in the block's lists. */
 const VIEW_BYTES = 128;
+const ENTRY_BYTES = 16;
 
 /** Bytes of memory a frame takes. */
 export function storedBytes(frame: number): number {
-  return strideOf(frame) + (frame > WORDS_LIMIT ? VIEW_BYTES : 0);
+  return strideOf(frame) + ENTRY_BYTES + (frame > WORDS_LIMIT ? VIEW_BYTES : 0);
 }
 
 /** Bytes from one frame's header to the next one's in a block. */
@@ -40,6 +41,9 @@ export class StoreBlock implements Bytes {
   readonly view = new DataView(this.buffer);
   /** Of its frames over WORDS_LIMIT, in order. */
   readonly long: Uint8Array[] = [];
+  /** By frame: the byte where its header begins, and the index that `long` has from there on. */
+  readonly at: number[] = [];
+  readonly longAt: number[] = [];
   used = 0;
 }
 
@@ -61,6 +65,8 @@ export class FrameStore {
     block.u32[word + 3] = nsec;
     const bytes = block.u8.subarray(block.used + HEADER_BYTES, block.used + HEADER_BYTES + count);
     bytes.set(from.u8.subarray(at, at + count));
+    block.at.push(block.used);
+    block.longAt.push(block.long.length);
     if (count > WORDS_LIMIT) block.long.push(bytes);
     block.used += strideOf(count);
     this.frames++;
@@ -72,8 +78,9 @@ export class Player {
   /** The arena in 64-bit words. V8 keeps them in registers: no BigInt is made (test/replay.test.ts watches the heap). */
   private readonly u64: BigUint64Array;
   private block = 0;
-  /** Byte in the block, and index of its next long frame. */
+  /** Byte in the block, its frame there, and index of its next long frame. */
   private at = 0;
+  private frame = 0;
   private long = 0;
 
   /** @param store not empty, and complete */
@@ -91,11 +98,26 @@ export class Player {
     while (done < count) {
       if (this.at >= blocks[this.block]!.used) {
         this.at = 0;
+        this.frame = 0;
         this.long = 0;
         this.block = this.block + 1 < blocks.length ? this.block + 1 : 0;
       }
       done = this.playBlock(blocks[this.block]!, slots, done, count);
     }
+  }
+
+  /** Passes over frames; whole rounds and whole blocks at a step. */
+  skip(count: number): void {
+    const { blocks, frames } = this.store;
+    let frame = this.frame + (count % frames);
+    while (frame >= blocks[this.block]!.at.length) {
+      frame -= blocks[this.block]!.at.length;
+      this.block = this.block + 1 < blocks.length ? this.block + 1 : 0;
+    }
+    const { at, longAt } = blocks[this.block]!;
+    this.frame = frame;
+    this.at = at[frame]!;
+    this.long = longAt[frame]!;
   }
 
   /** Fills slots[from, to) as far as the block reaches; returns where it stopped. */
@@ -137,6 +159,7 @@ export class Player {
       at += HEADER_BYTES + ((bytes + 7) & ~7);
     }
     this.at = at;
+    this.frame += i - from;
     return i;
   }
 }

@@ -18,11 +18,11 @@ const WORKGROUPS = 2;
  * @throws RunError where gpu.js or an adapter is not there, or a kernel does not compile
  */
 export async function openGpuJs(request: GpuJsRequest, slots: (shape: QueueShape) => number): Promise<GpuJsServer> {
-  const { mode, workgroups, workgroupSize, depth, tableWords } = request;
+  const { mode, workgroups, workgroupSize, depth, tableWords, corruptAfter } = request;
   const programs = await Promise.all(request.programs.map(importGpuJs));
   const gpu = await GpuJs.open(mode);
   const shape: QueueShape = { workgroups: workgroups ?? WORKGROUPS, workgroupSize, depth };
-  const server = new GpuJsServer(gpu, { shape, programs, slots: slots(shape), tableWords });
+  const server = new GpuJsServer(gpu, { shape, programs, slots: slots(shape), tableWords, corruptAfter });
   try {
     await server.tryKernels();
   } catch (error) {

@@ -7,6 +7,7 @@ import { yieldCpu } from "../../native/yield-cpu.js";
 import { Arena, arenaBytes } from "../../packet/arena.js";
 import { attachRegion, mapRegion, unmapRegion } from "../../packet/memory.js";
 import type { DeviceInfo, DeviceReport } from "../device.js";
+import { Fault } from "../fault.js";
 import { HOST, type QueueShape, queueBytes } from "../queue.js";
 import { Pace } from "../round-host.js";
 import { RowTaker } from "../rounds.js";
@@ -23,6 +24,8 @@ export interface GpuJsOptions {
   readonly programs: readonly GpuJsProgram[];
   readonly slots: number;
   readonly tableWords: number;
+  /** For tests; see {@link Fault}. */
+  readonly corruptAfter?: number | undefined;
 }
 
 export class GpuJsServer implements DeviceServer {
@@ -38,6 +41,7 @@ export class GpuJsServer implements DeviceServer {
   private readonly queueWords: Uint32Array;
   private readonly tables: Uint32Array;
   private readonly taker: RowTaker;
+  private readonly fault: Fault | undefined;
   private readonly rows: Uint32Array;
   private readonly queues: Uint16Array;
   private readonly served: Uint8Array;
@@ -57,7 +61,7 @@ export class GpuJsServer implements DeviceServer {
 
   constructor(
     private readonly gpu: GpuJs,
-    { shape, programs, slots, tableWords }: GpuJsOptions,
+    { shape, programs, slots, tableWords, corruptAfter }: GpuJsOptions,
   ) {
     this.shape = shape;
     this.programs = programs;
@@ -70,6 +74,9 @@ export class GpuJsServer implements DeviceServer {
     this.queueWords = new Uint32Array(attachRegion(queue!).buffer);
     this.tables = new Uint32Array(attachRegion(tables!).buffer, 0, tableWords);
     this.taker = new RowTaker(queue!, shape);
+    // No kernel writes to packets here.
+    const writes = new Uint8Array(programs.length);
+    this.fault = corruptAfter === undefined ? undefined : new Fault(corruptAfter, this.arena, shape, writes);
     const most = Math.max(1, Math.min(shape.workgroups * shape.depth, Math.floor(MOST_THREADS / shape.workgroupSize)));
     this.rows = new Uint32Array(most);
     this.queues = new Uint16Array(most);
@@ -171,6 +178,7 @@ export class GpuJsServer implements DeviceServer {
   }
 
   private done(): void {
+    this.fault?.served(this.queueWords, this.rows, this.count);
     this.taker.done(this.queues, this.count);
     this.busy = false;
   }

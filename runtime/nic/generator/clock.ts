@@ -27,6 +27,15 @@ export class NominalClock {
     if (this.nsec >= 1e9) this.carry();
   }
 
+  /** Over `count` packets. */
+  skip(count: number): void {
+    const rest = this.rest + count * this.fraction;
+    const whole = Math.floor(rest);
+    this.rest = rest - whole;
+    this.nsec += count * this.step + whole;
+    if (this.nsec >= 1e9) this.carry();
+  }
+
   /** Gives the next `count` timestamps to slots[0, count). */
   stamp(slots: Uint32Array, count: number, tsSec: Uint32Array, tsNsec: Uint32Array): void {
     const { step, fraction } = this;

@@ -43,6 +43,15 @@ class GeneratorRx implements RxPort {
     return some;
   }
 
+  skip(count: number): number {
+    const some = Math.min(count, this.left);
+    if (some === 0) return 0;
+    this.player!.skip(some);
+    this.left -= some;
+    this.clock.skip(some);
+    return some;
+  }
+
   ready(): Promise<void> {
     return Promise.resolve();
   }
