@@ -112,12 +112,12 @@ function verdictTable({ verdicts, plan }: CompareResult): string {
 
 function spoken(verdict: SizeVerdict | undefined): string {
   if (verdict === undefined) return "";
-  const { verdict: word, ratio, metric, load } = verdict;
+  const { verdict: word, ratio, load } = verdict;
   if (word === "none") return "no verdict";
   const at = load === null ? "" : ` at ${figure(load.pps / 1e6)} Mpps`;
   if (word === "no difference" || ratio === null) return `no difference${at}`;
   const times = Math.max(ratio.median, 1 / ratio.median);
-  return `${word.toUpperCase()}, ${figure(times)} times ${metric === "p99" ? "shorter" : "more"}${at}`;
+  return `${word.toUpperCase()}, by a factor of ${figure(times)}${at}`;
 }
 
 function legend({ cells, plan }: CompareResult): string {
