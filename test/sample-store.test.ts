@@ -24,8 +24,9 @@ const CELL: Cell = {
 };
 const TIMING = { warmUpMs: 0, windowMs: 100 };
 
-const sampleOf = (repeat: number): Promise<Sample> =>
-  new FakeRunner().measure(CELL, { kind: "saturation" }, TIMING, repeat);
+/** As it comes back from a file. */
+const sampleOf = async (repeat: number): Promise<Sample> =>
+  JSON.parse(JSON.stringify(await new FakeRunner().measure(CELL, { kind: "saturation" }, TIMING, repeat))) as Sample;
 
 function unheard(line: string): void {
   assert.unreachable(line);
@@ -96,7 +97,10 @@ test("a damaged line in the midst is told of, and its sample is measured again",
 test("samples in the way are refused, and those of another plan with what differs", async () => {
   const path = folder();
   await filled(path, 1);
-  assert.throws(() => SampleStore.open(path, PLAN, false, unheard), /samples of an earlier experiment\n {2}remedy: --resume/);
+  assert.throws(
+    () => SampleStore.open(path, PLAN, false, unheard),
+    /samples of an earlier experiment\n {2}remedy: --resume/,
+  );
   assert.throws(
     () => SampleStore.open(path, { ...PLAN, seed: 8, cores: ["d1"] }, true, unheard),
     /is of another experiment:\n {2}seed: 7 there, 8 now\n {2}cores: nothing there, \["d1"\] now\n {2}remedy: /,
