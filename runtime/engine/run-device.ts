@@ -13,12 +13,16 @@ import { RunError } from "../errors.js";
 import { SystemFiles } from "../native/system-files.js";
 import { deviceNfs, slotsFor } from "./device-plan.js";
 
+/** What no flag says of a device: for experiments, and for tests of what goes wrong. */
+export type DeviceTuning = Partial<Pick<DeviceOptions, "workgroupSize" | "depth" | "kernelFolders" | "loseAfter">>;
+
 export interface DeviceFlags {
   readonly request: DeviceRequest;
   /** Undefined: as many as the device likes. */
   readonly workgroups: number | undefined;
   /** ms; undefined: where the device's driver has a watchdog. */
   readonly sliceMs: number | undefined;
+  readonly tuning?: DeviceTuning | undefined;
 }
 
 /**
@@ -30,7 +34,7 @@ export async function openRunDevice(
   flags: DeviceFlags,
   warn: (line: string) => void,
 ): Promise<Device | undefined> {
-  const { request, workgroups, sliceMs } = flags;
+  const { request, workgroups, sliceMs, tuning } = flags;
   const placed = chain.nfs.filter((nf) => nf.place === "gpu").map((nf) => nf.name);
   const able = chain.nfs.filter((nf) => nf.module.gpu !== undefined).map((nf) => nf.name);
   // Here and now: PoCL reads its environment when the first device is listed.
@@ -41,6 +45,7 @@ export async function openRunDevice(
     nfs ??= deviceNfs(chain);
     const device = await openDevice({
       ...options,
+      ...tuning,
       slots: slotsFor,
       nfs,
       ...(workgroups !== undefined && { workgroups }),

@@ -94,7 +94,7 @@ export interface CellEnergy {
   readonly gbps_per_net_watt: Interval | null;
   /** Of the energy, by the meter's own account, relative. Repeats do not lessen it. */
   readonly uncertainty: number;
-  /** Watts by domain, medians. */
+  /** Watts by domain, of the last sample. */
   readonly domains: readonly { readonly name: string; readonly within: string | null; readonly watts: number }[];
 }
 

@@ -17,7 +17,7 @@ import { parseCores } from "../engine/topology.js";
 import { RunError } from "../errors.js";
 import type { PortConfig } from "../nic/drivers.js";
 import { captureDifference, describeFrame, type FrameDifference } from "./capture-difference.js";
-import { type Cell, type FrameSize, type Placement, placementName } from "./cell.js";
+import { type Cell, type FrameSize, onGpu, type Placement, placementName } from "./cell.js";
 import type { PreparedInput } from "./input/prepare.js";
 import { placedChain, placementOf } from "./placements.js";
 import { resultDifferences } from "./result-difference.js";
@@ -29,7 +29,7 @@ export interface ProofOptions {
   /** Loaded so that its NFs write no file of the user's. */
   readonly chain: LoadedChain;
   /** Opens the device of a cell for a chain with its placement; the run closes it. */
-  open(chain: LoadedChain, cell: ProofCell): Promise<Device>;
+  open(chain: LoadedChain, cell: ProofCell): Promise<Device | undefined>;
   /** The input by size; asked for once per size. */
   input(size: FrameSize): Promise<PreparedInput>;
   /** Of IVs and everything else that is random in a run. */
@@ -125,9 +125,9 @@ class Prover {
       progress?.(done++, runs);
       const result = await this.run(cell, this.sink);
       const differences = [...faults(reference), ...resultDifferences(reference, result)];
-      const search: boolean = differences.length > 0 && !isTold && reference.digest !== result.digest;
-      isTold ||= search;
-      const first_frame = search ? await this.findFrame(cell, reference, result, differences) : null;
+      const isSearched = !isTold && result.failure === null && reference.digest !== result.digest;
+      if (isSearched) isTold = true;
+      const first_frame = isSearched ? await this.findFrame(cell, reference, result, differences) : null;
       cases.push(caseOf(cell, result, differences, first_frame));
     }
     progress?.(runs, runs);
@@ -153,6 +153,10 @@ class Prover {
     const placed: LoadedChain = { ...placedChain(chain, cell.placement), ports: configured };
     signal?.throwIfAborted();
     const device = cell.device === "none" ? undefined : await this.options.open(placed, cell);
+    if (device === undefined && onGpu(cell.placement).length > 0) {
+      const problem = `${placementName(cell.placement)}, but there is no device`;
+      throw new RunError(`--devices ${cell.device}`, problem, "`wingbeat doctor` lists what is there");
+    }
     let run: Run;
     try {
       run = startRun(placed, {

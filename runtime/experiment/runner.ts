@@ -10,7 +10,7 @@ import { preparePocl } from "../device/opencl/pocl.js";
 import type { PlanOptions } from "../engine/plan.js";
 import type { RunResult, Snapshot } from "../engine/result.js";
 import { type Run, startRun } from "../engine/run.js";
-import { openRunDevice } from "../engine/run-device.js";
+import { type DeviceTuning, openRunDevice } from "../engine/run-device.js";
 import { parseCores } from "../engine/topology.js";
 import { RunError } from "../errors.js";
 import type { EnergyRecorder, EnergySpan } from "../measure/energy/meter.js";
@@ -34,6 +34,8 @@ export interface RunnerOptions {
   readonly energy?: EnergyRecorder | undefined;
   /** The most workgroups any cell asks for: some drivers want to know before they are loaded. */
   readonly workgroups?: number | undefined;
+  /** How the device of a cell is opened, beyond what the cell says. */
+  tuning?(cell: Cell): DeviceTuning | undefined;
   /** Ends the measurement at hand in order, and every later one before it begins. */
   readonly signal?: AbortSignal | undefined;
   /** One line for the user; each is said once. */
@@ -137,9 +139,10 @@ export class ChainRunner implements Runner {
     return found;
   }
 
-  private async device(chain: LoadedChain, { placement, device, workgroups }: Cell): Promise<Device | undefined> {
-    const request = parseDevice(device);
-    const opened = await openRunDevice(chain, { request, workgroups, sliceMs: undefined }, this.warn);
+  private async device(chain: LoadedChain, cell: Cell): Promise<Device | undefined> {
+    const { placement, device, workgroups } = cell;
+    const flags = { request: parseDevice(device), workgroups, sliceMs: undefined, tuning: this.options.tuning?.(cell) };
+    const opened = await openRunDevice(chain, flags, this.warn);
     if (opened === undefined && onGpu(placement).length > 0) {
       const problem = `${placementName(placement)}: device ${device} runs no NF`;
       throw new RunError("placement", problem, "name a device that is there: opencl, webgpu or gpujs");
