@@ -6,6 +6,7 @@ import { exitCodeOf } from "../errors.js";
 import { addCheckCommand } from "./check.js";
 import { addDoctorCommand } from "./doctor-command.js";
 import { addGenCommand } from "./gen.js";
+import { addPowerCommand } from "./power.js";
 import { addRunCommand } from "./run.js";
 
 /** Exit codes: a failed run, wrong usage. */
@@ -25,6 +26,7 @@ addRunCommand(program);
 addCheckCommand(program);
 addDoctorCommand(program);
 addGenCommand(program);
+addPowerCommand(program);
 
 // A reader that went away (`wingbeat ... | head`) is no error of ours; a result that cannot be written is.
 let resultLost = false;

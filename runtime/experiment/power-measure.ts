@@ -3,7 +3,7 @@
  * least of these, so that policies are compared at equal load and none is overloaded. All that follows is measured in turns.
  */
 import { type Cell, type Load, RX_RING, type Sample, sampleKey } from "./cell.js";
-import { type Measurements, Stopped } from "./measurements.js";
+import type { Measurements } from "./measurements.js";
 import { groupName, groupOf } from "./power-plan.js";
 import type { PowerPlan } from "./power-result.js";
 import { roundOrder } from "./schedule.js";
@@ -27,12 +27,20 @@ export interface PowerMeasured {
   readonly complete: boolean;
 }
 
-export async function measurePower(plan: PowerPlan, measurements: Measurements): Promise<PowerMeasured> {
+/**
+ * @param tell gets what has been measured: at the end, and where it ends before that
+ * @throws Stopped where somebody asked to stop; what {@link Measurements.take} throws
+ */
+export async function measurePower(
+  plan: PowerPlan,
+  measurements: Measurements,
+  tell: (measured: PowerMeasured) => void,
+): Promise<void> {
   const { cells, loads, repeats, seed } = plan;
   const samples = new Map<string, Sample[]>();
   let points: PlannedPoint[] = [];
-  measurements.planned = cells.length + cells.length * loads.length * repeats;
-  const take = async (cell: Cell, load: Load, percent: number, repeat: number) => {
+  let complete = false;
+  const take = async ({ cell, load, percent }: PlannedPoint, repeat: number) => {
     const what = `round ${repeat + 1} of ${repeats}: ${groupName(cell)}, ${cell.wait}, ${percent} %`;
     const sample = await measurements.take(cell, load, repeat, what);
     const key = sampleKey(cell, load);
@@ -41,11 +49,12 @@ export async function measurePower(plan: PowerPlan, measurements: Measurements):
     if (!taken.includes(sample)) samples.set(key, [...taken, sample]);
     return sample;
   };
+  measurements.planned = cells.length + cells.length * loads.length * repeats;
   try {
     const rates = new Map<string, number>();
     for (const number of roundOrder(cells.length, 0, seed)) {
       const cell = cells[number]!;
-      const { mpps } = await take(cell, SATURATION, 100, 0);
+      const { mpps } = await take({ cell, load: SATURATION, percent: 100 }, 0);
       const group = groupOf(cell);
       rates.set(group, Math.min(rates.get(group) ?? Number.POSITIVE_INFINITY, mpps * 1e6));
     }
@@ -53,16 +62,12 @@ export async function measurePower(plan: PowerPlan, measurements: Measurements):
       loads.map((percent) => ({ cell, percent, load: loadAt(percent, rates.get(groupOf(cell))!) })),
     );
     for (let repeat = 0; repeat < repeats; repeat++) {
-      for (const number of roundOrder(points.length, repeat, seed + 1)) {
-        const { cell, load, percent } = points[number]!;
-        await take(cell, load, percent, repeat);
-      }
+      for (const number of roundOrder(points.length, repeat, seed + 1)) await take(points[number]!, repeat);
     }
-  } catch (error) {
-    if (!(error instanceof Stopped)) throw error;
-    return { points, samples, complete: false };
+    complete = true;
+  } finally {
+    tell({ points, samples, complete });
   }
-  return { points, samples, complete: true };
 }
 
 function loadAt(percent: number, pps: number): Load {

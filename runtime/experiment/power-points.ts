@@ -1,11 +1,11 @@
-/** What the samples of `power` say: figures by point, which policy takes least, and what qualifies them. */
+/** What the samples of `power` say: figures by point, and which policy takes least. */
 import { median } from "simple-statistics";
 import type { EnergySpan } from "../measure/energy/meter.js";
 import { decide, FEWEST_REPEATS, type Pair } from "../measure/statistics/decide.js";
 import type { Estimate } from "../measure/statistics/interval.js";
 import type { Repeated } from "../measure/statistics/ratio.js";
 import { type Sample, sampleKey } from "./cell.js";
-import type { Interval } from "./compare-result.js";
+import { intervalOf } from "./compare-cells.js";
 import { wattsOf } from "./metric.js";
 import type { PlannedPoint, PowerMeasured } from "./power-measure.js";
 import { groupName, groupOf } from "./power-plan.js";
@@ -54,12 +54,6 @@ function domainsOf(spans: readonly EnergySpan[]): DomainPower[] {
     ...{ name, within, idle_watts: idle_watts ?? null },
     watts: median(spans.map(({ domains, seconds }) => domains[i]!.joules / seconds)),
   }));
-}
-
-/** JSON knows no infinity. */
-function intervalOf({ median: middle, low, high, confidence, samples }: Estimate): Interval {
-  const bound = (value: number) => (Number.isFinite(value) ? value : null);
-  return { median: middle, low: bound(low), high: bound(high), confidence, samples };
 }
 
 /** One figure of each sample, to be compared between policies: watts without packets, else joules per packet. Lower is better. */
@@ -160,36 +154,4 @@ function percentMore(ratio: number): string {
   return ratio >= 2
     ? `${ratio.toPrecision(2)} times as much, that is ${Math.round(100 * (ratio - 1))} %`
     : `${(100 * (ratio - 1)).toPrecision(2)} %`;
-}
-
-/** Interval beyond which a meter's own account makes a figure doubtful, relative. */
-const DOUBTFUL = 0.1;
-
-/** What qualifies the figures, the gravest first. */
-export function powerWarnings(
-  plan: PowerPlan,
-  points: readonly PowerPoint[],
-  samples: readonly Sample[],
-  disturbances: readonly string[],
-): string[] {
-  const nominal = samples.find(({ energy }) => energy?.meter.provenance === "nominal")?.energy?.meter;
-  const emulated = new Set(points.flatMap(({ device }) => (device?.emulated === true ? [device.name] : [])));
-  const doubtful = points.filter(({ uncertainty }) => uncertainty === null || uncertainty > DOUBTFUL);
-  const lossy = points.filter(({ loss, offered_pps }) => offered_pps !== null && loss.median > 0);
-  return [
-    ...(nominal === undefined ? [] : [`energy is nominal, not measured: ${nominal.note}; so there is no verdict`]),
-    ...[...emulated].map((name) => `${name} is emulated on the CPU: its energy says nothing about a GPU`),
-    ...disturbances,
-    ...(nominal === undefined && doubtful.length > 0
-      ? [
-          `the meter's own uncertainty is above ${100 * DOUBTFUL} % in ${doubtful.length} of ${points.length} points: longer windows (--window) lessen it`,
-        ]
-      : []),
-    ...(lossy.length > 0
-      ? [
-          `packets were missed at the receive ring in ${lossy.length} of ${points.length} points: their load is less than was offered`,
-        ]
-      : []),
-    ...(plan.repeats < FEWEST_REPEATS ? [`${plan.repeats} repeats are too few for a verdict`] : []),
-  ];
 }

@@ -2,7 +2,7 @@
 import type { CompareResult, Interval } from "../../experiment/compare-result.js";
 import type { DataFile, TableValue } from "../document.js";
 
-export function sampleData({ samples }: CompareResult): DataFile {
+export function sampleData({ samples }: Pick<CompareResult, "samples">): DataFile {
   const columns = [
     ...[
       "key",
