@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { exitCodeOf } from "../errors.js";
 import { addCheckCommand } from "./check.js";
+import { addCompareCommand } from "./compare.js";
 import { addDoctorCommand } from "./doctor-command.js";
 import { addGenCommand } from "./gen.js";
 import { addPowerCommand } from "./power.js";
@@ -24,6 +25,7 @@ const program = new Command("wingbeat")
   .exitOverride();
 addRunCommand(program);
 addCheckCommand(program);
+addCompareCommand(program);
 addDoctorCommand(program);
 addGenCommand(program);
 addPowerCommand(program);

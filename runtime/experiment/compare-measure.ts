@@ -7,7 +7,7 @@ import { median } from "simple-statistics";
 import { type Cell, cellKey, type Load, onGpu, type Runner, RX_RING, type Sample, sampleKey } from "./cell.js";
 import { cellName, isBaseline, sizeName } from "./compare-plan.js";
 import type { ComparePlan } from "./compare-result.js";
-import { type Measurements, Stopped } from "./measurements.js";
+import type { Measurements } from "./measurements.js";
 import { roundOrder } from "./schedule.js";
 import { type SearchResult, searchRates } from "./search.js";
 import { inTurns } from "./turns.js";
@@ -43,16 +43,23 @@ export interface Measured {
   readonly complete: boolean;
 }
 
-export async function measurePlan(plan: ComparePlan, measurements: Measurements): Promise<Measured> {
+/**
+ * @param tell gets what has been measured: at the end, and where it ends before that
+ * @throws Stopped where somebody asked to stop; what {@link Measurements.take} throws
+ */
+export async function measurePlan(
+  plan: ComparePlan,
+  measurements: Measurements,
+  tell: (measured: Measured) => void,
+): Promise<void> {
   const measure = new CompareMeasure(plan, measurements);
-  let complete = true;
+  let complete = false;
   try {
     await measure.all();
-  } catch (error) {
-    if (!(error instanceof Stopped)) throw error;
-    complete = false;
+    complete = true;
+  } finally {
+    tell({ ...measure.found, complete });
   }
-  return { ...measure.found, complete };
 }
 
 class CompareMeasure {

@@ -28,6 +28,8 @@ export interface CompareOptions {
   /** Percent. */
   readonly loads: readonly number[];
   readonly quick: boolean;
+  /** As `--meter` takes it. */
+  readonly meter: string;
 }
 
 export interface PlanParts {
@@ -51,7 +53,7 @@ export interface MadePlan {
 
 /** @throws ConfigError where nothing is left to compare */
 export function makePlan({ chain, options, placed, devices, leftOut, files, machine, version }: PlanParts): MadePlan {
-  const { sizes, cores, repeats, timing, seed, search, loads, quick } = options;
+  const { sizes, cores, repeats, timing, seed, search, loads, quick, meter } = options;
   const cpu: PlacedDevice = { placement: placementOf(chain, []), device: "none" };
   const all = [cpu, ...placed.filter(({ placement }) => onGpu(placement).length > 0)];
   if (all.length === 1) {
@@ -93,6 +95,7 @@ export function makePlan({ chain, options, placed, devices, leftOut, files, mach
     version,
     machine,
     ...common,
+    meter,
     placements: all.map(({ placement, device }) => `${placementName(placement)} (${device})`),
     files: files.map(({ path, sha256 }) => `${path} ${sha256}`),
   };

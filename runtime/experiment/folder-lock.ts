@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../errors.js";
 
-const LOCK_FILE = "samples.lock";
+export const LOCK_FILE = "samples.lock";
 
 export class FolderLock {
   private constructor(private readonly path: string) {}

@@ -26,20 +26,18 @@ export class Measurements {
   done = 0;
   planned = 0;
   private seconds: number | undefined;
-  private stopping = false;
 
-  /** @param show is told before each sample that has to be taken, and after the last */
+  /**
+   * @param signal ends the sample under way, which the runner gives up, and lets no other begin
+   * @param show is told before each sample that has to be taken
+   */
   constructor(
     private readonly runner: Runner,
     private readonly store: SampleStore,
     private readonly timing: Timing,
+    private readonly signal: AbortSignal,
     private readonly show: (progress: Progress) => void,
   ) {}
-
-  /** The sample under way is finished and kept; the next {@link take} throws. */
-  stop(): void {
-    this.stopping = true;
-  }
 
   /**
    * @throws Stopped where somebody asked to stop; RunError where the chain or its device fails, or the sample cannot be kept
@@ -50,20 +48,17 @@ export class Measurements {
       this.done++;
       return kept;
     }
-    if (this.stopping) throw new Stopped();
+    if (this.signal.aborted) throw new Stopped();
     this.tell(what);
     const began = performance.now();
-    const sample = await this.runner.measure(cell, load, this.timing, repeat);
+    const sample = await this.runner.measure(cell, load, this.timing, repeat).catch((error: unknown) => {
+      throw this.signal.aborted ? new Stopped() : error;
+    });
     this.store.add(sample);
     const seconds = (performance.now() - began) / 1000;
     this.seconds = this.seconds === undefined ? seconds : this.seconds + NEWEST * (seconds - this.seconds);
     this.done++;
     return sample;
-  }
-
-  /** Whether a sample is kept: taking it costs nothing. */
-  has(cell: Cell, load: Load, repeat: number): boolean {
-    return this.store.get(sampleKey(cell, load), repeat) !== undefined;
   }
 
   tell(what: string): void {

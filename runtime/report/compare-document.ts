@@ -5,7 +5,7 @@ import { energySection, latencySection, paretoSection } from "./compare/latency-
 import { equivalenceSection, measuredSection, sharesSection } from "./compare/proof.js";
 import { foundRatesSection, throughputSection } from "./compare/rates.js";
 import { summaryOf } from "./compare/summary.js";
-import { verdictSection } from "./compare/verdicts.js";
+import { comparisonsSection, verdictSection } from "./compare/verdicts.js";
 import { compact } from "./compare/words.js";
 import type { ReportDocument, Section } from "./document.js";
 
@@ -22,6 +22,7 @@ export function compareDocument(result: CompareResult): ReportDocument {
         latencySection(result),
         energySection(result),
         paretoSection(result),
+        comparisonsSection(result),
         sharesSection(result),
         equivalenceSection(result),
         measuredSection(result),

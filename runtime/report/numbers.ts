@@ -17,13 +17,13 @@ export function formatNumber(value: number, digits?: number): string {
   return value < 0 && /[1-9]/.test(text) ? `−${text}` : text;
 }
 
-/** "8.46 [8.31, 8.60]"; a bound that is not known is "?". */
+/** "8.46 [8.31, 8.60]", which breaks only before the bracket; a bound that is not known is "?". */
 export function formatInterval(median: number, low: number | null, high: number | null, digits?: number): string {
   const bound = (value: number | null) =>
     value === null || !Number.isFinite(value) ? "?" : formatNumber(value, digits);
   return low === null && high === null
     ? formatNumber(median, digits)
-    : `${formatNumber(median, digits)} [${bound(low)}, ${bound(high)}]`;
+    : `${formatNumber(median, digits)} [${bound(low)},\u00a0${bound(high)}]`;
 }
 
 export function formatCell(value: TableValue, { digits }: Column): string {

@@ -13,7 +13,8 @@ export interface Beside {
   readonly files: readonly { readonly path: string; readonly what: string; readonly bytes: number }[];
 }
 
-const WIDE = 9;
+/** Columns from which on a table is set smaller. */
+const WIDE = 8;
 
 /** @param maxRows longer tables are cut there, and say so */
 export function page(document: ReportDocument, beside: Beside, maxRows: number): string {
@@ -95,14 +96,18 @@ function tableOf(table: Table, maxRows: number, body?: readonly Html[]): Html {
   const head = columns.map(({ name, unit }, index) => {
     return html`<th scope="col" class="${kinds[index]}">${name}${unit !== undefined && html` <span class="unit">${unit}</span>`}</th>`;
   });
+  // Rows of the same first cell belong together.
+  const isAgain = (index: number) => index > 0 && rows[index]?.[0] === rows[index - 1]?.[0];
+  const grouped = rows.some((_, index) => isAgain(index));
   const shown = rows.slice(0, maxRows).map((row, index) => {
+    const again = isAgain(index);
     const cells = columns.map((column, at) => {
       const text = formatCell(row[at] ?? null, column);
       if (at > 0) return html`<td class="${kinds[at]}">${text}</td>`;
       const mark = marked.includes(index) && html`<span class="hidden">highlighted: </span>`;
-      return html`<th scope="row" class="${kinds[at]}">${mark}${text}</th>`;
+      return html`<th scope="row" class="${kinds[at]}${again && " again"}">${mark}${text}</th>`;
     });
-    return html`<tr class="${marked.includes(index) && "marked"}">${cells}</tr>\n`;
+    return html`<tr class="${grouped && !again && "first"}${marked.includes(index) && " marked"}">${cells}</tr>\n`;
   });
   const cut =
     rows.length > maxRows &&

@@ -14,7 +14,7 @@ export const STYLE = `
 * { box-sizing: border-box; }
 html { scroll-behavior: smooth; -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--background); color: var(--text); font: 16px/1.55 ${PAGE_FONT}; overflow-wrap: anywhere; }
-.page { max-width: 62rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
+.page { max-width: 70rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
 a { color: var(--link); }
 a:focus-visible, .scroll:focus-visible { outline: 2px solid var(--link); outline-offset: 3px; }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .35rem; letter-spacing: -.01em; }
@@ -39,20 +39,25 @@ nav { margin: 1.75rem 0 0; font-size: .94rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; list-style: none; margin: 0; padding: 0; }
 figure { margin: 1.75rem 0 2.25rem; }
 figcaption { color: var(--muted); font-size: .92rem; max-width: 46rem; margin-top: .5rem; }
-figure svg { display: block; width: 100%; height: auto; }
+figure svg { display: block; width: 100%; max-width: 58rem; height: auto; }
 figure svg text { font-family: ${PAGE_FONT}; }
 figure .scroll > div { min-width: 34rem; }
 .scroll { overflow-x: auto; }
 .table { margin: 1.75rem 0 2.25rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; line-height: 1.4; }
-th, td { padding: .4rem .7rem; text-align: left; vertical-align: baseline; }
+th, td { padding: .4rem .7rem; text-align: left; vertical-align: baseline; overflow-wrap: break-word; }
+.text { overflow-wrap: anywhere; }
 th:first-child, td:first-child { padding-left: .5rem; }
 thead th { border-bottom: 2px solid var(--axis); vertical-align: bottom; font-weight: 600; }
 thead .unit { display: block; color: var(--muted); font-weight: 400; font-size: .92em; }
 tbody td, tbody th { border-bottom: 1px solid var(--line); font-weight: 400; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-td.number, .short { white-space: nowrap; overflow-wrap: normal; }
-td.text, th.text { min-width: 7.5rem; }
+td.number, tbody .short { white-space: nowrap; }
+tbody tr.first:not(:first-child) > * { border-top: 1px solid var(--axis); }
+tbody .again { color: var(--muted); }
+tbody .text { min-width: 8.5rem; }
+.wide table { font-size: .84rem; }
+.wide th, .wide td { padding-inline: .45rem; }
 tr.marked > * { background: var(--marked); font-weight: 600; }
 tr.marked > :first-child { box-shadow: inset 3px 0 0 var(--series-1); }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -74,7 +79,8 @@ footer { margin-top: 3rem; color: var(--muted); font-size: .88rem; }
 }
 @page { size: A4; margin: 14mm 13mm; }
 @media print {
-  body { font-size: 10pt; line-height: 1.4; }
+  html { font-size: 9.5pt; }
+  body { font-size: 1rem; line-height: 1.4; }
   .page { max-width: none; padding: 0; }
   nav, .skip { display: none; }
   a { color: inherit; text-decoration: none; }
@@ -88,10 +94,11 @@ footer { margin-top: 3rem; color: var(--muted); font-size: .88rem; }
   thead { display: table-header-group; }
   .scroll { overflow: visible; }
   figure .scroll > div { min-width: 0; }
-  table { font-size: 8.5pt; }
+  table { font-size: 8pt; }
   .wide table { font-size: 7pt; }
-  .wide th, .wide td { padding: .25rem .35rem; }
-  .wide td.number { white-space: normal; }
-  td.text, th.text { min-width: 0; }
+  th, td { padding: .25rem .4rem; }
+  .wide th, .wide td { padding-inline: .25rem; }
+  td.number { white-space: normal; }
+  tbody .text { min-width: 5rem; }
 }
 `;

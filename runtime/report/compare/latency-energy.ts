@@ -1,6 +1,6 @@
 /** Latency by load, energy, and what of both can be had with what throughput. */
-import type { CellResult, CompareResult } from "../../experiment/compare-result.js";
-import type { Plot, Section } from "../document.js";
+import type { CellEnergy, CellResult, CompareResult } from "../../experiment/compare-result.js";
+import type { Plot, Section, Table } from "../document.js";
 import { groupedBars, latencyByLoad, pareto } from "../plots.js";
 import { intervalText, largest, pointOf, shownSizes, sizeName, sizesOf } from "./words.js";
 
@@ -122,7 +122,6 @@ export function energySection({ cells }: CompareResult): Section {
           { name: "Idle", unit: "W" },
           { name: "Energy per packet", unit: "nJ" },
           { name: "Throughput per power", unit: "Gbps/W" },
-          { name: "Domains, power" },
           { name: "Provenance" },
         ],
         rows: measured.map(({ cell, name, energy }) => [
@@ -132,15 +131,37 @@ export function energySection({ cells }: CompareResult): Section {
           energy.idle_watts,
           intervalText(energy.joules_per_packet, undefined, 1e9),
           intervalText(energy.gbps_per_watt),
-          energy.domains
-            .map(
-              ({ name, within, watts }) => `${name}${within === null ? "" : ` (in ${within})`} ${watts.toFixed(2)} W`,
-            )
-            .join(", "),
-          `${energy.provenance}: ${energy.meter.name}`,
+          energy.provenance,
         ]),
       },
+      domainTable(measured, kind),
     ],
+  };
+}
+
+/** A column for each domain that any cell has; one within another is part of it, and does not count again. */
+function domainTable(
+  cells: readonly { cell: CellResult["cell"]; name: string; energy: CellEnergy }[],
+  kind: string,
+): Table {
+  const domains = [
+    ...new Map(cells.flatMap(({ energy }) => energy.domains.map((domain) => [domain.name, domain]))).values(),
+  ];
+  return {
+    title: `Power by domain (${kind}), idle machine included`,
+    columns: [
+      { name: "Size" },
+      { name: "Placement" },
+      ...domains.map(({ name, within }) => ({
+        name: within === null ? name : `${name}, part of ${within}`,
+        unit: "W",
+      })),
+    ],
+    rows: cells.map(({ cell, name, energy }) => [
+      sizeName(cell.size),
+      name,
+      ...domains.map((domain) => energy.domains.find((one) => one.name === domain.name)?.watts ?? null),
+    ]),
   };
 }
 

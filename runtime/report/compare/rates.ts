@@ -9,10 +9,11 @@ const GBPS = { name: "throughput", unit: "Gbps" };
 export function throughputSection(result: CompareResult): Section {
   const { cells, plan } = result;
   const gbps = (cell: CellResult) => cell.gbps.median;
+  const known = cells.some((cell) => cell.gbps.low !== null && cell.gbps.high !== null);
   const words = {
     id: "throughput",
     title: "Throughput by frame size",
-    caption: `Medians of ${plan.repeats} repeats under saturation with 95 % confidence intervals; frame bits, layer 2 without FCS.`,
+    caption: `Medians of ${plan.repeats} repeats under saturation, ${known ? "with 95 % confidence intervals" : "too few for confidence intervals"}; frame bits, layer 2 without FCS.`,
     alt: `Throughput by frame size and placement. ${largest(cells, gbps)}`,
   };
   const sizes = sizesOf(result);

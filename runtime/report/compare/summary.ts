@@ -107,6 +107,10 @@ function by(verdicts: readonly Verdict[], side: "cpu" | "gpu", sizes: readonly F
 }
 
 function sentence(text: string): string {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+  return /[.!?]$/.test(text) ? capital(text) : `${capital(text)}.`;
+}
+
+/** With a capital letter, unless that would be another thing: p99. */
+export function capital(text: string): string {
+  return /^[a-z]\d/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -3,7 +3,7 @@ import type { CompareResult, Verdict } from "../../experiment/compare-result.js"
 import type { Section, Table } from "../document.js";
 import { formatNumber } from "../numbers.js";
 import { inOrder } from "../plots/common.js";
-import { factorAt, sideAt } from "./summary.js";
+import { capital, factorAt, sideAt } from "./summary.js";
 import { intervalText, metricName, sizeName } from "./words.js";
 
 const ANSWERS = { cpu: "CPU", gpu: "GPU", "no difference": "no difference", none: "no verdict" } as const;
@@ -20,7 +20,18 @@ export function verdictSection(result: CompareResult): Section {
     text: [
       `Which is better at ${percent} % confidence: all on the CPU, or the best placement with something on the GPU; and by what factor.`,
     ],
-    tables: [atAGlance(result), eachVerdict(result), ...(crossings.rows.length === 0 ? [] : [crossings])],
+    tables: [atAGlance(result), ...(crossings.rows.length === 0 ? [] : [crossings])],
+  };
+}
+
+/** What the glance is a summary of. */
+export function comparisonsSection(result: CompareResult): Section {
+  return {
+    heading: "Every comparison",
+    text: [
+      "Each placement on the GPU against all on the CPU. The ratio is the GPU's figure over the CPU's with its confidence interval; where that holds 1, no difference is shown. For latency less is better.",
+    ],
+    tables: [eachVerdict(result)],
   };
 }
 
@@ -38,7 +49,7 @@ function atAGlance({ verdicts, plan }: CompareResult): Table {
       ];
     }),
   );
-  return { title: "At a glance", columns: ["Size", "Cores", ...names].map((name) => ({ name })), rows };
+  return { title: "At a glance", columns: ["Size", "Cores", ...names.map(capital)].map((name) => ({ name })), rows };
 }
 
 function answer(verdicts: readonly Verdict[]): string | null {
@@ -47,13 +58,14 @@ function answer(verdicts: readonly Verdict[]): string | null {
   if (first === undefined) return verdicts.length === 0 ? null : `no verdict: ${verdicts[0]?.reason ?? "not measured"}`;
   const side = sideAt(said, first.size);
   const factor = side === "no difference" ? null : factorAt(said, side, first.size);
-  return factor === null ? ANSWERS[side] : `${ANSWERS[side]}, ${formatNumber(factor)} ×`;
+  const name = side === "gpu" && said.every(({ emulated }) => emulated) ? "emulated device" : ANSWERS[side];
+  return factor === null ? name : `${name}, ${formatNumber(factor)} ×`;
 }
 
 function eachVerdict(result: CompareResult): Table {
   const names = new Map(result.cells.map(({ key, name }) => [key, name]));
   return {
-    title: "Each placement on the GPU against all on the CPU",
+    title: "Verdicts by size, placement and metric",
     columns: [
       { name: "Size" },
       { name: "Cores" },

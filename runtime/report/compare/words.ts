@@ -8,7 +8,7 @@ import { inOrder } from "../plots/common.js";
 
 export function sizeName(size: FrameSize): string {
   if (typeof size === "number") return `${size} B`;
-  return size === "imix" ? "IMIX" : "as it is";
+  return size === "imix" ? "IMIX" : "own sizes";
 }
 
 /** "64 B, 128 B and IMIX" */

@@ -55,11 +55,12 @@ const cycle = <T>(values: readonly T[], count: number, shift: number): T[] =>
 
 /** A single series needs no legend: the title says what it is. Symbols have no outline, as a dashed one frays them. */
 const legend = (series: readonly string[]) =>
-  series.length < 2 ? null : { title: null, columns: columnsFor(series), symbolOpacity: 1, symbolStrokeWidth: 0 };
+  series.length < 2 ? null : { title: null, ...columnsFor(series), symbolOpacity: 1, symbolStrokeWidth: 0 };
 
-export function columnsFor(labels: readonly string[]): number {
+function columnsFor(labels: readonly string[]) {
   const longest = Math.max(1, ...labels.map(({ length }) => length));
-  return Math.max(1, Math.min(4, Math.floor((WIDTH + 60) / (longest * 6.8 + 45))));
+  const columns = Math.max(1, Math.min(4, Math.floor((WIDTH + 60) / (longest * 6.8 + 45))));
+  return { columns, labelLimit: Math.floor(WIDTH / columns) - 20 };
 }
 
 export function colourOf(series: readonly string[]) {
