@@ -37,17 +37,17 @@ export function powerTable(result: PowerResult): string {
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
     colAligns: [...(several ? (["left"] as const) : []), "right", "left", ...Array<"right">(9).fill("right")],
   });
-  const sorted = [...points].sort((a, b) => compareNames(points, a, b) || a.load_percent - b.load_percent);
-  for (const point of sorted) table.push([...(several ? [point.name] : []), ...row(point, kind === "")]);
+  for (const point of points) table.push([...(several ? [point.name] : []), ...row(point, kind === "", idle)]);
   const lines = [
-    `power of ${plan.chain}, ${plan.input}; ${meter.provenance} by ${meter.name}`,
+    `power of ${plan.chain}, ${plan.input}`,
+    kind === "" ? `measured by ${meter.name}: ${meter.note}` : `energy is ${meter.name}, no measurement`,
     idle === null
       ? ""
       : `idle machine: ${formatNumber(idle.watts)} W${plusMinus(idle.uncertainty_watts, kind === "")}; net figures are above it`,
     "",
     table.toString(),
     "",
-    ...domainLines(sorted, kind),
+    ...domainLines(points, kind),
     ...verdicts.map(({ text }) => text),
     ...warnings.map((line) => `note: ${line}`),
     ...(state === "interrupted" ? [`interrupted after ${progress.done} of ${progress.planned} samples`] : []),
@@ -55,22 +55,23 @@ export function powerTable(result: PowerResult): string {
   return `${lines.join("\n")}\n`;
 }
 
-function compareNames(points: readonly PowerPoint[], a: PowerPoint, b: PowerPoint): number {
-  const at = ({ name }: PowerPoint) => points.findIndex((point) => point.name === name);
-  return at(a) - at(b);
-}
-
-function row(point: PowerPoint, measured: boolean): string[] {
+function row(point: PowerPoint, measured: boolean, idle: PowerResult["idle"]): string[] {
   const { load_percent: percent, wait, gbps, cpu_cores, watts, net_watts, uncertainty } = point;
   const figure = (interval: Interval | null, scale = 1) =>
     interval === null ? "-" : formatNumber(interval.median * scale);
   return [
     ...[percent === 100 ? "100 %" : `${percent} %`, wait, percent === 0 ? "-" : figure(gbps)],
-    ...[figure(cpu_cores), figure(watts), figure(net_watts)],
+    ...[figure(cpu_cores), figure(watts), measured && isNothing(point, idle) ? "~0" : figure(net_watts)],
     ...[figure(point.joules_per_packet, NANO), figure(point.net_joules_per_packet, NANO), figure(point.gbps_per_watt)],
     figure(point.p99, 1e-3),
     ...(measured ? [uncertainty === null ? "-" : formatNumber(100 * uncertainty)] : []),
   ];
+}
+
+/** Whether what is above idle is no more than the meter may be wrong by. */
+function isNothing({ net_watts, watts, uncertainty }: PowerPoint, idle: PowerResult["idle"]): boolean {
+  const doubt = (uncertainty ?? 0) * watts.median + (idle?.uncertainty_watts ?? 0);
+  return net_watts !== null && Math.abs(net_watts.median) <= doubt;
 }
 
 /** Domains at the highest and the lowest load, where there is more than one. */

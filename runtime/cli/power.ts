@@ -6,6 +6,7 @@ import { parseCores } from "../engine/topology.js";
 import { ConfigError } from "../errors.js";
 import { onGpu } from "../experiment/cell.js";
 import { findDevices } from "../experiment/devices.js";
+import { LOCK_FILE } from "../experiment/folder-lock.js";
 import { chainFiles, cpuModel, ManifestBuilder, projectVersion } from "../experiment/manifest.js";
 import { type PlacedDevice, parsePlacements, placementOf, placeOnDevices } from "../experiment/placements.js";
 import { runPower } from "../experiment/power.js";
@@ -21,7 +22,7 @@ import { parsePortString } from "../nic/drivers.js";
 import { powerDocument } from "../report/power-document.js";
 import { checkReportFolder, writeReport } from "../report/write.js";
 import { experimentProgress } from "./experiment-progress.js";
-import { parseInteger, parsePlaces, parseSeconds } from "./options.js";
+import { parseInteger, parsePlaces } from "./options.js";
 import { checkJson, warn, writeJson } from "./output.js";
 import { powerTable } from "./power-table.js";
 import { stopOnSignals } from "./stop-on-signals.js";
@@ -38,6 +39,7 @@ interface PowerFlags {
   cores: string;
   seed: string;
   repeats?: string;
+  warmUp?: string;
   window?: string;
   quick?: boolean;
   report?: string;
@@ -58,13 +60,12 @@ const QUICK = {
   warmUpMs: 150,
   idleMs: 1000,
 };
-/** Beside the samples, while they are taken. */
-const LOCK_FILE = "samples.lock";
 /** Meters that count energy all the time, or need no time: any window will do. */
 const COUNTING: readonly string[] = ["rapl", "hwmon", "nvml", "nominal"];
 /** Readings a window should have of the others. */
 const LEAST_READINGS = 5;
 const MOST_REPEATS = 1000;
+const LONGEST_MS = 600_000;
 
 export function addPowerCommand(program: Command): void {
   program
@@ -82,7 +83,8 @@ export function addPowerCommand(program: Command): void {
     .option("--cores <SPEC>", "as run takes it", "d1")
     .option("--seed <N>", "of the order in which points are measured", "1")
     .option("--repeats <N>", `samples of each point (default: ${FULL.repeats})`)
-    .option("--window <S>", `seconds of a sample (default: ${FULL.windowMs / 1000})`)
+    .option("--warm-up <MS>", `before a sample's window; default ${FULL.warmUpMs}; with --quick ${QUICK.warmUpMs}`)
+    .option("--window <MS>", `that counts; default ${FULL.windowMs}; with --quick ${QUICK.windowMs}`)
     .option("--quick", "a first answer in under a minute: fewer loads, policies and repeats, shorter windows")
     .option("--report <DIR>", "write a report (HTML, PNG, CSV, JSON); samples are kept there as they are taken")
     .option("--resume", "go on with the samples in --report DIR")
@@ -182,8 +184,8 @@ function powerOptions(flags: PowerFlags): PowerOptions {
     cores: flags.cores,
     repeats: flags.repeats === undefined ? usual.repeats : parseInteger("--repeats", flags.repeats, 1, MOST_REPEATS),
     timing: {
-      warmUpMs: usual.warmUpMs,
-      windowMs: flags.window === undefined ? usual.windowMs : Math.round(parseSeconds("--window", flags.window) * 1000),
+      warmUpMs: flags.warmUp === undefined ? usual.warmUpMs : parseInteger("--warm-up", flags.warmUp, 0, LONGEST_MS),
+      windowMs: flags.window === undefined ? usual.windowMs : parseInteger("--window", flags.window, 10, LONGEST_MS),
     },
     idleMs: usual.idleMs,
     seed: parseInteger("--seed", flags.seed, 0, 0xffff_ffff),
@@ -196,9 +198,7 @@ function fitted(options: PowerOptions, { info }: EnergyRecorder, flags: PowerFla
   const least = COUNTING.includes(info.kind) ? 0 : LEAST_READINGS * info.intervalMs;
   const { timing } = options;
   if (flags.window !== undefined || timing.windowMs >= least) return options;
-  warn(
-    `windows of ${least / 1000} s, since the meter reads every ${info.intervalMs} ms (--window S has the last word)`,
-  );
+  warn(`windows of ${least} ms, since the meter is read every ${info.intervalMs} ms (--window MS has the last word)`);
   return { ...options, timing: { ...timing, windowMs: least } };
 }
 

@@ -27,6 +27,11 @@ export interface PowerMeasured {
   readonly complete: boolean;
 }
 
+/** Samples that the plan takes; those of the first round's saturation are asked for twice. */
+export function plannedSamples({ cells, loads, repeats }: PowerPlan): number {
+  return cells.length + cells.length * loads.length * repeats;
+}
+
 /**
  * @param tell gets what has been measured: at the end, and where it ends before that
  * @throws Stopped where somebody asked to stop; what {@link Measurements.take} throws
@@ -49,7 +54,6 @@ export async function measurePower(
     if (!taken.includes(sample)) samples.set(key, [...taken, sample]);
     return sample;
   };
-  measurements.planned = cells.length + cells.length * loads.length * repeats;
   try {
     const rates = new Map<string, number>();
     for (const number of roundOrder(cells.length, 0, seed)) {

@@ -12,9 +12,13 @@ import { groupName, groupOf } from "./power-plan.js";
 import type { DomainPower, PowerPlan, PowerPoint, PowerVerdict } from "./power-result.js";
 import { summarise } from "./summarise.js";
 
-/** In the order of the plan; those without a sample are not in it. @throws Error where a sample has no energy */
+/** By placement, load and policy; those without a sample are not in it. @throws Error where a sample has no energy */
 export function powerPoints(plan: PowerPlan, { points, samples }: PowerMeasured): PowerPoint[] {
-  return points.flatMap((point) => {
+  const groups = [...new Set(plan.cells.map(groupOf))];
+  const group = ({ cell }: PlannedPoint) => groups.indexOf(groupOf(cell));
+  // Stable: within a load policies stay in the order of the plan.
+  const ordered = [...points].sort((a, b) => group(a) - group(b) || a.percent - b.percent);
+  return ordered.flatMap((point) => {
     const taken = samples.get(sampleKey(point.cell, point.load)) ?? [];
     return taken.length === 0 ? [] : [powerPoint(plan, point, taken)];
   });
@@ -50,9 +54,14 @@ function powerPoint(plan: PowerPlan, { cell, load, percent }: PlannedPoint, samp
 }
 
 function domainsOf(spans: readonly EnergySpan[]): DomainPower[] {
-  return spans[0]!.domains.map(({ name, within, idle_watts }, i) => ({
+  return spans[0]!.domains.map(({ name, within, idle_watts }) => ({
     ...{ name, within, idle_watts: idle_watts ?? null },
-    watts: median(spans.map(({ domains, seconds }) => domains[i]!.joules / seconds)),
+    watts: median(
+      spans.flatMap(({ domains, seconds }) => {
+        const joules = domains.find((domain) => domain.name === name)?.joules;
+        return joules === undefined ? [] : [joules / seconds];
+      }),
+    ),
   }));
 }
 

@@ -4,7 +4,7 @@ import type { Manifest } from "../report/document.js";
 import type { Runner } from "./cell.js";
 import type { ManifestBuilder } from "./manifest.js";
 import { Measurements, type Progress } from "./measurements.js";
-import { measurePower, type PowerMeasured } from "./power-measure.js";
+import { measurePower, type PowerMeasured, plannedSamples } from "./power-measure.js";
 import { powerPoints, powerVerdicts } from "./power-points.js";
 import type { PowerPlan, PowerResult } from "./power-result.js";
 import { powerWarnings } from "./power-warnings.js";
@@ -34,6 +34,7 @@ export async function runPower(parts: PowerParts): Promise<PowerEnd> {
   const { plan, store, runner, recorder, signal } = parts;
   const timing = { warmUpMs: plan.warm_up_ms, windowMs: plan.window_ms };
   const measurements = new Measurements(runner, store, timing, signal, (progress) => parts.show(progress));
+  measurements.planned = plannedSamples(plan);
   let measured: PowerMeasured = { points: [], samples: new Map(), complete: false };
   let error: unknown;
   try {
