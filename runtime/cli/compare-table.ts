@@ -2,7 +2,15 @@
 import Table from "cli-table3";
 import { perWatt, usualLatency } from "../experiment/compare-best.js";
 import { sizeName } from "../experiment/compare-plan.js";
-import type { CellResult, CompareResult, FoundRate, Interval } from "../experiment/compare-result.js";
+import type {
+  CellResult,
+  CompareResult,
+  FoundRate,
+  Interval,
+  Metric,
+  SizeVerdict,
+} from "../experiment/compare-result.js";
+import { BEST_ON_GPU } from "../experiment/compare-verdicts.js";
 
 /** @param report folder of the report, where one is written */
 export function compareTable(result: CompareResult, report: string | undefined): string {
@@ -19,14 +27,9 @@ export function compareTable(result: CompareResult, report: string | undefined):
     );
     parts.push(...shares(result));
   }
-  if (result.verdicts.length > 0)
-    parts.push(
-      list(
-        "verdicts",
-        result.verdicts.map(({ text }) => text),
-      ),
-    );
-  const crossed = result.crossovers.filter(({ at, name }) => at !== null || name === "the best on gpu");
+  if (result.verdicts.length > 0) parts.push(verdictTable(result));
+  // Of each placement only in the report.
+  const crossed = result.crossovers.filter(({ name, axis }) => name === BEST_ON_GPU || axis === "load");
   if (crossed.length > 0)
     parts.push(
       list(
@@ -75,6 +78,46 @@ function figures({ cells, plan }: CompareResult): string {
   });
   for (const cell of cells) table.push(columns.map(({ of }) => of(cell)));
   return table.toString();
+}
+
+const METRICS: readonly (readonly [metric: Metric, head: string])[] = [
+  ["gbps", "throughput"],
+  ["p99", "p99 latency"],
+  ["gbps_per_watt", "Gbps per watt"],
+];
+
+/** Who is better, and how many times; why nothing may be said stands below, once. */
+function verdictTable({ verdicts, plan }: CompareResult): string {
+  const several = plan.cores.length > 1;
+  const columns = METRICS.filter(([metric]) => verdicts.some((one) => one.metric === metric));
+  const head = ["verdict", ...columns.map(([, name]) => name)];
+  const table = new Table({ head, style: { head: [], border: [], compact: true } });
+  for (const size of plan.sizes) {
+    for (const cores of plan.cores) {
+      const here = verdicts.filter((one) => one.size === size && one.cores === cores);
+      if (here.length === 0) continue;
+      const words = columns.map(([metric]) => spoken(here.find((one) => one.metric === metric)));
+      table.push([`${sizeName(size)}${several ? `, ${cores}` : ""}`, ...words]);
+    }
+  }
+  const { confidence: sure } = verdicts[0]!;
+  const lines = [
+    table.toString(),
+    `all on cpu against the best placement on a GPU; ${Math.round(100 * sure)} % confidence for all verdicts together`,
+  ];
+  if (verdicts.some(({ emulated }) => emulated)) lines.push("of an emulated device: no verdict on hardware");
+  const silent = new Set(verdicts.flatMap(({ verdict, reason }) => (verdict === "none" && reason ? [reason] : [])));
+  return [...lines, ...[...silent].map((reason) => `no verdict: ${reason}`)].join("\n");
+}
+
+function spoken(verdict: SizeVerdict | undefined): string {
+  if (verdict === undefined) return "";
+  const { verdict: word, ratio, load } = verdict;
+  if (word === "none") return "no verdict";
+  const at = load === null ? "" : ` at ${figure(load.pps / 1e6)} Mpps`;
+  if (word === "no difference" || ratio === null) return `no difference${at}`;
+  const times = Math.max(ratio.median, 1 / ratio.median);
+  return `${word.toUpperCase()}, by a factor of ${figure(times)}${at}`;
 }
 
 function legend({ cells, plan }: CompareResult): string {

@@ -1,6 +1,6 @@
 /** `wingbeat compare CHAIN.json`: CPU against GPU, placement by placement, on equal inputs. */
 import { mkdtempSync, rmSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { LoadedChain } from "../chain/load.js";
@@ -8,25 +8,23 @@ import { type DeviceRequest, parseDevice } from "../device/choose.js";
 import { openRunDevice } from "../engine/run-device.js";
 import { RunError } from "../errors.js";
 import { BEST_CHAIN_FILE, writeBestChain } from "../experiment/best-chain.js";
-import type { FrameSize, Runner } from "../experiment/cell.js";
+import type { Runner } from "../experiment/cell.js";
 import { runCompare } from "../experiment/compare.js";
-import { type MadePlan, makePlan } from "../experiment/compare-plan.js";
 import type { CompareResult } from "../experiment/compare-result.js";
 import { findDevices } from "../experiment/devices.js";
 import { type Proof, type ProofCell, type ProofOptions, proveEquivalence } from "../experiment/equivalence.js";
 import { LOCK_FILE } from "../experiment/folder-lock.js";
 import { PreparedInputs } from "../experiment/input/prepare.js";
-import { chainFiles, cpuModel, ManifestBuilder, projectVersion } from "../experiment/manifest.js";
-import { ableNfs, type Placements, parsePlacements, placementOf, placeOnDevices } from "../experiment/placements.js";
+import { chainFiles, ManifestBuilder } from "../experiment/manifest.js";
 import { ChainRunner, type RunnerOptions } from "../experiment/runner.js";
 import { SAMPLES_FILE, SampleStore } from "../experiment/sample-store.js";
 import { loadForExperiments } from "../experiment/variant.js";
 import { METER_HELP, openRecorder } from "../measure/energy/choose.js";
-import { SystemFiles } from "../native/system-files.js";
 import { compareDocument } from "../report/compare-document.js";
 import { checkReportFolder, writeReport } from "../report/write.js";
 import { npfLines } from "./compare-npf.js";
-import { type CompareFlags, type CompareRequest, compareRequest, DEFAULTS } from "./compare-options.js";
+import { type CompareFlags, compareRequest, DEFAULTS } from "./compare-options.js";
+import { openStore, planFor } from "./compare-setup.js";
 import { compareTable } from "./compare-table.js";
 import { experimentProgress } from "./experiment-progress.js";
 import { checkJson, warn, writeJson } from "./output.js";
@@ -38,16 +36,16 @@ export interface CompareTools {
   devices(chain: LoadedChain, requests: readonly DeviceRequest[], warn: (line: string) => void): Promise<string[]>;
   runner(chain: LoadedChain, options: RunnerOptions): Runner;
   prove(cells: readonly ProofCell[], options: ProofOptions): Promise<Proof>;
+  manifest(): Promise<ManifestBuilder>;
 }
 
 const REAL: CompareTools = {
   devices: findDevices,
   runner: (chain, options) => new ChainRunner(chain, options),
   prove: proveEquivalence,
+  manifest: () => ManifestBuilder.begin(),
 };
 
-const SIZES: readonly FrameSize[] = [64, 128, 256, 512, 1024, 1472, "imix"];
-const QUICK_SIZES: readonly FrameSize[] = [64, 1472];
 /** Packets of each generator that the proof takes. */
 const PROVEN = 10_000;
 const PROVEN_QUICK = 3000;
@@ -55,7 +53,7 @@ const PROVEN_QUICK = 3000;
 const IDLE_MS = 3000;
 const IDLE_QUICK_MS = 500;
 
-export function addCompareCommand(program: Command): void {
+export function addCompareCommand(program: Command, tools: CompareTools = REAL): void {
   program
     .command("compare")
     .description("compare CPU with GPU placements of a chain's NFs on equal inputs: rates, latency, energy, verdicts")
@@ -96,12 +94,12 @@ export function addCompareCommand(program: Command): void {
       "\nInterrupted (Ctrl-C) it says what was found until then, and ends with exit code 1; --resume goes on.",
     )
     .action(async (file: string, flags: CompareFlags) => {
-      process.exitCode = await compareVerb(file, flags);
+      process.exitCode = await compareVerb(file, flags, tools);
     });
 }
 
 /** @returns the exit code: 1 where it was interrupted */
-export async function compareVerb(file: string, flags: CompareFlags, tools: CompareTools = REAL): Promise<number> {
+async function compareVerb(file: string, flags: CompareFlags, tools: CompareTools): Promise<number> {
   const request = compareRequest(flags);
   const progress = experimentProgress(flags.quiet === true);
   const say = (line: string) => {
@@ -120,7 +118,7 @@ export async function compareVerb(file: string, flags: CompareFlags, tools: Comp
   const stop = new AbortController();
   const release = stopOnSignals("stopping: what was measured until now is the result", () => stop.abort());
   try {
-    const manifest = await ManifestBuilder.begin();
+    const manifest = await tools.manifest();
     const recorder = await openRecorder(request.meter, say);
     try {
       await recorder?.measureIdle(request.quick ? IDLE_QUICK_MS : IDLE_MS);
@@ -173,55 +171,6 @@ function unannounced(say: (line: string) => void): (line: string) => void {
     said.add(line);
     say(line);
   };
-}
-
-function planFor(
-  chain: LoadedChain,
-  request: CompareRequest,
-  placements: string | undefined,
-  devices: readonly string[],
-): MadePlan {
-  const leftOut: { what: string; why: string }[] = [];
-  const wanted =
-    placements === undefined && request.quick ? quickPlacements(chain) : parsePlacements(placements, chain);
-  const placed = placeOnDevices(chain, wanted, devices, (line) => {
-    warn(line);
-    const [what, ...why] = line.split(": ");
-    leftOut.push({ what: what!.replace(" is left out for", " on"), why: why.join(": ") });
-  });
-  const captures = chain.ports.some(({ rx, config }) => rx && config.driver !== "generator");
-  const usual = request.quick
-    ? captures
-      ? ["as-is" as const]
-      : QUICK_SIZES
-    : captures
-      ? [...SIZES, "as-is" as const]
-      : SIZES;
-  const machine = `${cpuModel(new SystemFiles())}, ${availableParallelism()} cores`;
-  return makePlan({
-    ...{ chain, placed, devices, leftOut, machine },
-    options: { ...request, sizes: request.sizes ?? usual, meter: request.meter.text },
-    files: chainFiles(chain),
-    version: projectVersion(),
-  });
-}
-
-/** All on the CPU, each NF that can by itself on the GPU, and all of them. */
-function quickPlacements(chain: LoadedChain): Placements {
-  const able = ableNfs(chain);
-  const all = able.length > 1 ? [placementOf(chain, able)] : [];
-  return { placements: [placementOf(chain, []), ...able.map((nf) => placementOf(chain, [nf])), ...all], named: false };
-}
-
-function openStore(folder: string, { identity }: MadePlan, resume: boolean | undefined, say: (line: string) => void) {
-  const store = SampleStore.open(folder, identity, resume === true, say);
-  if (resume) {
-    const { length } = store.samples;
-    say(
-      length === 0 ? "--resume: no samples here yet, beginning anew" : `--resume: ${length} samples are there already`,
-    );
-  }
-  return store;
 }
 
 async function output(chain: LoadedChain, found: CompareResult, flags: CompareFlags): Promise<void> {

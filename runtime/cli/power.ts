@@ -1,4 +1,5 @@
 /** `wingbeat power CHAIN.json`: energy per packet and Gbps per watt, by load and waiting policy. */
+import { availableParallelism } from "node:os";
 import type { Command } from "commander";
 import type { LoadedChain } from "../chain/load.js";
 import { parseDevice } from "../device/choose.js";
@@ -8,6 +9,7 @@ import { onGpu } from "../experiment/cell.js";
 import { findDevices } from "../experiment/devices.js";
 import { LOCK_FILE } from "../experiment/folder-lock.js";
 import { chainFiles, cpuModel, ManifestBuilder, projectVersion } from "../experiment/manifest.js";
+import type { Progress } from "../experiment/measurements.js";
 import { type PlacedDevice, parsePlacements, placementOf, placeOnDevices } from "../experiment/placements.js";
 import { runPower } from "../experiment/power.js";
 import { makePowerPlan, type PowerOptions, parseLoads, parseWaits } from "../experiment/power-plan.js";
@@ -114,12 +116,27 @@ async function powerVerb(file: string, flags: PowerFlags): Promise<number> {
   checkJson(flags.json, chain.files);
   if (report !== undefined) checkReportFolder(report, [SAMPLES_FILE, LOCK_FILE]);
   const placed = await placesOf(chain, flags);
-  const manifest = await ManifestBuilder.begin();
-  const recorder = (await openRecorder(request, warn))!;
+  const stopping = new AbortController();
+  const release = stopOnSignals("stopping: what was measured until now is the result", () => stopping.abort());
   try {
-    return await measured({ chain, flags, placed, manifest, recorder, options: fitted(options, recorder, flags) });
+    const manifest = await ManifestBuilder.begin();
+    const recorder = (await openRecorder(request, warn))!;
+    try {
+      const { signal } = stopping;
+      return await measured({
+        chain,
+        flags,
+        placed,
+        manifest,
+        recorder,
+        signal,
+        options: fitted(options, recorder, flags),
+      });
+    } finally {
+      recorder.close();
+    }
   } finally {
-    recorder.close();
+    release();
   }
 }
 
@@ -129,38 +146,35 @@ interface Parts {
   readonly placed: readonly PlacedDevice[];
   readonly manifest: ManifestBuilder;
   readonly recorder: EnergyRecorder;
+  readonly signal: AbortSignal;
   readonly options: PowerOptions;
 }
 
-async function measured({ chain, flags, placed, manifest, recorder, options }: Parts): Promise<number> {
+async function measured({ chain, flags, placed, manifest, recorder, signal, options }: Parts): Promise<number> {
   const files = chainFiles(chain);
-  const common = { machine: cpuModel(new SystemFiles()), version: projectVersion(), meter: recorder.info.name };
+  const machine = `${cpuModel(new SystemFiles())}, ${availableParallelism()} cores`;
+  const common = { machine, version: projectVersion(), meter: recorder.info.name };
   const { plan, identity } = makePowerPlan({ chain, options, placed, files, ...common });
   const { report, resume } = flags;
   const store =
     report === undefined ? SampleStore.inMemory() : SampleStore.open(report, identity, resume === true, warn);
-  const stopping = new AbortController();
-  const { signal } = stopping;
   const progress = experimentProgress(flags.quiet === true);
   const say = (line: string) => {
     progress.clear();
     warn(line);
   };
   const runner = new ChainRunner(chain, { energy: recorder, signal, warn: say });
-  const release = stopOnSignals("stopping: the sample under way is given up, all others are kept", () =>
-    stopping.abort(),
-  );
   try {
-    const show = (now: Parameters<typeof progress.show>[0]) => progress.show(now);
+    const show = (now: Progress) => progress.show(now);
     const { result, error } = await runPower({ plan, files, store, runner, recorder, manifest, signal, show });
     progress.clear();
     if (result.points.length > 0) await tell(result, flags);
+    if (result.state === "interrupted" && report !== undefined && result.samples.length > 0)
+      warn("what was measured is kept; the same command with --resume goes on with it");
     if (error !== undefined) throw error;
-    if (result.state === "interrupted" && report !== undefined) warn("--resume goes on from here");
     return result.state === "complete" ? 0 : 1;
   } finally {
     progress.clear();
-    release();
     await runner.close();
     store.close();
   }

@@ -9,7 +9,8 @@ import { type Question, verdicts, type Verdict as Word } from "./verdict.js";
 
 /** The load p99 is judged at is the one nearest to it, percent. */
 const JUDGED_LOAD = 80;
-const BEST = "the best on gpu";
+/** What the verdicts per size are of. */
+export const BEST_ON_GPU = "the best on gpu";
 /** Size stands for something that can be laid on an axis. */
 const isNumber = (size: FrameSize): size is number => typeof size === "number";
 
@@ -63,7 +64,7 @@ class Judge {
       crossovers: [
         ...this.sizeCrossovers(
           perSize.map((asked, i) => ({ asked, word: best[i]! })),
-          () => BEST,
+          () => BEST_ON_GPU,
         ),
         ...this.sizeCrossovers(shown, ({ cells }) => this.nameOf(cells[0]!)),
         ...this.loadCrossovers(main),

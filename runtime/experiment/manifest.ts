@@ -32,7 +32,8 @@ export class ManifestBuilder {
   private readonly load = loadavg();
   private readonly neighbours: Neighbours;
 
-  private constructor(
+  /** With what is known of the machine; {@link begin} asks it. */
+  constructor(
     private readonly files: SystemFiles,
     private readonly devices: Manifest["devices"],
     private readonly libraries: Manifest["libraries"],

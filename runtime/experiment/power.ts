@@ -39,7 +39,7 @@ export async function runPower(parts: PowerParts): Promise<PowerEnd> {
   let error: unknown;
   try {
     measurements.tell("the idle machine");
-    await recorder.measureIdle(plan.idle_ms);
+    if (!signal.aborted) await recorder.measureIdle(plan.idle_ms);
     await measurePower(plan, measurements, (found) => {
       measured = found;
     });

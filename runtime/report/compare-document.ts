@@ -1,7 +1,8 @@
 /** The document of a comparison: the answer first, then what it rests on. */
 import type { CompareResult } from "../experiment/compare-result.js";
-import { cellData, sampleData, verdictData } from "./compare/data.js";
-import { energySection, latencySection, paretoSection } from "./compare/latency-energy.js";
+import { comparisonData } from "./compare/data.js";
+import { energySection } from "./compare/energy.js";
+import { latencySection, paretoSection } from "./compare/latency.js";
 import { equivalenceSection, measuredSection, sharesSection } from "./compare/proof.js";
 import { foundRatesSection, throughputSection } from "./compare/rates.js";
 import { summaryOf } from "./compare/summary.js";
@@ -36,7 +37,7 @@ export function compareDocument(result: CompareResult): ReportDocument {
     warnings: result.warnings,
     sections: sections.filter((section) => section !== null).map(compacted),
     manifest,
-    data: [sampleData(result), cellData(result), verdictData(result)],
+    data: comparisonData(result),
     result,
   };
 }

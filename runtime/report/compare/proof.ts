@@ -1,8 +1,10 @@
 /** What makes a comparison one of equals: the same packets out, each NF's share of them, and how it was measured. */
+import { sizeName } from "../../experiment/compare-plan.js";
 import type { CompareResult } from "../../experiment/compare-result.js";
 import type { Section, Table } from "../document.js";
 import { groupedBars } from "../plots.js";
-import { listed, sizeName, sizesListed } from "./words.js";
+import { passes } from "./summary.js";
+import { listed, sizesListed } from "./words.js";
 
 /** Placements see the same packets, so the baseline's shares stand for all. */
 export function sharesSection({ cells }: CompareResult): Section | null {
@@ -66,24 +68,34 @@ function rowsTable(cells: CompareResult["cells"]): Table {
 }
 
 export function equivalenceSection({ equivalence }: CompareResult): Section {
+  const heading = "Proof of equivalence";
+  if (equivalence === null) return { heading, text: ["It was stopped before this was known."] };
   const { cases, equal, packets } = equivalence;
   return {
-    heading: "Proof of equivalence",
+    heading,
     text: [
       equal
-        ? `Before anything was timed, each placement had ${packets.toLocaleString("en")} packets of the same input, and gave the same frames in the same order, the same alerts, outcomes and drops.`
+        ? `Before anything was timed, each placement had the same input, ${passes(packets)}, and gave the same frames in the same order, the same alerts, outcomes and drops as all on the CPU.`
         : "Placements gave different packets. Figures of such a comparison would mean nothing, so none were taken.",
     ],
     tables: [
       {
         title: "Digests of the untimed pass",
-        columns: [{ name: "Size" }, { name: "Placement" }, { name: "Result" }, { name: "Frames" }, { name: "Alerts" }],
-        rows: cases.map(({ size, name, digest, alerts_digest, differences }) => [
-          sizeName(size),
-          name,
-          differences.length === 0 ? "equal" : differences.join("; "),
-          digest,
-          alerts_digest,
+        columns: [
+          { name: "Size" },
+          { name: "Placement" },
+          { name: "Packets", digits: 0 },
+          { name: "Result" },
+          { name: "Frames" },
+          { name: "Alerts" },
+        ],
+        rows: cases.map((one) => [
+          sizeName(one.size),
+          one.name,
+          one.packets,
+          one.differences.length === 0 ? "equal" : one.differences.join("; "),
+          one.digest,
+          one.alerts_digest,
         ]),
         marked: cases.flatMap(({ differences }, index) => (differences.length > 0 ? [index] : [])),
       },

@@ -1,8 +1,10 @@
 /** Rates of a comparison: by saturation, and by search. */
+import { sizeName } from "../../experiment/compare-plan.js";
 import type { CellResult, CompareResult, FoundRate } from "../../experiment/compare-result.js";
-import type { Plot, Section, Table } from "../document.js";
+import type { Plot, Section, Table, TableValue } from "../document.js";
+import { inOrder } from "../plots/common.js";
 import { curves, groupedBars } from "../plots.js";
-import { intervalText, largest, pointOf, sizeName, sizesOf } from "./words.js";
+import { intervalText, largest, pointOf, sizesOf } from "./words.js";
 
 const GBPS = { name: "throughput", unit: "Gbps" };
 
@@ -60,34 +62,22 @@ function throughputTable(cells: readonly CellResult[]): Table {
 export function foundRatesSection({ cells }: CompareResult): Section | null {
   const searched = cells.filter(({ ndr, pdr }) => ndr !== null || pdr !== null);
   if (searched.length === 0) return null;
-  const scaled = (found: FoundRate) => (found.pps > 0 ? found.gbps / found.pps : 0);
   const points = searched.flatMap(({ name, cell, ndr }) =>
-    ndr === null ? [] : [{ series: name, x: sizeName(cell.size), ...pointOf(ndr.interval, scaled(ndr)) }],
+    ndr === null ? [] : [{ series: name, x: sizeName(cell.size), ...bracket(ndr) }],
   );
-  const ndr = (cell: CellResult) => cell.ndr?.gbps ?? null;
-  const cellOf = (found: FoundRate | null) =>
-    found === null ? null : intervalText(found.interval, undefined, scaled(found));
+  const words = {
+    id: "ndr",
+    title: "Non-drop rate by frame size",
+    caption: "Bars: the largest rate at which no packet was lost. Whiskers: up to the least rate that lost packets.",
+    alt: `Non-drop rate in Gbps by frame size and placement. ${largest(searched, ({ ndr }) => ndr?.gbps ?? null)}`,
+  };
   return {
     heading: "Rates without and with little loss",
     text: [
-      "Found by search as in RFC 2544, section 26.1, with packets offered in an open loop: NDR is the largest rate without any loss, PDR the largest with 0.5 % loss or less.",
+      "Found by search as in RFC 2544, section 26.1, with packets offered in an open loop: NDR is the largest rate without any loss, PDR the largest with 0.5 % loss or less. The limit lies between the rate that passed and the one that failed.",
     ],
     plots:
-      points.length === 0
-        ? []
-        : [
-            groupedBars(
-              {
-                id: "ndr",
-                title: "Non-drop rate by frame size",
-                caption: "Largest offered rate at which no packet was lost; intervals over repeated searches.",
-                alt: `Non-drop rate in Gbps by frame size and placement. ${largest(searched, ndr)}`,
-              },
-              { name: "frame size" },
-              { name: "NDR", unit: "Gbps" },
-              points,
-            ),
-          ],
+      points.length === 0 ? [] : [groupedBars(words, { name: "frame size" }, { name: "NDR", unit: "Gbps" }, points)],
     tables: [
       {
         title: "NDR and PDR",
@@ -96,22 +86,33 @@ export function foundRatesSection({ cells }: CompareResult): Section | null {
           { name: "Placement" },
           { name: "Cores" },
           { name: "NDR", unit: "Gbps" },
-          { name: "NDR", unit: "Mpps" },
+          { name: "passed", unit: "Mpps" },
+          { name: "failed", unit: "Mpps" },
           { name: "PDR", unit: "Gbps" },
-          { name: "PDR", unit: "Mpps" },
+          { name: "passed", unit: "Mpps" },
+          { name: "failed", unit: "Mpps" },
+          { name: "Hiccups", digits: 0 },
           { name: "Note" },
         ],
         rows: searched.map(({ cell, name, ndr, pdr }) => [
           sizeName(cell.size),
           name,
           cell.cores,
-          cellOf(ndr),
-          intervalText(ndr?.interval ?? null, undefined, 1e-6),
-          cellOf(pdr),
-          intervalText(pdr?.interval ?? null, undefined, 1e-6),
-          [...new Set([ndr?.note, pdr?.note])].filter((note) => typeof note === "string").join("; "),
+          ...found(ndr),
+          ...found(pdr),
+          (ndr?.hiccups ?? 0) + (pdr?.hiccups ?? 0),
+          inOrder([ndr?.note, pdr?.note].filter((note) => typeof note === "string")).join("; "),
         ]),
       },
     ],
   };
+}
+
+function bracket({ pps, gbps, failed_pps }: FoundRate) {
+  return failed_pps === null || pps <= 0 ? { y: gbps } : { y: gbps, low: gbps, high: (failed_pps * gbps) / pps };
+}
+
+function found(rate: FoundRate | null): TableValue[] {
+  if (rate === null) return [null, null, null];
+  return [rate.gbps, rate.pps / 1e6, rate.failed_pps === null ? null : rate.failed_pps / 1e6];
 }

@@ -1,10 +1,11 @@
 /** The verdicts of a comparison as tables: one to see it at a glance, one to see what each rests on. */
-import type { CompareResult, Verdict } from "../../experiment/compare-result.js";
+import { sizeName } from "../../experiment/compare-plan.js";
+import type { CompareResult, SizeVerdict } from "../../experiment/compare-result.js";
 import type { Section, Table } from "../document.js";
 import { formatNumber } from "../numbers.js";
 import { inOrder } from "../plots/common.js";
-import { capital, factorAt, sideAt } from "./summary.js";
-import { intervalText, metricName, sizeName } from "./words.js";
+import { capital } from "./summary.js";
+import { factor, intervalText, metricName, rateName } from "./words.js";
 
 const ANSWERS = { cpu: "CPU", gpu: "GPU", "no difference": "no difference", none: "no verdict" } as const;
 
@@ -29,41 +30,41 @@ export function comparisonsSection(result: CompareResult): Section {
   return {
     heading: "Every comparison",
     text: [
-      "Each placement on the GPU against all on the CPU. The ratio is the GPU's figure over the CPU's with its confidence interval; where that holds 1, no difference is shown. For latency less is better.",
+      "Each placement on the GPU against all on the CPU. The ratio is the GPU's figure over the CPU's with its confidence interval; the last column says why it is the verdict. For latency less is better.",
     ],
     tables: [eachVerdict(result)],
   };
 }
 
 /** Sizes down, metrics across. */
-function atAGlance({ verdicts, plan }: CompareResult): Table {
-  const nameOf = ({ metric, load }: Verdict) => metricName(metric, load, plan.loads_of);
-  const names = inOrder(verdicts.map(nameOf));
+function atAGlance(result: CompareResult): Table {
+  const { verdicts } = result;
+  const nameOf = ({ metric, load }: SizeVerdict) => metricName(metric, load, rateName(result));
+  // A load that could not be had at a size is no metric of its own.
+  const metrics = inOrder(verdicts.map(({ metric }) => metric)).map((metric) => {
+    const of = verdicts.filter((verdict) => verdict.metric === metric);
+    return { metric, name: nameOf(of.find(({ load }) => load !== null) ?? of[0]!) };
+  });
   const rows = inOrder(verdicts.map(({ size }) => size)).flatMap((size) =>
     inOrder(verdicts.map(({ cores }) => cores)).map((cores) => {
       const here = verdicts.filter((verdict) => verdict.size === size && verdict.cores === cores);
-      return [
-        sizeName(size),
-        cores,
-        ...names.map((name) => answer(here.filter((verdict) => nameOf(verdict) === name))),
-      ];
+      return [sizeName(size), cores, ...metrics.map(({ metric }) => answer(here.find((one) => one.metric === metric)))];
     }),
   );
-  return { title: "At a glance", columns: ["Size", "Cores", ...names.map(capital)].map((name) => ({ name })), rows };
+  const columns = ["Size", "Cores", ...metrics.map(({ name }) => capital(name))];
+  return { title: "At a glance", columns: columns.map((name) => ({ name })), rows };
 }
 
-function answer(verdicts: readonly Verdict[]): string | null {
-  const said = verdicts.filter(({ verdict }) => verdict !== "none");
-  const [first] = said;
-  if (first === undefined) return verdicts.length === 0 ? null : `no verdict: ${verdicts[0]?.reason ?? "not measured"}`;
-  const side = sideAt(said, first.size);
-  const factor = side === "no difference" ? null : factorAt(said, side, first.size);
-  const name = side === "gpu" && said.every(({ emulated }) => emulated) ? "emulated device" : ANSWERS[side];
-  return factor === null ? name : `${name}, ${formatNumber(factor)} ×`;
+function answer(verdict: SizeVerdict | undefined): string | null {
+  if (verdict === undefined) return null;
+  if (verdict.verdict === "none") return `no verdict: ${verdict.reason ?? "not measured"}`;
+  const name = verdict.verdict === "gpu" && verdict.emulated ? "emulated device" : ANSWERS[verdict.verdict];
+  const known = verdict.verdict === "no difference" ? null : factor(verdict);
+  return known === null ? name : `${name}, ${formatNumber(known)} ×`;
 }
 
 function eachVerdict(result: CompareResult): Table {
-  const names = new Map(result.cells.map(({ key, name }) => [key, name]));
+  const rate = rateName(result);
   return {
     title: "Verdicts by size, placement and metric",
     columns: [
@@ -73,17 +74,19 @@ function eachVerdict(result: CompareResult): Table {
       { name: "Of" },
       { name: "Better" },
       { name: "GPU / CPU", unit: "ratio of the figures" },
-      { name: "What qualifies it" },
+      { name: "Why, and what qualifies it" },
     ],
-    rows: result.verdicts.map((verdict) => [
+    rows: result.comparisons.map((verdict) => [
       sizeName(verdict.size),
       verdict.cores,
-      names.get(verdict.gpu) ?? verdict.gpu,
-      metricName(verdict.metric, verdict.load, result.plan.loads_of),
+      verdict.name,
+      metricName(verdict.metric, verdict.load, rate),
       ANSWERS[verdict.verdict],
       intervalText(verdict.ratio),
       [verdict.emulated ? "emulated device" : null, verdict.reason].filter((one) => one !== null).join("; "),
     ]),
-    marked: result.verdicts.flatMap(({ verdict, emulated }, index) => (verdict === "gpu" && !emulated ? [index] : [])),
+    marked: result.comparisons.flatMap(({ verdict, emulated }, index) =>
+      verdict === "gpu" && !emulated ? [index] : [],
+    ),
   };
 }

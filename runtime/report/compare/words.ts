@@ -1,15 +1,11 @@
 /** How comparisons are put in words. */
 
 import type { FrameSize } from "../../experiment/cell.js";
+import { sizeName } from "../../experiment/compare-plan.js";
 import type { CellResult, CompareResult, Interval, Metric, Verdict } from "../../experiment/compare-result.js";
 import type { Table } from "../document.js";
 import { formatInterval, formatNumber } from "../numbers.js";
 import { inOrder } from "../plots/common.js";
-
-export function sizeName(size: FrameSize): string {
-  if (typeof size === "number") return `${size} B`;
-  return size === "imix" ? "IMIX" : "own sizes";
-}
 
 /** "64 B, 128 B and IMIX" */
 export function listed(words: readonly string[]): string {
@@ -23,13 +19,18 @@ export function sizesListed(sizes: readonly FrameSize[], measured: readonly Fram
     sizes.length > 2 && sizes.every((size, at) => typeof size === "number" && measured[first + at] === size);
   if (isRun) return `${sizes[0]} to ${sizes.at(-1)} B`;
   if (sizes.length > 0 && sizes.every((size) => typeof size === "number")) return `${listed(sizes.map(String))} B`;
-  return listed(sizes.map(sizeName));
+  return listed(sizes.map((size) => (size === "as-is" ? "the input as it is" : sizeName(size))));
 }
 
-export function metricName(metric: Metric, load: number | null, loadsOf: string): string {
+/** What `loads_of` stands for. */
+export function rateName({ plan }: CompareResult): string {
+  return plan.loads_of === "ndr" ? "NDR" : "saturation rate";
+}
+
+export function metricName(metric: Metric, load: Verdict["load"], rate: string): string {
   if (metric === "gbps") return "throughput";
   if (metric === "gbps_per_watt") return "Gbps per watt";
-  return load === null ? "p99 latency" : `p99 latency at ${load} % of ${loadsOf === "ndr" ? "NDR" : "saturation"}`;
+  return load === null ? "p99 latency" : `p99 latency at ${load.percent} % of the lower ${rate}`;
 }
 
 export function intervalText(interval: Interval | null, digits?: number, scale = 1): string | null {
@@ -39,7 +40,7 @@ export function intervalText(interval: Interval | null, digits?: number, scale =
 }
 
 /** How many times better the better one is; null where that is not known. */
-export function factor({ ratio }: Verdict): number | null {
+export function factor({ ratio }: Pick<Verdict, "ratio">): number | null {
   if (ratio === null || !(ratio.median > 0) || !Number.isFinite(ratio.median)) return null;
   return Math.max(ratio.median, 1 / ratio.median);
 }

@@ -41,7 +41,7 @@ export function groupedBars(
   const bar = { mark: { type: "bar", cornerRadiusEnd: 1 }, encoding: { y: valueAxis(y), color: colourOf(series) } };
   const reference = {
     data: { values: references.map((one) => ({ ...one, x: String(one.x), name: referenceName })) },
-    mark: { type: "tick", thickness: 3, opacity: 1 },
+    mark: { type: "tick", thickness: 3, opacity: 1, color: TONES.text.light },
     encoding: {
       y: valueAxis(y),
       stroke: {
@@ -107,7 +107,7 @@ function byCategory(words: Words, x: Axis, points: readonly BarPoint[], layer: r
         field: "x",
         type: "nominal",
         title: axisTitle(x),
-        scale: { domain: categories, paddingInner: 0.25, paddingOuter: 0.15 },
+        scale: { domain: categories, paddingInner: seriesOf(points).length > 1 ? 0.25 : 0.5, paddingOuter: 0.15 },
         axis: { labelLimit: Math.max(60, WIDTH / categories.length - 6) },
       },
       xOffset: { field: "series", type: "nominal", scale: { domain: seriesOf(points) } },

@@ -65,7 +65,7 @@ export function curves(words: Words, x: Axis, y: Axis, points: readonly CurvePoi
   });
 }
 
-/** Lines without points, over seconds; a value holds until the next. */
+/** Lines without points, over seconds. */
 export function timeLine(words: Words, y: Axis, points: readonly CurvePoint[]): Plot {
   const series = seriesOf(points);
   const values = withIntervals(points);
@@ -79,7 +79,7 @@ export function timeLine(words: Words, y: Axis, points: readonly CurvePoint[]): 
     layer: [
       ...band(values, { ...value, field: "low" }, colour, false),
       {
-        mark: { type: "line", strokeWidth: 1.5, interpolate: "step-after" },
+        mark: { type: "line", strokeWidth: 1.5 },
         encoding: { y: value, color: colour, strokeDash: dashOf(series) },
       },
     ],
