@@ -107,7 +107,7 @@ export function makePlan({ chain, options, placed, devices, leftOut, files, mach
 }
 
 /** What the chain's receiving ports get: "in: generator {...}; wan: branch.pcap". */
-function inputOf(chain: LoadedChain): string {
+export function inputOf(chain: LoadedChain): string {
   const ports = chain.ports.filter(({ rx }) => rx);
   return ports
     .map(({ name, config }) => (ports.length === 1 ? describe(config) : `${name}: ${describe(config)}`))

@@ -64,7 +64,7 @@ function openBattery(files: SystemFiles, folders: readonly string[], { clock }: 
     return { domain: { name: basename(folder), within: null }, accumulator, read };
   });
   const note =
-    "all that the machine draws; slow: gauges show means of seconds, so measure windows of a minute (--window 60)";
+    "all that the machine draws; slow: gauges show means of seconds, so measure windows of a minute (--window 60000)";
   const info = { kind: "battery", name: "battery", provenance: "measured", intervalMs: INTERVAL_MS, note } as const;
   return new PolledSource(info, ["machine"], channels, clock);
 }
