@@ -119,6 +119,19 @@ test("psys that stands still, or stays behind its parts, is not believed", async
   }
 });
 
+test("of several psys none counts, and a charged battery is no news beside RAPL", async () => {
+  const twice = { "/sys/class/powercap/intel-rapl:3/name": "psys", "/sys/class/powercap/intel-rapl:3/energy_uj": 1 };
+  const charging = { ...LAPTOP, "/sys/class/power_supply/AC/online": 1 };
+  const machine = new Machine(root, { ...INTEL_CLIENT, ...twice, ...charging });
+  const recorder = await open("auto", machine.files);
+  assert.equal(
+    recorder.info.domains.filter(({ within }) => within === null).map(({ name }) => name),
+    ["package-0"],
+  );
+  assert.equal(warnings, []);
+  recorder.close();
+});
+
 test("two sockets: packages and their memory are added, each once", async () => {
   const machine = new Machine(root, SERVER);
   const recorder = await open("auto", machine.files);
@@ -373,7 +386,7 @@ test("no meter: nominal, said so, with bounds as wide as the model's", async () 
 
 test("requests that make no sense are refused with what there is", () => {
   for (const [text, words] of [
-    ["solar", /it takes auto, none, rapl/],
+    ["solar", /it takes none, auto, rapl/],
     ["rapl:0", /found "rapl:0"/],
     ["file", /says not which/],
     ["command:", /found "command:"/],

@@ -80,7 +80,7 @@ export class Series {
 
   begin(): void {
     this.startMs = this.clock();
-    // Two before the span are enough for the line into it.
+    // One before the span is enough for the line into it; more of them tell the interval.
     const keep = this.samples.findIndex(({ ms }) => ms >= this.startMs - 1);
     const before = keep < 0 ? this.samples.length : keep;
     if (before > RECENT) this.samples.splice(0, before - RECENT);
