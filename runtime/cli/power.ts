@@ -21,8 +21,8 @@ import { METERS, openRecorder, parseMeter } from "../measure/energy/choose.js";
 import type { EnergyRecorder } from "../measure/energy/meter.js";
 import { SystemFiles } from "../native/system-files.js";
 import { parsePortString } from "../nic/drivers.js";
+import { checkReportFolder } from "../report/folder.js";
 import { powerDocument } from "../report/power-document.js";
-import { checkReportFolder, writeReport } from "../report/write.js";
 import { experimentProgress } from "./experiment-progress.js";
 import { parseInteger, parsePlaces } from "./options.js";
 import { checkJson, warn, writeJson } from "./output.js";
@@ -183,6 +183,8 @@ async function tell(result: PowerResult, flags: PowerFlags): Promise<void> {
   if (!flags.quiet) (flags.json === "-" ? process.stderr : process.stdout).write(powerTable(result));
   if (flags.json !== undefined) writeJson(flags.json, result);
   if (flags.report === undefined) return;
+  // What draws plots takes a while to load, and most runs of the program draw none.
+  const { writeReport } = await import("../report/write.js");
   const { page, remarks } = await writeReport(powerDocument(result), flags.report);
   for (const remark of remarks) warn(`report: ${remark}`);
   warn(`report: ${page}`);
