@@ -108,11 +108,15 @@ export class CommandMeter implements Source {
   }
 
   private hear(text: string): void {
-    const ms = this.clock();
+    const now = this.clock();
     const lines = (this.rest + text).split("\n");
     this.rest = lines.pop()!;
     if (this.rest.length > LONGEST_LINE) this.fail(`line ${this.line + 1} has no end after ${LONGEST_LINE} characters`);
-    for (const line of lines) this.take(line.replace(/\r$/, ""), ms);
+    // Lines that come together, since this thread or the command was held up, were printed at intervals all the same.
+    const since = this.series.newest?.ms ?? now;
+    for (const [i, line] of lines.entries()) {
+      this.take(line.replace(/\r$/, ""), since + ((now - since) * (i + 1)) / lines.length);
+    }
     this.notify();
   }
 
