@@ -12,7 +12,8 @@ import { folder, gateway } from "./chain-support.js";
 import { PACKETS, prove, subject } from "./experiment-equivalence-cases.js";
 
 const result = (): RunResult => ({
-  ...{ chain: "c", seconds: 1, throughput: { mpps: 0, gbps: 0 }, latency_ns: { p50: 0, p99: 0, p999: 0, max: 0 } },
+  ...{ chain: "c", seconds: 1, throughput: { mpps: 0, gbps: 0 } },
+  latency_ns: { p50: 0, p90: 0, p99: 0, p999: 0, max: 0, count: 0 },
   packets: { rx: 10, tx: 7 },
   bytes: { rx: 640, tx: 448 },
   ledger: {

@@ -19,6 +19,7 @@ import {
 } from "./options.js";
 import { checkJson, warn, writeJson } from "./output.js";
 import { endProgress, showProgress } from "./progress.js";
+import { stopOnSignals } from "./stop-on-signals.js";
 import { failuresOf, summary } from "./summary.js";
 
 interface RunFlags {
@@ -115,7 +116,7 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
     throw error;
   }
   const progress = flags.quiet ? undefined : showProgress(run);
-  const release = stopOnSignals(run);
+  const release = stopOnSignals("stopping: draining packets under way", () => run.stop());
   try {
     const result = await run.result;
     if (progress !== undefined) endProgress(progress);
@@ -155,27 +156,4 @@ function runOptions(flags: RunFlags) {
     wait: parseChoice("--wait", flags.wait, ["spin", "yield", "sleep", "adaptive"] as const),
     cores: parseCores(flags.cores),
   };
-}
-
-const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
-/** First Ctrl-C: stop in order. Second: leave at once. Returns a function that takes the handlers off again. */
-function stopOnSignals(run: Run): () => void {
-  let asked = false;
-  const release = () => {
-    for (const signal of STOPPING) process.off(signal, onSignal);
-  };
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (asked) {
-      // Not process.exit: that waits for the threads, and one may hang in a system call (a pipe nobody reads).
-      release();
-      process.kill(process.pid, signal);
-      return;
-    }
-    asked = true;
-    warn("stopping: draining packets under way (again to leave at once)");
-    run.stop();
-  };
-  for (const signal of STOPPING) process.on(signal, onSignal);
-  return release;
 }

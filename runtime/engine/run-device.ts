@@ -78,7 +78,7 @@ function lackIn(chain: LoadedChain, kind: DeviceKind): string | undefined {
 }
 
 /** @throws RunError where there is none, and it is known why */
-function openClDevices(): FoundDevice[] {
+export function openClDevices(): FoundDevice[] {
   const found = listDevices(openCl());
   const lack = found.length === 0 ? missingPocl() : undefined;
   if (lack !== undefined) throw new RunError("opencl", `there is no device: ${lack.problem}`, lack.remedy);
