@@ -11,20 +11,18 @@ import { decodePng, inked } from "./support/png.js";
 const HOSTILE = `<script>alert(1)</script>"];process.exit(9);//\u0001\u202e${"very-long-".repeat(40)}`;
 
 test("each kind of plot is drawn without a remark, whole, with its title and words", async () => {
-  for (const name of ["ipsec on gpu", HOSTILE]) {
-    for (const plot of gallery(name)) {
-      const { svg, png, remarks } = await draw(plot, plot.id);
-      assert.equal(remarks, [], plot.id);
-      const element = parseMarkup(`<!doctype html>\n${svg}`);
-      assert.ok(textOf(element).includes("all on cpu") || plot.id === "single", plot.id);
-      const picture = decodePng(png);
-      const { width, height } = picture;
-      // Nothing touches the edge, so nothing is cut off there.
-      const inner = inked(picture, 3, 3, width - 3, height - 3);
-      assert.is(inked(picture, 0, 0, width, height), inner, `${plot.id} of ${name.slice(0, 20)}`);
-      assert.ok(inked(picture, 16, 16, 400, 52) > 500, `${plot.id} has its title`);
-      assert.ok(width < 1700 && height < 1200, `${plot.id}: ${width} x ${height}`);
-    }
+  for (const plot of gallery(HOSTILE)) {
+    const { svg, png, remarks } = await draw(plot, plot.id);
+    assert.equal(remarks, [], plot.id);
+    const element = parseMarkup(`<!doctype html>\n${svg}`);
+    assert.ok(textOf(element).includes("all on cpu") || plot.id === "single", plot.id);
+    const picture = decodePng(png);
+    const { width, height } = picture;
+    // Nothing touches the edge, so nothing is cut off there.
+    const inner = inked(picture, 3, 3, width - 3, height - 3);
+    assert.is(inked(picture, 0, 0, width, height), inner, plot.id);
+    assert.ok(inked(picture, 16, 16, 400, 52) > 500, `${plot.id} has its title`);
+    assert.ok(width < 1700 && height < 1200, `${plot.id}: ${width} x ${height}`);
   }
 });
 
