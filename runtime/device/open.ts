@@ -41,7 +41,7 @@ export interface DeviceOptions {
   readonly patienceMs?: number;
   /** Folders that are looked through for .cl and .wgsl files before kernels/. */
   readonly kernelFolders?: readonly string[];
-  /** webgpu, for tests: the device is destroyed once it has been given as many rounds (0: at the first launch), as if its driver had reset it. */
+  /** For tests, webgpu and gpujs in mode webgpu: the device is destroyed once it has been given as many rounds (0: at the first launch), as if its driver had reset it. */
   readonly loseAfter?: number;
   /** One line on stderr. */
   warn(line: string): void;
@@ -95,7 +95,7 @@ function prepared(options: DeviceOptions, common: Omit<ServerRequest, "kind">): 
   }
   if (kind === "gpujs") {
     if (gpuJsMode === "webgpu") prepareVulkan();
-    return { ...common, kind, mode: gpuJsMode };
+    return { ...common, kind, mode: gpuJsMode, loseAfter };
   }
   preparePocl(common.workgroups);
   return { ...common, kind, found, mode, sliceMs, patienceMs };
@@ -278,7 +278,7 @@ class ThreadDevice implements Device {
   }
 
   start(): Promise<number> {
-    this.started ??= this.thread.ask({ kind: "start" }) as Promise<number>;
+    this.started ??= this.thread.ask({ kind: "start", nfs: this.handle.nfs }) as Promise<number>;
     return this.started;
   }
 

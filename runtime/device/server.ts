@@ -3,7 +3,7 @@
  * with the device's help. Every call returns soon.
  */
 import type { RegionHandle } from "../packet/memory.js";
-import type { DeviceInfo, DeviceKind, DeviceNf, DeviceReport } from "./device.js";
+import type { DeviceInfo, DeviceKind, DeviceNf, DeviceNfHandle, DeviceReport } from "./device.js";
 import type { QueueShape } from "./queue.js";
 
 /** More queues than this keep a core busy with filling rows, whatever the device could take; where nobody asks for more. */
@@ -51,8 +51,8 @@ export interface DeviceServer {
    * never.
    */
   readonly pending?: boolean;
-  /** Begins serving. */
-  launch(now: number): void;
+  /** Begins serving. `nfs`: kernels and tables that rows will name. */
+  launch(now: number, nfs: readonly DeviceNfHandle[]): void;
   /**
    * One look at everything there is to do.
    * @param now ms on a clock that does not go back

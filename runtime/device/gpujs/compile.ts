@@ -1,5 +1,6 @@
 /** gpu.js in one of its modes: what of it is used, and kernels that are compiled or refused, never replaced by another mode in silence. */
 import { RunError } from "../../errors.js";
+import type { AdapterFacts } from "../webgpu/adapter.js";
 import type { GpuJsConstants, GpuJsProgram } from "./program.js";
 
 /** Modes in the order they are tried; `webgpu` where it is asked for. */
@@ -28,20 +29,34 @@ export interface LoadedKernel {
 }
 
 export class GpuJs {
+  /** Why the device is lost, in mode webgpu; launches on it fail without a reason. */
+  lost: string | undefined;
+  private closing = false;
+
   private constructor(
     private readonly gpu: Gpu,
     readonly mode: GpuJsMode,
     /** What it runs on, and whether a CPU plays it. */
     readonly name: string,
     readonly emulated: boolean,
-  ) {}
+    private readonly provided: ProvidedAdapter | undefined,
+  ) {
+    provided?.onLost((reason) => {
+      if (!this.closing) this.lost = reason;
+    });
+  }
 
   /** @throws RunError where gpu.js, or an adapter for webgpu, is not there */
   static async open(mode: GpuJsMode): Promise<GpuJs> {
     const adapter = mode === "webgpu" ? await provideAdapter() : undefined;
     const gpu = await load(mode);
-    const name = `gpu.js ${mode}${adapter === undefined ? "" : ` on ${adapter.name}`}`;
-    return new GpuJs(gpu, mode, name, adapter?.emulated ?? true);
+    const name = `gpu.js ${mode}${adapter === undefined ? "" : ` on ${adapter.facts.name}`}`;
+    return new GpuJs(gpu, mode, name, adapter?.facts.emulated ?? true, adapter);
+  }
+
+  /** For tests: as if a driver had reset the device. */
+  loseDevice(): void {
+    this.provided?.destroyDevices();
   }
 
   /**
@@ -89,6 +104,7 @@ export class GpuJs {
   }
 
   async close(): Promise<void> {
+    this.closing = true;
     await this.gpu.destroy();
   }
 }
@@ -104,13 +120,37 @@ async function load(mode: GpuJsMode): Promise<Gpu> {
   }
 }
 
+/** The adapter gpu.js gets, and what becomes of the devices it asks that for. */
+interface ProvidedAdapter {
+  readonly facts: AdapterFacts;
+  onLost(tell: (reason: string) => void): void;
+  destroyDevices(): void;
+}
+
 /** gpu.js asks navigator.gpu for an adapter: gets the one this program takes. The main thread has called prepareVulkan(). */
-async function provideAdapter(): Promise<{ name: string; emulated: boolean }> {
+async function provideAdapter(): Promise<ProvidedAdapter> {
   const { listAdapters, pickAdapter } = await import("../webgpu/adapter.js");
   const { adapter, facts } = pickAdapter(await listAdapters());
+  const devices: GPUDevice[] = [];
+  let tell: (reason: string) => void = () => {};
+  const requestDevice = adapter.requestDevice.bind(adapter);
+  adapter.requestDevice = async (descriptor) => {
+    const device = await requestDevice(descriptor);
+    devices.push(device);
+    device.lost.then(({ reason, message }) => tell(`${reason}${message === "" ? "" : `: ${message}`}`));
+    return device;
+  };
   const gpu = { requestAdapter: async () => adapter };
   Object.defineProperty(globalThis, "navigator", { value: { gpu }, configurable: true, writable: true });
-  return facts;
+  return {
+    facts,
+    onLost(listener) {
+      tell = listener;
+    },
+    destroyDevices() {
+      for (const device of devices) device.destroy();
+    },
+  };
 }
 
 /** gpu.js reads the text of a function; that of a method begins with its name. */

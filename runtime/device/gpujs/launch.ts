@@ -13,8 +13,17 @@ const WORDS = 8;
 const SLOT_SHIFT = 11;
 /** In params[0] for an answer that is no whole number below 2^24. */
 export const NO_ANSWER = 0xffff_ffff;
-/** Strides packets are laid out with, each four times the one before: a kernel is compiled for each that comes. */
+/** Strides packets are laid out with, each four times the one before. */
 const SMALLEST_STRIDE = 64;
+
+/** Ascending; the last one has room for every packet. Where a kernel may look behind the end of a packet, there is one. */
+function stridesOf({ most, pads }: GpuJsProgram): number[] {
+  if (most === 0) return [0];
+  if (pads) return [most + 1];
+  const strides: number[] = [];
+  for (let stride = SMALLEST_STRIDE; stride < most; stride *= 4) strides.push(stride);
+  return [...strides, most];
+}
 
 /** A kernel with its tables, compiled, and the arrays of its launches. */
 export class Launch {
@@ -25,6 +34,7 @@ export class Launch {
   private readonly bytes = new Map<number, Float32Array>();
   private readonly slots: Uint32Array;
   private readonly width: number;
+  private readonly strides: readonly number[];
   private count = 0;
 
   /**
@@ -43,13 +53,25 @@ export class Launch {
     this.width = 1 + 2 * program.words.length;
     this.entries = new Float32Array(threads * this.width);
     this.slots = new Uint32Array(threads);
+    this.strides = stridesOf(program);
   }
 
-  /** Compiles for good, by a launch without packets. */
-  trial(): Float32Array | Promise<Float32Array> {
-    const { entries, width, threads } = this;
+  /**
+   * Compiles for good, by launches without packets: one for each stride, since a kernel is compiled anew for each. What a mode takes as it
+   * comes is waited for.
+   */
+  trial(): Promise<void> | undefined {
+    return this.tryFrom(0);
+  }
+
+  private tryFrom(first: number): Promise<void> | undefined {
+    const { entries, width, threads, strides } = this;
     for (let t = 0; t < threads; t++) entries[t * width] = -1;
-    return this.kernel.run(this.bytesFor(this.strideFor(0)), entries, this.strideFor(0));
+    for (let i = first; i < strides.length; i++) {
+      const answers = this.kernel.run(this.bytesFor(strides[i]!), entries, strides[i]!);
+      if (answers instanceof Promise) return answers.then(() => this.tryFrom(i + 1));
+    }
+    return undefined;
   }
 
   /**
@@ -118,14 +140,11 @@ export class Launch {
     }
   }
 
-  /** Where a kernel may look behind the end of a packet, there is one stride. */
   private strideFor(longest: number): number {
-    const { most, pads } = this.program;
-    if (most === 0) return 0;
-    if (pads) return most + 1;
-    let stride = SMALLEST_STRIDE;
-    while (stride < longest) stride *= 4;
-    return Math.min(stride, most);
+    const { strides } = this;
+    let i = 0;
+    while (strides[i]! < longest && i + 1 < strides.length) i++;
+    return strides[i]!;
   }
 
   private bytesFor(stride: number): Float32Array {
