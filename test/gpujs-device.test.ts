@@ -60,7 +60,10 @@ for (const mode of GPUJS_MODES) {
     tables[0] = 5;
     tables[32] = 70;
     const isRegistered = () => queue[lineAt(0) + WG.STARTED] === 1;
-    server.launch(0, [0, 1].flatMap((program) => [0, 32].map((table) => ({ program, table }))));
+    server.launch(
+      0,
+      [0, 1].flatMap((program) => [0, 32].map((table) => ({ program, table }))),
+    );
     assert.not(isRegistered(), "before the kernels are compiled");
     assert.not(server.ended);
     for (let turns = 0; !isRegistered(); turns++) {

@@ -29,8 +29,9 @@ export interface Form {
   readonly batch?: number;
   /** ms of a launch of the persistent kernel; 0: one launch for the whole run. */
   readonly sliceMs?: number;
-  /** Rounds after which the device is destroyed. */
+  /** Rounds, or launches of gpujs, after which the device is destroyed. */
   readonly loseAfter?: number;
+  readonly gpuJsMode?: DeviceOptions["gpuJsMode"];
 }
 
 export async function load(
@@ -65,6 +66,7 @@ export async function runLoaded(
           depth: form.depth ?? 8,
           sliceMs: form.sliceMs ?? 0,
           ...(form.loseAfter && { loseAfter: form.loseAfter }),
+          ...(form.gpuJsMode && { gpuJsMode: form.gpuJsMode }),
           warn: () => {},
         });
   const run = startRun(chain, {

@@ -3,10 +3,10 @@
  * copies the answers back. Modes cpu and webasm serve a round before `step` returns; webgpu while the event loop turns.
  */
 
+import { RunError } from "../../errors.js";
 import { yieldCpu } from "../../native/yield-cpu.js";
 import { Arena, arenaBytes } from "../../packet/arena.js";
 import { attachRegion, mapRegion, unmapRegion } from "../../packet/memory.js";
-import { RunError } from "../../errors.js";
 import type { DeviceInfo, DeviceNfHandle, DeviceReport } from "../device.js";
 import { HOST, type QueueShape, queueBytes } from "../queue.js";
 import { Pace } from "../round-host.js";
@@ -210,7 +210,11 @@ export class GpuJsServer implements DeviceServer {
     if (lost === undefined) this.failure ??= error;
     else {
       const problem = `it is lost (${lost}); ${this.busy ? this.count : 0} rows were in flight`;
-      this.failure ??= new RunError(`device ${name}`, problem, "a driver resets kernels that run for long: use another --device");
+      this.failure ??= new RunError(
+        `device ${name}`,
+        problem,
+        "a driver resets kernels that run for long: use another --device",
+      );
     }
     this.busy = false;
   }
