@@ -47,6 +47,8 @@ export interface DeviceHandle {
   readonly shape: QueueShape;
   readonly queue: RegionHandle;
   readonly tables: RegionHandle;
+  /** Words of wake.ts: to wake the device thread with when a row is published. */
+  readonly wake: SharedArrayBuffer;
   /** In the order the NFs were given. */
   readonly nfs: readonly DeviceNfHandle[];
   /** True where threads of a workgroup run in lock-step, so that rows of packets of like length pay. */

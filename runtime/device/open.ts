@@ -12,7 +12,7 @@ import { HOST, type QueueShape } from "./queue.js";
 import type { ServerRequest } from "./server.js";
 import type { AnyRequest } from "./servers.js";
 import { TableHeap } from "./tables.js";
-import { WAKE, WAKE_BYTES } from "./wake.js";
+import { WAKE_BYTES, wakeThread } from "./wake.js";
 import { prepareVulkan } from "./webgpu/library.js";
 import type { DeviceMessage, DeviceRequest, DeviceSetup, OpenedDevice } from "./worker.js";
 
@@ -113,6 +113,8 @@ class Thread {
   readonly opened: Promise<OpenedDevice>;
   /** Rejects when the device fails. */
   readonly failed: Promise<never>;
+  /** Words of wake.ts. */
+  readonly shared: SharedArrayBuffer;
   private readonly worker: Worker;
   private readonly wake: Int32Array;
   private readonly gone: Promise<void>;
@@ -126,6 +128,7 @@ class Thread {
   private closing = false;
 
   constructor(setup: DeviceSetup, options: DeviceOptions) {
+    this.shared = setup.wake;
     this.wake = new Int32Array(setup.wake);
     this.letGo = endWithThread(this.wake);
     this.worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: setup });
@@ -175,8 +178,7 @@ class Thread {
 
   private send(request: DeviceRequest): void {
     this.worker.postMessage(request);
-    Atomics.add(this.wake, WAKE, 1);
-    Atomics.notify(this.wake, WAKE);
+    wakeThread(this.wake);
   }
 
   private expect(): Promise<unknown> {
@@ -249,7 +251,7 @@ class ThreadDevice implements Device {
     this.tables = new Uint32Array(attachRegion(regions.tables).buffer, 0, tableWords);
     this.queue = new Int32Array(attachRegion(regions.queue).buffer);
     const nfs = options.nfs.map(({ program, tables }) => this.place(programs.indexOf(program), tables));
-    this.handle = { info, shape, lockStep, queue: regions.queue, tables: regions.tables, nfs };
+    this.handle = { info, shape, lockStep, queue: regions.queue, tables: regions.tables, wake: thread.shared, nfs };
     // Before the wait for what is under way.
     process.prependOnceListener("exit", this.raiseStop);
     // Nobody may be left to look after the kernel. The memory is there until close().

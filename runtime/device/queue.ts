@@ -3,7 +3,7 @@
  * device meet. Everything is u32 in native byte order; the kernels get the same numbers as macros (see {@link queueDefines}).
  *
  * ```
- *   line 0            host to device: STOP, LEAVE, HEARTBEAT, PATIENCE, LAUNCH, FIRST, QUEUES
+ *   line 0            host to device: STOP, LEAVE, HEARTBEAT, PATIENCE, LAUNCH, FIRST, QUEUES, ASLEEP
  *   line 1            device: TICKET
  *   line 2 + wg       control line of a workgroup: CPU_INDEX and WANTED in its first half, GPU_INDEX and what else the device says in the other
  *   rows              queue 0: DEPTH rows, queue 1: ...
@@ -42,6 +42,8 @@ export const enum HOST {
   FIRST = 5,
   /** Queues in use, the first ones: tickets are taken for these, and only they get rows. All, until it is known how many workgroups run at once. */
   QUEUES = 6,
+  /** 1: the device thread is about to sleep, or asleep, and who publishes a row wakes it. Rounds only: a running kernel needs no waking. */
+  ASLEEP = 7,
 }
 
 /** Word of the device's line: tickets taken in this launch. The host sets it to 0 between launches. */

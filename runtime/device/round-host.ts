@@ -7,7 +7,7 @@ import { attachRegion, mapRegion, unmapRegion } from "../packet/memory.js";
 import { PackedRound } from "./packing.js";
 import { DUMMY, HOST, type QueueShape, queueBytes, rowWords } from "./queue.js";
 import { RowTaker } from "./rounds.js";
-import type { ServedNf, SharedRegions } from "./server.js";
+import { LONG_MS, type ServedNf, type SharedRegions } from "./server.js";
 
 export interface RoundsOptions {
   readonly shape: QueueShape;
@@ -24,11 +24,11 @@ export interface RoundsOptions {
 export const IN_FLIGHT = 2;
 /** Threads of a round at most: its packets take 16 MiB on the device. */
 const MOST_ENTRIES = 8192;
-/** ms without anything to do: as long it looks again at once; then after naps; then after longer ones. */
+/** ms without anything to do: as long it looks again at once; then after naps; then when it is woken. */
 const EAGER_MS = 0.2;
 const DROWSY_MS = 20;
 const NAP_MS = 0.05;
-const SLEEP_MS = 1;
+const SLEEP_MS = LONG_MS;
 
 /** Rows of a round at most. */
 export function mostRows({ workgroups, workgroupSize, depth }: QueueShape): number {

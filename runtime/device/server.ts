@@ -39,6 +39,9 @@ export interface SharedRegions {
   readonly tables: RegionHandle;
 }
 
+/** A server that has nothing to do for so long is woken when a row is published; ms. */
+export const LONG_MS = 100;
+
 export interface DeviceServer {
   readonly info: DeviceInfo;
   readonly shape: QueueShape;
@@ -56,7 +59,7 @@ export interface DeviceServer {
   /**
    * One look at everything there is to do.
    * @param now ms on a clock that does not go back
-   * @returns ms until the next look; 0: at once
+   * @returns ms until the next look; 0: at once; from {@link LONG_MS} on: or when a row is published
    * @throws RunError where the device has failed
    */
   step(now: number): number;

@@ -7,3 +7,9 @@ export const PENDING = 1;
 /** 1 from the moment main ends: whoever finds that goes into no driver any more. */
 export const ENDING = 2;
 export const WAKE_BYTES = 12;
+
+/** Wakes the device thread. */
+export function wakeThread(wake: Int32Array): void {
+  Atomics.add(wake, WAKE, 1);
+  Atomics.notify(wake, WAKE);
+}

@@ -9,7 +9,7 @@ import { type PlainError, RunError } from "../errors.js";
 import { attachRegion } from "../packet/memory.js";
 import type { DeviceInfo, DeviceNfHandle } from "./device.js";
 import { HOST, lineAt, type QueueShape, WG } from "./queue.js";
-import type { DeviceServer, SharedRegions } from "./server.js";
+import { type DeviceServer, LONG_MS, type SharedRegions } from "./server.js";
 import { type AnyRequest, openServer, usesDawn } from "./servers.js";
 import { ENDING, PENDING, WAKE } from "./wake.js";
 
@@ -127,10 +127,15 @@ class DeviceThread {
       const ms = this.look();
       if (this.closed) break;
       if (this.pending()) await (this.phase === "over" ? delay(IDLE_TURN_MS) : setImmediate());
-      else if (ms > 0) Atomics.wait(wakeWord, WAKE, seen, ms);
+      else if (ms > 0 && this.maySleep(ms)) Atomics.wait(wakeWord, WAKE, seen, ms);
     }
     // A thread that ends while they are open aborts the process.
     while (this.pending()) await delay(IDLE_TURN_MS);
+  }
+
+  /** Before a long sleep it says so and looks once more: a row published after that look wakes it. */
+  private maySleep(ms: number): boolean {
+    return ms < LONG_MS || this.phase !== "running" || Atomics.exchange(this.words, HOST.ASLEEP, 1) === 1;
   }
 
   /**
