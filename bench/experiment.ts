@@ -33,6 +33,8 @@ export interface Cell {
   readonly workgroups: number;
   /** True where a device without persistent kernels will do. */
   readonly anyDevice?: boolean;
+  /** What the cell needs of the machine; absent: an OpenCL device. */
+  readonly needs?: "opencl" | "webgpu" | "nothing";
   run(options: CellOptions): Promise<CellResult>;
 }
 

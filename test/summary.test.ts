@@ -25,7 +25,7 @@ function result(more: Partial<RunResult> = {}): RunResult {
     nfs: [],
     ports: [],
     device: null,
-    sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 0 },
+    sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 0, copy_seconds: 0 },
     order: { mode: "flow", reordered: 0, flow_reordered: 0 },
     cores: "d1",
     digest: null,
@@ -49,12 +49,12 @@ test("a run on the CPU has no line of a device", () => {
 });
 
 test("the device's lines say what it is, and what of its rows were dummies", () => {
-  const sync = { rows: 20, packets: 1200, dummies: 80, bytes_copied: 0 };
+  const sync = { rows: 20, packets: 1200, dummies: 80, bytes_copied: 0, copy_seconds: 0 };
   const text = summary(result({ device: DEVICE, sync }));
   assert.match(text, /^device Iris: hardware, persistent, zero-copy, 8 workgroups$/m);
   assert.match(text, /^rows 20 with 1,200 packets and 80 dummies \(6\.25 % of entries\); 0 bytes copied$/m);
   const rounds = { ...DEVICE, emulated: true, persistent: false, zero_copy: false, workgroups: 1, launches: 1234 };
-  const copied = summary(result({ device: rounds, sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 5000 } }));
+  const copied = summary(result({ device: rounds, sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 5000, copy_seconds: 0 } }));
   assert.match(copied, /^device Iris: emulated on the CPU, rounds, copied, 1 workgroup, 1,234 launches$/m);
   assert.match(copied, /\(0 % of entries\); 5,000 bytes copied$/m);
 });

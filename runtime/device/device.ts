@@ -59,6 +59,8 @@ export interface DeviceHandle {
 export interface DeviceReport {
   /** Packet bytes (and params with them) copied to and from the device; 0 with zero-copy. */
   readonly bytesCopied: number;
+  /** ms the device thread has spent with copying them, as far as it does that itself and not the driver; 0 with zero-copy. */
+  readonly copyMs: number;
   /** Kernel launches. */
   readonly launches: number;
 }

@@ -35,6 +35,8 @@ export interface DeviceOptions {
   readonly workgroupSize?: number;
   /** Rows of a queue, a power of two; 8. */
   readonly depth?: number;
+  /** Rounds under way at once, for experiments; absent: as many as are fastest. */
+  readonly inFlight?: number;
   /** ms after which a persistent kernel returns and is launched again, for drivers whose watchdog resets long kernels; 0: never. */
   readonly sliceMs?: number;
   /** ms without a sign of life from this process after which a persistent kernel returns; 5000. */
@@ -77,6 +79,7 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
       kernelFolders: options.kernelFolders ?? [],
       programs,
       nfs: options.nfs.map(({ program, writes }) => ({ program: programs.indexOf(program), writes })),
+      inFlight: options.inFlight,
       tableWords: Math.max(1, TableHeap.room(options.nfs.map((nf) => nf.tables))),
     }),
     wake: new SharedArrayBuffer(WAKE_BYTES),

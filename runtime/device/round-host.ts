@@ -18,6 +18,8 @@ export interface RoundsOptions {
   /** Words of the tables' memory. */
   readonly tableWords: number;
   readonly kernelFolders: readonly string[];
+  /** Rounds under way at once; undefined: {@link IN_FLIGHT}. */
+  readonly inFlight?: number | undefined;
 }
 
 /** Rounds under way at once: the host packs one while the device serves the other. More are not faster. */
@@ -63,20 +65,22 @@ export class Pace {
 
 export class RoundHost {
   readonly regions: SharedRegions;
-  /** Round number n is in the one numbered n modulo {@link IN_FLIGHT}. */
+  /** Round number n is in the one numbered n modulo their number: as many as may be under way. */
   readonly rounds: readonly PackedRound[];
   /** Rounds started and ended. */
   started = 0;
   ended = 0;
   /** Of rounds that have ended. */
   bytesCopied = 0;
+  /** ms that packing and unpacking have taken, and copies by the server, which adds them. */
+  copyMs = 0;
   private readonly queueWords: Uint32Array;
   private readonly taker: RowTaker;
   /** Of each round: where each row begins in the queue, and which queue it is of. */
   private readonly rows: readonly Uint32Array[];
   private readonly queues: readonly Uint16Array[];
 
-  constructor({ shape, programs, nfs, slots, tableWords }: RoundsOptions) {
+  constructor({ shape, programs, nfs, slots, tableWords, inFlight = IN_FLIGHT }: RoundsOptions) {
     const writes = new Uint8Array(programs.length);
     for (const nf of nfs) if (nf.writes === "packet") writes[nf.program] = 1;
     const regions = [arenaBytes(slots), queueBytes(shape), 4 * tableWords].map(mapRegion);
@@ -86,7 +90,7 @@ export class RoundHost {
     this.queueWords = new Uint32Array(attachRegion(queue!).buffer);
     this.taker = new RowTaker(queue!, shape);
     const most = mostRows(shape);
-    const each = <T>(make: () => T): T[] => Array.from({ length: IN_FLIGHT }, make);
+    const each = <T>(make: () => T): T[] => Array.from({ length: inFlight }, make);
     this.rounds = each(() => new PackedRound(packets, shape, most, writes));
     this.rows = each(() => new Uint32Array(most));
     this.queues = each(() => new Uint16Array(most));
@@ -107,18 +111,23 @@ export class RoundHost {
 
   /** Takes rows that are there for the next round, and packs them. @returns false where there are none */
   pack(): boolean {
-    const at = this.started % IN_FLIGHT;
+    const at = this.started % this.rounds.length;
     const count = this.taker.take(this.rows[at]!, this.queues[at]!);
-    if (count > 0) this.rounds[at]!.pack(this.queueWords, this.rows[at]!, count);
-    return count > 0;
+    if (count === 0) return false;
+    const since = performance.now();
+    this.rounds[at]!.pack(this.queueWords, this.rows[at]!, count);
+    this.copyMs += performance.now() - since;
+    return true;
   }
 
   /** The oldest round has been copied back: its packets get what the kernels have written, and its rows are done. */
   end(): void {
-    const at = this.ended % IN_FLIGHT;
+    const at = this.ended % this.rounds.length;
     const round = this.rounds[at]!;
     this.ended++;
+    const since = performance.now();
     round.unpack();
+    this.copyMs += performance.now() - since;
     this.bytesCopied += round.bytesCopied;
     this.taker.done(this.queues[at]!, round.count);
   }
@@ -128,8 +137,9 @@ export class RoundHost {
     let rows = 0;
     let packets = 0;
     for (let n = this.ended; n < this.started; n++) {
-      rows += this.rounds[n % IN_FLIGHT]!.count;
-      packets += this.rounds[n % IN_FLIGHT]!.packets;
+      const round = this.rounds[n % this.rounds.length]!;
+      rows += round.count;
+      packets += round.packets;
     }
     return `${this.started - this.ended} rounds with ${rows} rows and ${packets} packets were in flight`;
   }

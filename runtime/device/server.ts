@@ -30,6 +30,8 @@ export interface ServerRequest {
   readonly programs: readonly string[];
   readonly nfs: readonly ServedNf[];
   readonly tableWords: number;
+  /** Rounds under way at once, of devices that packets are copied to; undefined: IN_FLIGHT of round-host.ts. For experiments. */
+  readonly inFlight: number | undefined;
 }
 
 /** Memory that host and server share. */

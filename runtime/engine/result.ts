@@ -72,6 +72,8 @@ export interface RunResult {
     readonly packets: number;
     readonly dummies: number;
     readonly bytes_copied: number;
+    /** Of the device thread, for what it copies itself. */
+    readonly copy_seconds: number;
   };
   /** Packets that left a port after a later one; `flow_reordered`: after a later one of their flow (see flow-audit.ts). */
   readonly order: { readonly mode: string; readonly reordered: number; readonly flow_reordered: number };
@@ -160,6 +162,7 @@ export function makeResult(parts: ResultParts): RunResult {
       packets: counters[layout.sync + SYNC.PACKETS]!,
       dummies: counters[layout.sync + SYNC.DUMMIES]!,
       bytes_copied: parts.device?.report?.bytesCopied ?? 0,
+      copy_seconds: (parts.device?.report?.copyMs ?? 0) / 1000,
     },
     order: {
       mode: plan.options.order,

@@ -29,6 +29,8 @@ function stridesOf({ most, pads }: GpuJsProgram): number[] {
 export class Launch {
   /** Bytes of numbers that launches have taken there and back. */
   bytesCopied = 0;
+  /** ms that took on this side of gpu.js. */
+  copyMs = 0;
   private readonly kernel: LoadedKernel;
   private readonly entries: Float32Array;
   private readonly bytes = new Map<number, Float32Array>();
@@ -80,9 +82,11 @@ export class Launch {
    * @param rows where each begins
    */
   run(queue: Uint32Array, rows: readonly number[]): ReturnType<CompiledKernel> {
+    const since = performance.now();
     const stride = this.strideFor(this.gather(queue, rows));
     const bytes = this.bytesFor(stride);
     if (this.program.most > 0) this.copyBytes(bytes, stride);
+    this.copyMs += performance.now() - since;
     this.bytesCopied += 4 * (bytes.length + this.entries.length + this.threads);
     return this.kernel.run(bytes, this.entries, stride);
   }
@@ -158,6 +162,7 @@ export class Launch {
 
   /** Answers to params. */
   collect(answers: Float32Array): void {
+    const since = performance.now();
     const { slots, count } = this;
     const { params } = this.arena;
     for (let t = 0; t < count; t++) {
@@ -166,6 +171,7 @@ export class Launch {
       const answer = answers[t]!;
       params[slot * WORDS] = answer >= 0 && answer < LIMIT && Math.floor(answer) === answer ? answer : NO_ANSWER;
     }
+    this.copyMs += performance.now() - since;
   }
 
   free(): void {

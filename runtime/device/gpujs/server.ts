@@ -63,6 +63,7 @@ export class GpuJsServer implements DeviceServer {
   private launched = 0;
   /** Of launches that are no more. */
   private bytesCopied = 0;
+  private copyMs = 0;
 
   constructor(
     private readonly gpu: GpuJs,
@@ -230,15 +231,19 @@ export class GpuJsServer implements DeviceServer {
       const table = Number(key.split(" ")[1]);
       if (table < from || table >= from + count) continue;
       this.bytesCopied += launch.bytesCopied;
+      this.copyMs += launch.copyMs;
       launch.free();
       this.launches.delete(key);
     }
   }
 
   report(): DeviceReport {
-    let { bytesCopied } = this;
-    for (const launch of this.launches.values()) bytesCopied += launch.bytesCopied;
-    return { bytesCopied, launches: this.launched };
+    let { bytesCopied, copyMs } = this;
+    for (const launch of this.launches.values()) {
+      bytesCopied += launch.bytesCopied;
+      copyMs += launch.copyMs;
+    }
+    return { bytesCopied, copyMs, launches: this.launched };
   }
 
   close(): void {
