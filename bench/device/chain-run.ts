@@ -10,7 +10,7 @@ import { parseCores } from "../../runtime/engine/topology.js";
 import { RunError } from "../../runtime/errors.js";
 import type { GeneratorInput } from "../../runtime/nic/generator/options.js";
 import type { CellOptions } from "../experiment.js";
-import { benchDevice } from "./bed.js";
+import { benchDevice, type DeviceForm } from "./bed.js";
 
 export interface ChainSpec {
   readonly name: string;
@@ -36,6 +36,8 @@ export async function chainOf(spec: ChainSpec, options: CellOptions): Promise<Lo
 export interface ChainRun {
   /** Absent: every NF on the CPU. */
   readonly workgroups?: number;
+  /** Absent: the OpenCL device. */
+  readonly form?: DeviceForm;
   /** ms; absent: the traffic once, with its digest, for comparison. */
   readonly ms?: number;
 }
@@ -45,14 +47,14 @@ export interface ChainRun {
  * @throws RunError where a packet is not accounted for, or the device has failed, or has copied
  */
 export async function runChain(chain: LoadedChain, run: ChainRun, options: CellOptions): Promise<RunResult> {
-  const { workgroups, ms } = run;
+  const { workgroups, ms, form = { kind: "opencl" } } = run;
   const { warn } = options;
   const device =
     workgroups === undefined
       ? undefined
       : await openDevice({
-          kind: "opencl",
-          found: benchDevice(),
+          ...form,
+          ...(form.kind === "opencl" && { found: benchDevice() }),
           slots: slotsFor,
           nfs: deviceNfs(chain),
           workgroups,
