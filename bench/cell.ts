@@ -37,9 +37,9 @@ async function answer({ experiment, cell, options }: CellRequest): Promise<CellA
 
 async function whyNot({ needs = "opencl", workgroups, anyDevice = false }: Cell): Promise<string | undefined> {
   if (needs === "webgpu") return whyNoAdapter();
-  if (needs === "nothing") return undefined;
   // PoCL reads its environment when the first device is listed.
   preparePocl(workgroups);
+  if (needs === "nothing") return undefined;
   return whyNoDevice(anyDevice);
 }
 

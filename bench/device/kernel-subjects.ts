@@ -34,8 +34,7 @@ export async function ipsecSubject(options: CellOptions, direction: "seal" | "op
   return {
     nf: { module: ipsecNf as never, loaded: seal ? outbound : inbound },
     sizes: SIZES,
-    frames: (size, count) =>
-      seal ? plain(size, count) : through(ipsecNf as never, outbound, plain(size, count)),
+    frames: (size, count) => (seal ? plain(size, count) : through(ipsecNf as never, outbound, plain(size, count))),
     expect: [seal ? "protected" : "opened"],
     kernel: "esp",
     note: "sizes are of the inner frame",

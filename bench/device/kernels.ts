@@ -68,7 +68,9 @@ async function measure(subject: KernelSubject, options: CellOptions): Promise<Ce
     cpu.verify();
     await cpu.close();
     const name = module.type === "router" ? "any size" : frames.name;
-    figures.add(`kernel, ${name}`, "by the device's clock", "Mpps", onDevice!.kernel, { least: LEAST[subject.kernel][i]! });
+    figures.add(`kernel, ${name}`, "by the device's clock", "Mpps", onDevice!.kernel, {
+      least: LEAST[subject.kernel][i]!,
+    });
     figures.add(`kernel, ${name}`, "with its launch", "Mpps", onDevice!.wall);
     figures.add(`CPU NF, ${name}`, cpu.engine, "Mpps", onCpu!.wall);
     figures.ratio(`kernel / CPU NF, ${name}`, against, onDevice!.kernel, onCpu!.wall);

@@ -81,6 +81,7 @@ async function measure(subject: KernelSubject, options: CellOptions): Promise<Ce
   const against = device.emulated ? "emulation on all cores against one core" : "device against one core";
   const restores = isOnce(subject);
   for (const [i, size] of subject.sizes.entries()) {
+    if (options.quick && size === "512") continue;
     for (const count of options.quick ? QUICK_COUNTS : COUNTS) {
       const { launcher, rows } = await openChecked(subject, size, count);
       const frames = subject.frames(size, count);
@@ -111,7 +112,8 @@ async function measure(subject: KernelSubject, options: CellOptions): Promise<Ce
         figures.add(`kernel, ${name}`, `${TOGETHER} dispatches in a submit`, "Mpps", together.mpps, least);
       }
       figures.add(`kernel, ${name}`, "a submit for each", "Mpps", alone!.mpps, together === undefined ? least : {});
-      if (device.emulated) figures.add(`kernel, ${name}`, "by CPU time of the emulation, all cores its own", "Mpps", best.cores);
+      if (device.emulated)
+        figures.add(`kernel, ${name}`, "by CPU time of the emulation, all cores its own", "Mpps", best.cores);
       figures.add(`CPU NF, ${name}`, cpu.engine, "Mpps", onCpu!.mpps);
       figures.ratio(`kernel / CPU NF, ${name}`, against, best.mpps, onCpu!.mpps);
     }
@@ -134,7 +136,12 @@ async function measureRows(name: string, size: Size, subject: KernelSubject | un
   );
   await opened.close();
   for (const [i, rows] of ROWS.entries()) {
-    figures.add(`${name}, ${rows} row${rows === 1 ? "" : "s"} in a dispatch`, "rows served", "krows/s", samples[i]!.rows);
+    figures.add(
+      `${name}, ${rows} row${rows === 1 ? "" : "s"} in a dispatch`,
+      "rows served",
+      "krows/s",
+      samples[i]!.rows,
+    );
   }
   figures.ratio(`${name}, ${most} rows / 1 row`, "rows served", samples.at(-1)!.rows, samples[0]!.rows, {
     // Of a row that takes much longer than its submit, only what runs side by side is gained: at most as many as there are cores.

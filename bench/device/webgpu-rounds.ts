@@ -45,7 +45,11 @@ async function measureTrips(options: CellOptions): Promise<CellResult> {
     figures.add(subject, "round trip p99 of a row", "us", samples[i]!.p99);
     figures.add(subject, "lock-step", "krows/s", samples[i]!.krows);
   }
-  return { figures: figures.list, device: await usedAdapter(), notes: ["a kernel that touches nothing, params copied"] };
+  return {
+    figures: figures.list,
+    device: await usedAdapter(),
+    notes: ["a kernel that touches nothing, params copied"],
+  };
 }
 
 /** Packets for a saturating load, all to NF 0, and what shows that they were served. */
@@ -136,7 +140,9 @@ const rounds: Experiment = {
     ...(quick
       ? []
       : [
-          inFlight(`rounds in flight, ${nidsNf.type}, 64 B`, async (options) => nfLoad(await nidsSubject(options), "64")),
+          inFlight(`rounds in flight, ${nidsNf.type}, 64 B`, async (options) =>
+            nfLoad(await nidsSubject(options), "64"),
+          ),
           inFlight(`rounds in flight, ${nidsNf.type}, 1472 B`, async (options) =>
             nfLoad(await nidsSubject(options), "1472"),
           ),
