@@ -4,7 +4,7 @@
  * and what the compiler complains about is led back to file and line here.
  */
 import { RunError } from "../../errors.js";
-import { layoutConstants, readKernel } from "../kernel-files.js";
+import { layoutConstants, readKernel, readTables } from "../kernel-files.js";
 import type { QueueShape } from "../queue.js";
 import { scoped } from "./adapter.js";
 
@@ -35,12 +35,16 @@ export function shaderSource(options: ShaderOptions): ShaderSource {
   const { shape, programs, entry, folders } = options;
   const constants = Object.entries(layoutConstants(shape, { WB_PACKED: 0, ...options.constants }));
   const file = (name: string): Part => ({ file: `${name}.wgsl`, text: readKernel(`${name}.wgsl`, folders) });
+  const tablesOf = (program: string): Part[] => {
+    const tables = readTables(program, "wgsl", folders);
+    return tables === undefined ? [] : [{ file: tables.name, text: tables.text }];
+  };
   const kernels = programs.map(file);
   const texts = kernels.map(({ text }) => text);
   const parts: Part[] = [
     { file: "layout", text: constants.map(([name, value]) => `const ${name}: u32 = ${value}u;`).join("\n") },
     file("common"),
-    ...kernels,
+    ...programs.flatMap((name, i) => [...tablesOf(name), kernels[i]!]),
     { file: "dispatch", text: dispatch(programs, texts) },
     file(entry),
   ].map((part) => ({ ...part, text: part.text.replace(/\n*$/, "\n") }));
