@@ -71,7 +71,7 @@ async function openChecked(
   return { launcher, rows };
 }
 
-/** Opens what it has sealed, and so on: only then the kernel does the same work once more. */
+/** True where a packet that was served has to be restored before it is the same work again: what was opened is no ESP packet any more. */
 const isOnce = ({ expect }: KernelSubject) => expect.includes("opened");
 
 async function measure(subject: KernelSubject, options: CellOptions): Promise<CellResult> {

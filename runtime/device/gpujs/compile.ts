@@ -1,4 +1,5 @@
 /** gpu.js in one of its modes: what of it is used, and kernels that are compiled or refused, never replaced by another mode in silence. */
+import { setTimeout as delay } from "node:timers/promises";
 import { RunError } from "../../errors.js";
 import type { AdapterFacts } from "../webgpu/adapter.js";
 import type { GpuJsConstants, GpuJsProgram } from "./program.js";
@@ -8,6 +9,8 @@ export const GPUJS_MODES = ["webasm", "cpu", "webgpu"] as const;
 export type GpuJsMode = (typeof GPUJS_MODES)[number];
 
 const MOST_ITERATIONS = 4096;
+/** ms in which a device that is lost says so: it may refuse a launch before that. */
+const TOLD_MS = 20;
 
 type Answers = Float32Array | Promise<Float32Array>;
 /** (bytes, entries, stride) for all threads of a launch. */
@@ -95,7 +98,8 @@ export class GpuJs {
           throw refuse(error);
         }
         if (!(answers instanceof Promise)) return checked(answers);
-        return answers.then(checked, (error) => {
+        return answers.then(checked, async (error) => {
+          await delay(TOLD_MS);
           throw refuse(error);
         });
       },

@@ -128,7 +128,7 @@ export class GpuJsServer implements DeviceServer {
   }
 
   step(now: number): number {
-    if (this.gpu.lost !== undefined && !this.busy) this.fail(new Error("lost"));
+    if (!this.busy) this.failure ??= this.loss();
     if (this.failure !== undefined) throw this.failure;
     if (this.starting) return STARTING_MS;
     // The process ends: main has no time to send a message.
@@ -207,17 +207,15 @@ export class GpuJsServer implements DeviceServer {
 
   /** Of a device that is lost, what a launch says is of no use. */
   private fail(error: Error): void {
-    const { lost, name } = this.gpu;
-    if (lost === undefined) this.failure ??= error;
-    else {
-      const problem = `it is lost (${lost}); ${this.busy ? this.count : 0} rows were in flight`;
-      this.failure ??= new RunError(
-        `device ${name}`,
-        problem,
-        "a driver resets kernels that run for long: use another --device",
-      );
-    }
+    this.failure ??= this.loss() ?? error;
     this.busy = false;
+  }
+
+  private loss(): RunError | undefined {
+    const { lost, name } = this.gpu;
+    if (lost === undefined) return undefined;
+    const problem = `it is lost (${lost}); ${this.busy ? this.count : 0} rows were in flight`;
+    return new RunError(`device ${name}`, problem, "a driver resets kernels that run for long: use another --device");
   }
 
   halt(): void {
