@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import { type LoadedChain, loadChain } from "../../runtime/chain/load.js";
 import { type DeviceOptions, openDevice } from "../../runtime/device/open.js";
 import { deviceNfs, slotsFor } from "../../runtime/engine/device-plan.js";
+import { forwardingOf } from "../../runtime/engine/hops.js";
 import type { OrderMode } from "../../runtime/engine/plan.js";
 import type { RunResult } from "../../runtime/engine/result.js";
 import { startRun } from "../../runtime/engine/run.js";
@@ -31,6 +32,8 @@ export interface Form {
   readonly sliceMs?: number;
   /** Rounds after which the device is destroyed. */
   readonly loseAfter?: number;
+  /** False: every packet comes back to the host from every NF, also where the device could hand it on. */
+  readonly forwards?: boolean;
 }
 
 export async function load(
@@ -65,6 +68,7 @@ export async function runLoaded(
           depth: form.depth ?? 8,
           sliceMs: form.sliceMs ?? 0,
           ...(form.loseAfter && { loseAfter: form.loseAfter }),
+          ...(form.forwards !== false && { forwarding: forwardingOf(chain) }),
           warn: () => {},
         });
   const run = startRun(chain, {
