@@ -2,7 +2,7 @@
 
 import { preparePocl } from "../runtime/device/opencl/pocl.js";
 import { type PlainError, RunError } from "../runtime/errors.js";
-import { whyNoDevice } from "./device/bed.js";
+import { whyNoAdapter, whyNoDevice } from "./device/bed.js";
 import type { Cell, CellOptions, CellResult } from "./experiment.js";
 import { findExperiments } from "./find.js";
 
@@ -26,8 +26,8 @@ async function answer({ experiment, cell, options }: CellRequest): Promise<CellA
     if (wanted === undefined)
       throw new RunError("bench", `there is no ${cell} of ${experiment}`, "report this as a bug");
     // PoCL reads its environment when the first device is listed.
-    preparePocl(wanted.workgroups);
-    const why = whyNoDevice(wanted.anyDevice ?? false);
+    if (!wanted.webgpu) preparePocl(wanted.workgroups);
+    const why = wanted.webgpu ? await whyNoAdapter() : whyNoDevice(wanted.anyDevice ?? false);
     if (why !== undefined) return { kind: "skipped", reason: `${experiment}: ${why}` };
     return { kind: "done", result: await wanted.run({ ...options, warn: (line) => console.error(line) }) };
   } catch (error) {

@@ -33,6 +33,8 @@ export interface Cell {
   readonly workgroups: number;
   /** True where a device without persistent kernels will do. */
   readonly anyDevice?: boolean;
+  /** True where it runs on a WebGPU adapter, as `--device webgpu` would choose it, and needs no OpenCL device. */
+  readonly webgpu?: boolean;
   run(options: CellOptions): Promise<CellResult>;
 }
 

@@ -57,7 +57,9 @@ test("the device's lines say what it is, and what of its rows were dummies", () 
   assert.match(text, /^device Iris: hardware, persistent, zero-copy, 8 workgroups$/m);
   assert.match(text, /^rows 20 with 1,200 packets and 80 dummies \(6\.25 % of entries\); 0 bytes copied$/m);
   const rounds = { ...DEVICE, emulated: true, persistent: false, zero_copy: false, workgroups: 1, launches: 1234 };
-  const copied = summary(result({ device: rounds, sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 5000, ...NONE } }));
+  const copied = summary(
+    result({ device: rounds, sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 5000, ...NONE } }),
+  );
   assert.match(copied, /^device Iris: emulated on the CPU, rounds, copied, 1 workgroup, 1,234 launches$/m);
   assert.match(copied, /\(0 % of entries\); 5,000 bytes copied$/m);
   const hops = [

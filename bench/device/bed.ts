@@ -4,6 +4,8 @@ import type { Device } from "../../runtime/device/device.js";
 import { type DeviceOptions, openDevice } from "../../runtime/device/open.js";
 import { openCl } from "../../runtime/device/opencl/library.js";
 import { type FoundDevice, listDevices, pickDevice, traitsOf } from "../../runtime/device/opencl/platform.js";
+import { type AdapterFacts, pickAdapter } from "../../runtime/device/webgpu/adapter.js";
+import { adaptersHere } from "../../runtime/device/webgpu/here.js";
 import { RunError } from "../../runtime/errors.js";
 import { Arena } from "../../runtime/packet/arena.js";
 import type { UsedDevice } from "../experiment.js";
@@ -33,6 +35,26 @@ export function whyNoDevice(any: boolean): string | undefined {
     const { device } = benchDevice();
     const { persistent, reason } = traitsOf(device);
     return persistent || any ? undefined : `${device.name} cannot run a persistent kernel: ${reason}`;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** The WebGPU adapter that experiments run on. @throws RunError where there is none */
+async function benchAdapter(): Promise<AdapterFacts> {
+  return pickAdapter((await adaptersHere()).map((facts) => ({ facts }))).facts;
+}
+
+export async function usedAdapter(): Promise<UsedDevice> {
+  const { name, emulated } = await benchAdapter();
+  return { name, emulated };
+}
+
+/** Why there is no adapter to experiment with; undefined where there is one. */
+export async function whyNoAdapter(): Promise<string | undefined> {
+  try {
+    await benchAdapter();
+    return undefined;
   } catch (error) {
     return (error as Error).message;
   }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type LoadedChain, loadChain } from "../../runtime/chain/load.js";
 import { openDevice } from "../../runtime/device/open.js";
 import { deviceNfs, slotsFor } from "../../runtime/engine/device-plan.js";
+import { forwardingOf } from "../../runtime/engine/hops.js";
 import type { RunResult } from "../../runtime/engine/result.js";
 import { startRun } from "../../runtime/engine/run.js";
 import { parseCores } from "../../runtime/engine/topology.js";
@@ -36,6 +37,8 @@ export async function chainOf(spec: ChainSpec, options: CellOptions): Promise<Lo
 export interface ChainRun {
   /** Absent: every NF on the CPU. */
   readonly workgroups?: number;
+  /** On the WebGPU adapter, and not the OpenCL device: packets go on from NF to NF there, or come back to the host from each. */
+  readonly webgpu?: "forwards" | "host routing";
   /** ms; absent: the traffic once, with its digest, for comparison. */
   readonly ms?: number;
 }
@@ -45,14 +48,14 @@ export interface ChainRun {
  * @throws RunError where a packet is not accounted for, or the device has failed, or has copied
  */
 export async function runChain(chain: LoadedChain, run: ChainRun, options: CellOptions): Promise<RunResult> {
-  const { workgroups, ms } = run;
+  const { workgroups, ms, webgpu } = run;
   const { warn } = options;
   const device =
     workgroups === undefined
       ? undefined
       : await openDevice({
-          kind: "opencl",
-          found: benchDevice(),
+          ...(webgpu === undefined ? { kind: "opencl", found: benchDevice() } : { kind: "webgpu" }),
+          forwarding: webgpu === "forwards" ? forwardingOf(chain) : undefined,
           slots: slotsFor,
           nfs: deviceNfs(chain),
           workgroups,

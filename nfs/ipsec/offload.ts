@@ -24,7 +24,9 @@ const AROUND = (ESP.CIPHER + ESP.ICV_BYTES) << 16;
 export const forward: GpuForward<unknown> = {
   final(outcome) {
     if (outcome === "protected") return true;
-    return outcome === "opened" ? "what comes out of a tunnel passes gate and classifier first" : "the CPU decides that";
+    return outcome === "opened"
+      ? "what comes out of a tunnel passes gate and classifier first"
+      : "the CPU decides that";
   },
   changes: [],
   enters: () => "the CPU numbers packets, and checks numbers, in order",

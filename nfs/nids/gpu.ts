@@ -26,7 +26,9 @@ export const forward: GpuForward<NidsLoaded> = {
   },
   changes: [],
   enters: ({ patterns }) =>
-    patterns.length === 0 ? "its rules have no content to search for" : { reads: ["data"], asks: [PLACE], answers: [HIT] },
+    patterns.length === 0
+      ? "its rules have no content to search for"
+      : { reads: ["data"], asks: [PLACE], answers: [HIT] },
 };
 
 /** Its `engine` names both: the kernel's, and the one that identifies the patterns of a packet that hit. */

@@ -56,7 +56,8 @@ export function parseDevice(text: string): DeviceRequest {
   const [first, ...rest] = text.split(":");
   const kind = KINDS.find((known) => known === first);
   const wrong = (problem: string) => new ConfigError("--device", `found "${text}"; ${problem}`);
-  if (kind === undefined) throw wrong("it takes auto, none, opencl[:NAME][:rounds], webgpu[:NAME][:host-routing], gpujs[:MODE]");
+  if (kind === undefined)
+    throw wrong("it takes auto, none, opencl[:NAME][:rounds], webgpu[:NAME][:host-routing], gpujs[:MODE]");
   if ((kind === "auto" || kind === "none") && rest.length > 0) throw wrong("only opencl, webgpu and gpujs take a name");
   const rounds = kind === "opencl" && rest.at(-1) === ROUNDS;
   const hostRouting = kind === "webgpu" && rest.at(-1) === HOST_ROUTING;

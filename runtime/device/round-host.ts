@@ -93,11 +93,13 @@ export class RoundHost {
     const most = mostRows(shape);
     const each = <T>(make: () => T): T[] => Array.from({ length: IN_FLIGHT }, make);
     const { workgroupSize } = shape;
-    const aheadRound = () =>
-      ahead && new AheadRound(packets, forwarding!, ahead, workgroupSize, most * workgroupSize);
+    const aheadRound = () => ahead && new AheadRound(packets, forwarding!, ahead, workgroupSize, most * workgroupSize);
     this.rounds = each(() => new PackedRound(packets, shape, most, writes, aheadRound()));
-    this.rows = each(() => new Uint32Array(most));
-    this.queues = each(() => new Uint16Array(most));
+    // Rows of a round stay long where packets go on: were all that the queues hold in one, the device would wait while the host fills
+    // the next, and the host while the device serves it. Where packets come back from each NF, rounds are shorter by themselves.
+    const taken = ahead === undefined ? most : Math.ceil(most / IN_FLIGHT);
+    this.rows = each(() => new Uint32Array(taken));
+    this.queues = each(() => new Uint16Array(taken));
   }
 
   register(): void {

@@ -117,7 +117,9 @@ function edgesOf(chain: LoadedChain): Edge[] {
         const target = policy.outcome(next, nf.name, outcome);
         if (target?.kind !== "nf" || nfs[target.nf]!.place !== "gpu") continue;
         const key = `${from} ${target.nf} ${code}`;
-        const lack = many ? `the chain places more than ${MOST_NFS} NFs on the device` : lackOf(nf, nfs[target.nf]!, outcome);
+        const lack = many
+          ? `the chain places more than ${MOST_NFS} NFs on the device`
+          : lackOf(nf, nfs[target.nf]!, outcome);
         const edge = edges.get(key) ?? { from, to: target.nf, outcome: code, types: [], lack };
         const number = types.indexOf(next);
         if (!edge.types.includes(number)) edge.types.push(number);

@@ -1,7 +1,7 @@
 /** From what a run asks for to a server on a WebGPU adapter. */
 import { availableParallelism } from "node:os";
-import { forwardConstants, PACKET_WORDS } from "../forward.js";
 import { PARAM_WORDS } from "../../packet/arena.js";
+import { forwardConstants, PACKET_WORDS } from "../forward.js";
 import { PACKED, PackedRound } from "../packing.js";
 import { type QueueShape, rowWords } from "../queue.js";
 import { mostRows, RoundHost } from "../round-host.js";

@@ -74,7 +74,9 @@ function dispatch(programs: readonly string[], texts: readonly string[]): string
 function onwards(programs: readonly string[], texts: readonly string[]): string {
   const cases = (part: string, parameters: string) =>
     programs.flatMap((name, i) =>
-      texts[i]!.includes(`fn nf_${name}_${part}(`) ? [`    case ${i}u: { return nf_${name}_${part}(${parameters}); }`] : [],
+      texts[i]!.includes(`fn nf_${name}_${part}(`)
+        ? [`    case ${i}u: { return nf_${name}_${part}(${parameters}); }`]
+        : [],
     );
   return [
     "\nfn wb_outcome(program: u32, params_at: u32) -> u32 {",
