@@ -295,3 +295,8 @@ fn nf_ipsec(slot: u32, params_at: u32, table: u32) {
     }
   }
 }
+
+// What is sealed is protected; what is opened the CPU looks at.
+fn nf_ipsec_outcome(params_at: u32) -> u32 {
+  return select(WB_UNDECIDED, 0u, (params[params_at + IPSEC_TASK] & IPSEC_OP_MASK) == IPSEC_SEAL);
+}

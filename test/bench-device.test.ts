@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { earlyIndex } from "../bench/device/ablation-order.js";
+import { whyNoAdapter } from "../bench/device/adapter.js";
 import { whyNoDevice } from "../bench/device/bed.js";
 import { SlotSource, twoClasses } from "../bench/device/source.js";
 import { type CellOptions, Figures, type Finding } from "../bench/experiment.js";
@@ -61,6 +62,15 @@ quick("device-slices", (findings) => {
 
 quick("device-lengths", (findings) => {
   assert.is(findings.length, 3);
+});
+
+test("device-webgpu-forwarding, quick", async () => {
+  const lack = await whyNoAdapter();
+  if (skipUnless(lack === undefined, `${lack}`)) return;
+  const findings = await runQuick("device-webgpu-forwarding");
+  assert.is(of(findings, /^forwarding on the device$/, /^published/), 1);
+  assert.is(of(findings, /^host routing$/, /^published/), 3);
+  assert.ok(of(findings, /^forwarding on the device$/, /^copied/) < of(findings, /^host routing$/, /^copied/));
 });
 
 test("the order of the paper is made of the product's kernel by moving one statement over the barrier", () => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type LoadedChain, loadChain } from "../../runtime/chain/load.js";
 import { openDevice } from "../../runtime/device/open.js";
 import { deviceNfs, slotsFor } from "../../runtime/engine/device-plan.js";
+import { forwardingOf } from "../../runtime/engine/hops.js";
 import type { RunResult } from "../../runtime/engine/result.js";
 import { startRun } from "../../runtime/engine/run.js";
 import { parseCores } from "../../runtime/engine/topology.js";
@@ -38,6 +39,8 @@ export interface ChainRun {
   readonly workgroups?: number;
   /** Absent: the OpenCL device. */
   readonly form?: DeviceForm;
+  /** webgpu: packets go on from NF to NF there; else they come back to the host from each. */
+  readonly forwards?: boolean;
   /** ms; absent: the traffic once, with its digest, for comparison. */
   readonly ms?: number;
 }
@@ -47,7 +50,7 @@ export interface ChainRun {
  * @throws RunError where a packet is not accounted for, or the device has failed, or has copied
  */
 export async function runChain(chain: LoadedChain, run: ChainRun, options: CellOptions): Promise<RunResult> {
-  const { workgroups, ms, form = { kind: "opencl" } } = run;
+  const { workgroups, ms, form = { kind: "opencl" }, forwards = false } = run;
   const { warn } = options;
   const device =
     workgroups === undefined
@@ -55,6 +58,7 @@ export async function runChain(chain: LoadedChain, run: ChainRun, options: CellO
       : await openDevice({
           ...form,
           ...(form.kind === "opencl" && { found: benchDevice() }),
+          forwarding: forwards ? forwardingOf(chain) : undefined,
           slots: slotsFor,
           nfs: deviceNfs(chain),
           workgroups,

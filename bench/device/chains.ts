@@ -56,7 +56,8 @@ async function measure(placed: Placed, wanted: readonly NamedForm[], size: numbe
   const { forms, notes } = await formsHere(wanted);
   const chain = await chainOf(await specOf(placed, size, options), options);
   const onCpu = await runChain(chain, {}, options);
-  const gpu = (one: NamedForm) => ({ workgroups: WORKGROUPS, form: one.form });
+  // As `--device webgpu` has it; the others have nothing that could go on.
+  const gpu = ({ form }: NamedForm) => ({ workgroups: WORKGROUPS, form, forwards: form.kind === "webgpu" });
   for (const one of forms) {
     const result = await runChain(chain, gpu(one), options);
     expectSame(chain, result, onCpu);

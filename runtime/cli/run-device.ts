@@ -10,6 +10,7 @@ import { missingPocl, preparePocl, tryPocl } from "../device/opencl/pocl.js";
 import { type Slice, sliceFor } from "../device/slice.js";
 import { adaptersHere } from "../device/webgpu/here.js";
 import { deviceNfs, slotsFor } from "../engine/device-plan.js";
+import { forwardingOf } from "../engine/hops.js";
 import { RunError } from "../errors.js";
 import { SystemFiles } from "../native/system-files.js";
 
@@ -44,6 +45,7 @@ export async function openRunDevice(
       slots: slotsFor,
       nfs,
       ...(workgroups !== undefined && { workgroups }),
+      ...(!request.hostRouting && { forwarding: forwardingOf(chain) }),
       warn,
     });
     if (request.kind === "auto") await startOrClose(device);

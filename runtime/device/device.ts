@@ -7,6 +7,7 @@
  * the NFs' tables into its memory, starts it before the data plane and stops it after.
  */
 import type { RegionHandle } from "../packet/memory.js";
+import type { AheadHandle } from "./forward.js";
 import type { QueueShape } from "./queue.js";
 
 export type DeviceKind = "opencl" | "webgpu" | "gpujs";
@@ -53,6 +54,8 @@ export interface DeviceHandle {
   readonly nfs: readonly DeviceNfHandle[];
   /** True where threads of a workgroup run in lock-step, so that rows of packets of like length pay. */
   readonly lockStep: boolean;
+  /** Present where the device hands packets on from NF to NF by itself. */
+  readonly ahead?: AheadHandle;
 }
 
 /** What a device says when it has stopped. */

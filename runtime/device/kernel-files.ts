@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RunError } from "../errors.js";
-import { PARAM_WORDS, SLOT_SIZE } from "../packet/arena.js";
+import { FLAG, PARAM_WORDS, SLOT_SIZE } from "../packet/arena.js";
 import { type QueueShape, queueDefines } from "./queue.js";
 
 /** kernels/ of the project, from the compiled code (dist/runtime/device) as well as from the source. */
@@ -47,10 +47,12 @@ export function readTables(
   return existsSync(file) ? { name, text: readFileSync(file, "utf8") } : undefined;
 }
 
+const FLAGS = { WB_FLAG_IPV4: FLAG.IPV4, WB_FLAG_IPV6: FLAG.IPV6, WB_FLAG_L4: FLAG.L4 };
+
 /** What kernels know of the queue and the slots; u32 each. */
 export function layoutConstants(
   shape: QueueShape,
   more: Readonly<Record<string, number>> = {},
 ): Record<string, number> {
-  return { ...queueDefines(shape), WB_SLOT_SIZE: SLOT_SIZE, WB_PARAM_WORDS: PARAM_WORDS, ...more };
+  return { ...queueDefines(shape), WB_SLOT_SIZE: SLOT_SIZE, WB_PARAM_WORDS: PARAM_WORDS, ...FLAGS, ...more };
 }

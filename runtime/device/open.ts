@@ -4,6 +4,7 @@ import { ConfigError, type PlainError, RunError, reviveError } from "../errors.j
 import { arenaBytes } from "../packet/arena.js";
 import { attachRegion } from "../packet/memory.js";
 import type { Device, DeviceHandle, DeviceNf, DeviceNfHandle, DeviceReport } from "./device.js";
+import { type Forwarding, routeTableAt, routeWords, writeRoutes } from "./forward.js";
 import type { GpuJsMode } from "./gpujs/compile.js";
 import type { FoundDevice } from "./opencl/platform.js";
 import { preparePocl } from "./opencl/pocl.js";
@@ -29,6 +30,8 @@ export interface DeviceOptions {
   /** Slots of the arena, or how many for this shape of the queues. */
   readonly slots: number | ((shape: QueueShape) => number);
   readonly nfs: readonly DeviceNf[];
+  /** webgpu: where packets go on from NF to NF on the device itself; absent: they come back to the host from each. */
+  readonly forwarding?: Forwarding | undefined;
   /** Absent: as many as the device runs at once, at most 8. */
   readonly workgroups?: number;
   /** Threads of a workgroup, a power of two; 64. */
@@ -69,6 +72,9 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
   const depth = inRange("depth", options.depth ?? DEPTH, MOST_DEPTH, true);
   const { workgroups } = options;
   if (workgroups !== undefined) inRange("workgroups", workgroups, MOST_WORKGROUPS, false);
+  // Others have packets where the host has them, or one launch for each NF.
+  const forwarding = options.kind === "webgpu" ? options.forwarding : undefined;
+  const routes = Math.max(1, TableHeap.room(options.nfs.map((nf) => nf.tables)));
   const programs = [...new Set(options.nfs.map((nf) => nf.program))];
   const setup: DeviceSetup = {
     request: prepared(options, {
@@ -80,13 +86,15 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
       programs,
       nfs: options.nfs.map(({ program, writes }) => ({ program: programs.indexOf(program), writes })),
       inFlight: options.inFlight,
-      tableWords: Math.max(1, TableHeap.room(options.nfs.map((nf) => nf.tables))),
+      tableWords: routes + (forwarding === undefined ? 0 : routeWords(forwarding)),
+      forwarding,
+      routes,
     }),
     wake: new SharedArrayBuffer(WAKE_BYTES),
   };
   const thread = new Thread(setup, options);
   const opened = await thread.opened;
-  return new ThreadDevice(thread, opened, options, programs, setup.request.tableWords);
+  return new ThreadDevice(thread, opened, options, programs, setup.request);
 }
 
 /** What the device thread is asked for. Drivers' environment is set here and now, since a worker's never reaches native code. */
@@ -245,16 +253,19 @@ class ThreadDevice implements Device {
     opened: OpenedDevice,
     options: DeviceOptions,
     programs: readonly string[],
-    tableWords: number,
+    private readonly request: Pick<ServerRequest, "tableWords" | "forwarding" | "routes">,
   ) {
     const { info, shape, lockStep, regions } = opened;
     this.failed = thread.failed;
     this.arena = regions.arena;
-    this.heap = new TableHeap(tableWords);
+    const { tableWords, forwarding, routes } = request;
+    this.heap = new TableHeap(routes);
     this.tables = new Uint32Array(attachRegion(regions.tables).buffer, 0, tableWords);
     this.queue = new Int32Array(attachRegion(regions.queue).buffer);
     const nfs = options.nfs.map(({ program, tables }) => this.place(programs.indexOf(program), tables));
-    this.handle = { info, shape, lockStep, queue: regions.queue, tables: regions.tables, wake: thread.shared, nfs };
+    if (forwarding !== undefined) writeRoutes(this.tables, routes, forwarding, nfs);
+    const { queue, tables, ahead } = regions;
+    this.handle = { info, shape, lockStep, queue, tables, wake: thread.shared, nfs, ...(ahead && { ahead }) };
     // Before the wait for what is under way.
     process.prependOnceListener("exit", this.raiseStop);
     // Nobody may be left to look after the kernel. The memory is there until close().
@@ -275,6 +286,13 @@ class ThreadDevice implements Device {
   async swapTable(nf: number, tables: Uint32Array): Promise<DeviceNfHandle> {
     const handle = this.place(this.handle.nfs[nf]!.program, tables);
     await this.thread.ask({ kind: "upload", from: handle.table, count: tables.length });
+    const { forwarding, routes } = this.request;
+    if (forwarding !== undefined) {
+      // What goes on to the NF on the device from now on meets the new table, as rows do that name it.
+      const from = routes + routeTableAt(nf);
+      this.tables[from] = handle.table;
+      await this.thread.ask({ kind: "upload", from, count: 1 });
+    }
     return handle;
   }
 

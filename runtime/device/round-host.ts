@@ -4,6 +4,8 @@
  */
 import { Arena, arenaBytes } from "../packet/arena.js";
 import { attachRegion, mapRegion, unmapRegion } from "../packet/memory.js";
+import { AheadRound } from "./ahead-round.js";
+import { type AheadHandle, aheadBytes, type Forwarding } from "./forward.js";
 import { PackedRound } from "./packing.js";
 import { DUMMY, HOST, type QueueShape, queueBytes, rowWords } from "./queue.js";
 import { RowTaker } from "./rounds.js";
@@ -20,6 +22,8 @@ export interface RoundsOptions {
   readonly kernelFolders: readonly string[];
   /** Rounds under way at once; undefined: {@link IN_FLIGHT}. */
   readonly inFlight?: number | undefined;
+  /** Absent: every packet comes back to the host from every NF. */
+  readonly forwarding?: Forwarding | undefined;
 }
 
 /** Rounds under way at once: the host packs one while the device serves the other. More are not faster. */
@@ -80,20 +84,26 @@ export class RoundHost {
   private readonly rows: readonly Uint32Array[];
   private readonly queues: readonly Uint16Array[];
 
-  constructor({ shape, programs, nfs, slots, tableWords, inFlight = IN_FLIGHT }: RoundsOptions) {
+  constructor({ shape, programs, nfs, slots, tableWords, forwarding, inFlight = IN_FLIGHT }: RoundsOptions) {
     const writes = new Uint8Array(programs.length);
     for (const nf of nfs) if (nf.writes === "packet") writes[nf.program] = 1;
     const regions = [arenaBytes(slots), queueBytes(shape), 4 * tableWords].map(mapRegion);
     const [arena, queue, tables] = regions.map(({ address, size, hugePages }) => ({ address, size, hugePages }));
-    this.regions = { arena: arena!, queue: queue!, tables: tables! };
+    const ahead = forwarding && aheadMemory(slots, forwarding);
+    this.regions = { arena: arena!, queue: queue!, tables: tables!, ...(ahead && { ahead }) };
     const packets = Arena.attach({ slots, region: arena!, owned: false });
     this.queueWords = new Uint32Array(attachRegion(queue!).buffer);
     this.taker = new RowTaker(queue!, shape);
     const most = mostRows(shape);
     const each = <T>(make: () => T): T[] => Array.from({ length: inFlight }, make);
-    this.rounds = each(() => new PackedRound(packets, shape, most, writes));
-    this.rows = each(() => new Uint32Array(most));
-    this.queues = each(() => new Uint16Array(most));
+    const { workgroupSize } = shape;
+    const aheadRound = () => ahead && new AheadRound(packets, forwarding!, ahead, workgroupSize, most * workgroupSize);
+    this.rounds = each(() => new PackedRound(packets, shape, most, writes, aheadRound()));
+    // Rows of a round stay long where packets go on: were all that the queues hold in one, the device would wait while the host fills
+    // the next, and the host while the device serves it. Where packets come back from each NF, rounds are shorter by themselves.
+    const taken = ahead === undefined ? most : Math.ceil(most / inFlight);
+    this.rows = each(() => new Uint32Array(taken));
+    this.queues = each(() => new Uint16Array(taken));
   }
 
   register(): void {
@@ -146,6 +156,13 @@ export class RoundHost {
 
   free(): void {
     for (const round of this.rounds) round.free();
-    for (const region of Object.values(this.regions)) unmapRegion(region);
+    const { arena, queue, tables, ahead } = this.regions;
+    for (const region of [arena, queue, tables]) unmapRegion(region);
+    if (ahead !== undefined) unmapRegion(ahead.region);
   }
+}
+
+function aheadMemory(slots: number, { hops }: Forwarding): AheadHandle {
+  const { address, size, hugePages } = mapRegion(aheadBytes(slots, hops));
+  return { region: { address, size, hugePages }, slots, hops };
 }

@@ -158,6 +158,7 @@ export class RowQueues {
     words[row + ROW.PROGRAM] = this.program[nf]!;
     words[row + ROW.COUNT] = count;
     words[row + ROW.TABLE] = this.table[nf]!;
+    words[row + ROW.NF] = nf;
     this.nfs[queue * this.depth + (index & (this.depth - 1))] = nf;
     this.packets[queue] = this.packets[queue]! + count;
     this.packetsInFlight += count;

@@ -4,6 +4,7 @@
  */
 import type { RegionHandle } from "../packet/memory.js";
 import type { DeviceInfo, DeviceKind, DeviceNf, DeviceNfHandle, DeviceReport } from "./device.js";
+import type { AheadHandle, Forwarding } from "./forward.js";
 import type { QueueShape } from "./queue.js";
 
 /** More queues than this keep a core busy with filling rows, whatever the device could take; where nobody asks for more. */
@@ -29,9 +30,13 @@ export interface ServerRequest {
   /** Kernels in use, each once. */
   readonly programs: readonly string[];
   readonly nfs: readonly ServedNf[];
+  /** Words of the tables' memory. */
   readonly tableWords: number;
   /** Rounds under way at once, of devices that packets are copied to; undefined: IN_FLIGHT of round-host.ts. For experiments. */
   readonly inFlight: number | undefined;
+  /** Of devices that hand packets on from NF to NF by themselves; the routes lie behind the tables, from word `routes` on. */
+  readonly forwarding?: Forwarding | undefined;
+  readonly routes: number;
 }
 
 /** Memory that host and server share. */
@@ -39,6 +44,8 @@ export interface SharedRegions {
   readonly arena: RegionHandle;
   readonly queue: RegionHandle;
   readonly tables: RegionHandle;
+  /** Of a device that forwards. */
+  readonly ahead?: AheadHandle;
 }
 
 /** A server that has nothing to do for so long is woken when a row is published; ms. */
