@@ -25,7 +25,7 @@ const NFS = [
 const next = new Uint8Array(2 * NFS.length * OUTCOMES);
 next[(NFS.length + 1) * OUTCOMES] = 3;
 next[(NFS.length + 2) * OUTCOMES] = 2;
-const FORWARDING: Forwarding = { types: 2, next, hops: 3, reads: [0, READS.HEADER, READS.HEADER] };
+const FORWARDING: Forwarding = { types: 2, next, hops: 3, reads: [0, READS.HEADER, READS.HEADER], keeps: [0, 1, 1] };
 
 test(`ways by type and answer, hop after hop, and with the table that is there (seed ${seed})`, async () => {
   if (skipUnless(lack === undefined, lack ?? "")) return;
@@ -40,7 +40,7 @@ test(`ways by type and answer, hop after hop, and with the table that is there (
     const { region, hops } = handle.ahead!;
     const words = attachRegion(region).buffer;
     const paths = new Uint32Array(words, 0, SLOTS);
-    const params = new Uint32Array(words, 4 * SLOTS);
+    const kept = new Uint32Array(words, 4 * SLOTS);
     const current = [...handle.nfs];
     const tables = NFS.map((nf) => nf.tables[0]!);
     for (let turn = 0; turn < 3; turn++) {
@@ -86,7 +86,7 @@ test(`ways by type and answer, hop after hop, and with the table that is there (
           const at = slot * SLOT_SIZE + (arena.l4[slot]! & ~3) - 4;
           answer = (arena.view.getUint32(at, true) + 1 + tables[nf]!) >>> 0;
           path |= (nf + 1) << (PATH.BITS * (hop + 1));
-          assert.is(params[(slot * hops + hop) * PARAM_WORDS], answer, `hop ${hop}; ${about}`);
+          assert.is(kept[slot * hops + hop], answer, `hop ${hop}; ${about}`);
         }
         assert.is(paths[slot], hop === 0 ? 0 : path, about);
         longest = Math.max(longest, hop);

@@ -97,6 +97,9 @@ const FROM = 2;
 const TO = 5;
 const ASKS = [1, 7];
 const ANSWERS = [0, 3];
+/** In the order in which they are kept. */
+const WORDS = [0, 1, 3, 7];
+const KEPT = WORDS.length;
 
 function withAhead(body: (parts: ReturnType<typeof makeAhead>) => void): void {
   const parts = makeAhead();
@@ -108,14 +111,14 @@ function withAhead(body: (parts: ReturnType<typeof makeAhead>) => void): void {
 }
 
 function makeAhead() {
-  const region = mapRegion(aheadBytes(SLOTS, HOPS));
+  const region = mapRegion(aheadBytes(SLOTS, HOPS, KEPT));
   const fake = fakeDevice({ workgroups: 1, workgroupSize: 1, depth: 1, nfs: [] });
   const next = new Uint16Array(SLOTS);
   const params = Uint32Array.from({ length: SLOTS * PARAM_WORDS }, () => r.u32());
   const counters = new Float64Array(6);
   const ahead = new Ahead(
     {
-      handle: { ...fake.handle, ahead: { region, slots: SLOTS, hops: HOPS } },
+      handle: { ...fake.handle, ahead: { region, slots: SLOTS, hops: HOPS, kept: KEPT } },
       hops: {
         pairs: [
           { from: FROM, to: TO },
@@ -145,10 +148,10 @@ function makeAhead() {
     settle: (slot: number) => ahead.settle(Uint32Array.of(slot), 1),
     /** The answer to what the params of the slot ask, for hop `hop`. */
     answer(slot: number, hop: number): number[] {
-      const at = (slot * HOPS + hop) * PARAM_WORDS;
-      for (let i = 0; i < PARAM_WORDS; i++) answers[at + i] = r.u32();
-      for (const word of ASKS) answers[at + word] = params[slot * PARAM_WORDS + word]!;
-      return ANSWERS.map((word) => answers[at + word]!);
+      const at = (slot * HOPS + hop) * KEPT;
+      for (let i = 0; i < KEPT; i++) answers[at + i] = r.u32();
+      for (const word of ASKS) answers[at + WORDS.indexOf(word)] = params[slot * PARAM_WORDS + word]!;
+      return ANSWERS.map((word) => answers[at + WORDS.indexOf(word)]!);
     },
     given: (slot: number) => ANSWERS.map((word) => params[slot * PARAM_WORDS + word]!),
     close: () => {
@@ -203,7 +206,7 @@ test(`another question, another NF, another way: no answer is taken, and none la
       const slot = r.int(0, SLOTS - 1);
       paths[slot] = pathOf(0, 1, 1);
       answer(slot, 0);
-      const at = slot * HOPS * PARAM_WORDS + word;
+      const at = slot * HOPS * KEPT + WORDS.indexOf(word);
       answers[at] = answers[at]! ^ (1 << r.int(0, 31));
       refused(slot, `word ${word}`);
     }

@@ -1,6 +1,6 @@
 /**
  * What goes with the rows of a round from whose NFs packets may go on (forward.ts): to the device where in its slot each packet has what, and
- * its type; from the device its path, and the params of each hop.
+ * its type; from the device its path, and what is kept of the params of each hop.
  */
 import type { Arena } from "../packet/arena.js";
 import { attachRegion } from "../packet/memory.js";
@@ -9,7 +9,6 @@ import { DUMMY } from "./queue.js";
 
 /** Imported bindings are looked up at each use (V8 11, Node 20). */
 const EMPTY = DUMMY;
-const WORDS = 8;
 const PACKET_WORDS = PACKET;
 const HEADER = READS.HEADER;
 const DATA = READS.DATA;
@@ -35,11 +34,13 @@ export class AheadRound {
   readonly described: Uint32Array<ArrayBuffer>;
   /** By entry, as the device left them. */
   readonly paths: Uint32Array<ArrayBuffer>;
-  readonly params: Uint32Array<ArrayBuffer>;
+  readonly kept: Uint32Array<ArrayBuffer>;
   private readonly hops: number;
+  /** Words kept of a hop. */
+  private readonly words: number;
   /** By slot. */
   private readonly slotPaths: Uint32Array;
-  private readonly slotParams: Uint32Array;
+  private readonly slotKept: Uint32Array;
 
   /** @param entries of a round at most */
   constructor(
@@ -51,12 +52,13 @@ export class AheadRound {
   ) {
     this.reads = Uint8Array.from(forwarding.reads);
     this.hops = handle.hops;
+    this.words = handle.kept;
     this.described = new Uint32Array(entries * PACKET_WORDS);
     this.paths = new Uint32Array(entries);
-    this.params = new Uint32Array(entries * this.hops * WORDS);
+    this.kept = new Uint32Array(entries * this.hops * this.words);
     const { buffer } = attachRegion(handle.region);
     this.slotPaths = new Uint32Array(buffer, 0, handle.slots);
-    this.slotParams = new Uint32Array(buffer, 4 * handle.slots, handle.slots * this.hops * WORDS);
+    this.slotKept = new Uint32Array(buffer, 4 * handle.slots, handle.slots * this.hops * this.words);
   }
 
   /** Entries of the round that it is about, and the first of them. */
@@ -75,26 +77,26 @@ export class AheadRound {
     return PACKET_BYTES * this.count;
   }
 
-  /** The same of paths, and of params of hops behind the paths of all entries. */
+  /** The same of paths, and of what is kept behind the paths of all entries. */
   get pathsFrom(): number {
     return PATH_BYTES * this.firstEntry;
   }
   get pathBytes(): number {
     return PATH_BYTES * this.count;
   }
-  get paramsFrom(): number {
+  get keptFrom(): number {
     return this.paths.byteLength + this.hopBytes * this.firstEntry;
   }
-  get paramBytes(): number {
+  get keptBytes(): number {
     return this.hopBytes * this.count;
   }
   get backBytes(): number {
-    return this.pathBytes + this.paramBytes;
+    return this.pathBytes + this.keptBytes;
   }
 
-  /** Bytes of params of all hops of an entry. */
+  /** Bytes kept of all hops of an entry. */
   private get hopBytes(): number {
-    return 4 * WORDS * this.hops;
+    return 4 * this.words * this.hops;
   }
 
   /** Bytes of this that a round copies for its packets, there and back. */
@@ -107,12 +109,12 @@ export class AheadRound {
     mapped.set(new Uint8Array(this.described.buffer, this.upFrom, this.upBytes), at);
   }
 
-  /** Takes {@link backBytes} of a copy from the device: paths, then params of hops. */
+  /** Takes {@link backBytes} of a copy from the device: paths, then what is kept. */
   takeFrom(mapped: Uint8Array, at: number): void {
-    const { paths, params, pathsFrom, pathBytes, paramBytes, hopBytes, firstEntry } = this;
+    const { paths, kept, pathsFrom, pathBytes, keptBytes, hopBytes, firstEntry } = this;
     new Uint8Array(paths.buffer, pathsFrom, pathBytes).set(mapped.subarray(at, at + pathBytes));
     const from = at + pathBytes;
-    new Uint8Array(params.buffer, hopBytes * firstEntry, paramBytes).set(mapped.subarray(from, from + paramBytes));
+    new Uint8Array(kept.buffer, hopBytes * firstEntry, keptBytes).set(mapped.subarray(from, from + keptBytes));
   }
 
   /**
@@ -140,19 +142,19 @@ export class AheadRound {
     this.end = (reads & DATA) !== 0 ? end : data;
   }
 
-  /** Leaves paths and params of the round's packets where the host finds them by slot. @param slots by entry */
+  /** Leaves paths and what is kept of the round's packets where the host finds them by slot. @param slots by entry */
   unpack(slots: Uint32Array): void {
-    const { paths, params, slotPaths, slotParams, hops, firstEntry, count } = this;
+    const { paths, kept, slotPaths, slotKept, hops, words, firstEntry, count } = this;
     for (let entry = firstEntry; entry < firstEntry + count; entry++) {
       const slot = slots[entry]!;
       if (slot === EMPTY) continue;
       const path = paths[entry]!;
       slotPaths[slot] = path;
       if (path === 0) continue;
-      const from = entry * hops * WORDS;
-      const to = slot * hops * WORDS;
+      const from = entry * hops * words;
+      const to = slot * hops * words;
       for (let hop = 0; hop < hops && ((path >>> (BITS * (hop + 1))) & MASK) !== 0; hop++) {
-        for (let i = hop * WORDS; i < (hop + 1) * WORDS; i++) slotParams[to + i] = params[from + i]!;
+        for (let i = hop * words; i < (hop + 1) * words; i++) slotKept[to + i] = kept[from + i]!;
       }
     }
   }

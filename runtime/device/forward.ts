@@ -38,6 +38,8 @@ export interface Forwarding {
   readonly hops: number;
   /** By NF: {@link READS} of all NFs that can come behind; 0: nothing goes on from it. */
   readonly reads: readonly number[];
+  /** By NF: bit n is set where the host wants word n of the params back, of a packet that has come to the NF on the device. */
+  readonly keeps: readonly number[];
 }
 
 /**
@@ -54,25 +56,41 @@ export const enum PATH {
   SKIPS = 27,
 }
 
-/** Memory shared with the host: by slot a path, then by slot the params of each hop as the device derived them and its kernel left them. */
+/** Memory shared with the host: by slot a path, then by slot and hop the words of the params that are kept, in
+ * ascending order. */
 export interface AheadHandle {
   readonly region: RegionHandle;
   readonly slots: number;
   readonly hops: number;
+  /** Words kept of a hop, at most: a hop's begin so many behind those of the one before. */
+  readonly kept: number;
 }
 
-/** Words of params of one hop. */
+/** Words of params. */
 const WORDS = 8;
 
-export function aheadBytes(slots: number, hops: number): number {
-  return 4 * slots * (1 + hops * WORDS);
+/** The most words that are kept of a hop. */
+export function mostKept({ keeps }: Pick<Forwarding, "keeps">): number {
+  return Math.max(...keeps.map((mask) => rank(mask, WORDS)));
 }
 
-/** Words of an NF in the routes: ROW.PROGRAM, ROW.TABLE, and 1 where packets go on from it. */
+/** How many words below `word` are kept: where that word stands among them. */
+export function rank(mask: number, word: number): number {
+  let count = 0;
+  for (let bit = 0; bit < word; bit++) count += (mask >>> bit) & 1;
+  return count;
+}
+
+export function aheadBytes(slots: number, hops: number, kept: number): number {
+  return 4 * slots * (1 + hops * kept);
+}
+
+/** Words of an NF in the routes: ROW.PROGRAM, ROW.TABLE, 1 where packets go on from it, and which words are kept. */
 const NF_WORDS = 4;
 const PROGRAM = 0;
 const TABLE = 1;
 const SOURCE = 2;
+const KEEPS = 3;
 
 /** Words of the routes, which lie behind the tables in their memory: each NF, then `next`. */
 export function routeWords({ next, reads }: Forwarding): number {
@@ -88,7 +106,7 @@ export function routeTableAt(nf: number): number {
 export function writeRoutes(
   tables: Uint32Array,
   at: number,
-  { next, reads }: Forwarding,
+  { next, reads, keeps }: Forwarding,
   nfs: readonly DeviceNfHandle[],
 ): void {
   for (const [nf, { program, table }] of nfs.entries()) {
@@ -96,6 +114,7 @@ export function writeRoutes(
     tables[words + PROGRAM] = program;
     tables[words + TABLE] = table;
     tables[words + SOURCE] = reads[nf]! === 0 ? 0 : 1;
+    tables[words + KEEPS] = keeps[nf]!;
   }
   tables.set(next, at + NF_WORDS * nfs.length);
 }
@@ -107,11 +126,12 @@ export function writeRoutes(
  * @param rowWords of the rows of a round at most
  */
 export function forwardConstants(
-  { hops, reads }: Forwarding,
+  { hops, reads, keeps }: Forwarding,
   routes: number,
   entries: number,
   rowWords: number,
 ): Record<string, number> {
+  const kept = mostKept({ keeps });
   return {
     WB_HOPS: hops,
     WB_NFS: reads.length,
@@ -121,11 +141,15 @@ export function forwardConstants(
     WB_ROUTE_PROGRAM: PROGRAM,
     WB_ROUTE_TABLE: TABLE,
     WB_ROUTE_SOURCE: SOURCE,
+    WB_ROUTE_KEEPS: KEEPS,
     WB_POLICY: routes + NF_WORDS * reads.length,
     WB_PACKETS: rowWords,
     WB_PACKET_WORDS: PACKET_WORDS,
+    // Behind the params of entries: a path for each, what is kept of its hops, and params for the NF behind that it is at.
     WB_PATHS: entries * WORDS,
-    WB_AHEAD: entries * (WORDS + 1),
+    WB_KEPT: entries * (WORDS + 1),
+    WB_KEPT_WORDS: kept,
+    WB_AHEAD: entries * (WORDS + 1 + hops * kept),
     WB_PATH_BITS: PATH.BITS,
     WB_PATH_SKIPS: PATH.SKIPS,
   };

@@ -5,7 +5,7 @@
 import { Arena, arenaBytes } from "../packet/arena.js";
 import { attachRegion, mapRegion, unmapRegion } from "../packet/memory.js";
 import { AheadRound } from "./ahead-round.js";
-import { type AheadHandle, aheadBytes, type Forwarding } from "./forward.js";
+import { type AheadHandle, aheadBytes, type Forwarding, mostKept } from "./forward.js";
 import { PackedRound } from "./packing.js";
 import { DUMMY, HOST, type QueueShape, queueBytes, rowWords } from "./queue.js";
 import { RowTaker } from "./rounds.js";
@@ -162,7 +162,9 @@ export class RoundHost {
   }
 }
 
-function aheadMemory(slots: number, { hops }: Forwarding): AheadHandle {
-  const { address, size, hugePages } = mapRegion(aheadBytes(slots, hops));
-  return { region: { address, size, hugePages }, slots, hops };
+function aheadMemory(slots: number, forwarding: Forwarding): AheadHandle {
+  const { hops } = forwarding;
+  const kept = mostKept(forwarding);
+  const { address, size, hugePages } = mapRegion(aheadBytes(slots, hops, kept));
+  return { region: { address, size, hugePages }, slots, hops, kept };
 }

@@ -6,7 +6,7 @@
  * the one the device has answered. So an answer is never taken for a packet that anything else has had in between.
  */
 import type { DeviceHandle } from "../device/device.js";
-import { PATH as PATHS } from "../device/forward.js";
+import { PATH as PATHS, rank } from "../device/forward.js";
 import { PARAM_WORDS } from "../packet/arena.js";
 import type { Batch } from "../packet/batch.js";
 import { attachRegion } from "../packet/memory.js";
@@ -35,13 +35,18 @@ export interface AheadParts {
 
 export class Ahead {
   private readonly paths: Uint32Array;
-  private readonly answers: Uint32Array;
-  /** Words of `answers` for a slot. */
+  /** What is kept of params, by slot and hop. */
+  private readonly kept: Uint32Array;
+  /** Words of `kept` for a slot, and for a hop. */
   private readonly stride: number;
+  private readonly words: number;
   /** This NF, as paths name it. */
   private readonly me: number;
+  /** Words of the params, and which of the words kept each is. */
   private readonly asks: Uint8Array;
-  private readonly answered: Uint8Array;
+  private readonly asksAt: Uint8Array;
+  private readonly answers: Uint8Array;
+  private readonly answersAt: Uint8Array;
   /** By NF as paths name it: its number in the chain; the counter of a hop from there to here. */
   private readonly chainOf = new Uint16Array(MASK + 1).fill(0xffff);
   private readonly counterOf = new Int32Array(MASK + 1);
@@ -54,15 +59,21 @@ export class Ahead {
     nf: number,
   ) {
     const { handle, hops, numberOf, at } = parts;
-    const { region, slots, hops: most } = handle.ahead!;
+    const { region, slots, hops: most, kept } = handle.ahead!;
     const { buffer } = attachRegion(region);
     this.hops = most;
-    this.stride = most * WORDS;
+    this.stride = most * kept;
+    this.words = kept;
     this.paths = new Uint32Array(buffer, 0, slots);
-    this.answers = new Uint32Array(buffer, 4 * slots, slots * this.stride);
+    this.kept = new Uint32Array(buffer, 4 * slots, slots * this.stride);
     this.me = numberOf[nf]! + 1;
-    this.asks = Uint8Array.from(hops.words[nf]?.asks ?? []);
-    this.answered = Uint8Array.from(hops.words[nf]?.answers ?? []);
+    const { asks = [], answers = [] } = hops.words[nf] ?? {};
+    const mask = [...asks, ...answers].reduce((bits, word) => bits | (1 << word), 0);
+    const places = (words: readonly number[]) => Uint8Array.from(words, (word) => rank(mask, word));
+    this.asks = Uint8Array.from(asks);
+    this.asksAt = places(asks);
+    this.answers = Uint8Array.from(answers);
+    this.answersAt = places(answers);
     this.unused = at + hops.pairs.length;
     this.counterOf.fill(this.unused);
     numberOf.forEach((number, i) => {
@@ -109,12 +120,12 @@ export class Ahead {
 
   /** Copies the answer, where the question was that of the params. */
   private take(slot: number, hop: number): boolean {
-    const { answers, stride, asks, answered } = this;
+    const { kept, stride, words, asks, asksAt, answers, answersAt } = this;
     const { params } = this.parts;
-    const from = slot * stride + hop * WORDS;
+    const from = slot * stride + hop * words;
     const to = slot * WORDS;
-    for (let i = 0; i < asks.length; i++) if (answers[from + asks[i]!] !== params[to + asks[i]!]) return false;
-    for (let i = 0; i < answered.length; i++) params[to + answered[i]!] = answers[from + answered[i]!]!;
+    for (let i = 0; i < asks.length; i++) if (kept[from + asksAt[i]!] !== params[to + asks[i]!]) return false;
+    for (let i = 0; i < answers.length; i++) params[to + answers[i]!] = kept[from + answersAt[i]!]!;
     return true;
   }
 

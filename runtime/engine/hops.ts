@@ -56,6 +56,7 @@ export function forwardingOf(chain: LoadedChain): Forwarding | undefined {
     types: chain.types.length,
     next,
     hops: Math.max(...paths.map(({ hops }) => hops)),
+    keeps: placed.map((nf) => keptOf(chain.nfs[nf]!)),
     reads: paths.map(({ nfs }) => [...nfs].reduce((bits, nf) => bits | readsOf(chain.nfs[nf]!), 0)),
   };
 }
@@ -100,6 +101,13 @@ function readsOf(nf: LoadedNf): number {
   if (typeof entrance === "string") return 0;
   const header = entrance.reads.some((part) => part === "header" || part === "ttl");
   return (header ? READS.HEADER : 0) | (entrance.reads.includes("data") ? READS.DATA : 0);
+}
+
+/** Bits of the words of params that the host compares, and takes. */
+function keptOf(nf: LoadedNf): number {
+  const entrance = entranceOf(nf);
+  if (typeof entrance === "string") return 0;
+  return [...entrance.asks, ...entrance.answers].reduce((mask, word) => mask | (1 << word), 0);
 }
 
 function edgesOf(chain: LoadedChain): Edge[] {

@@ -1,7 +1,7 @@
 /** From what a run asks for to a server on a WebGPU adapter. */
 import { availableParallelism } from "node:os";
 import { PARAM_WORDS } from "../../packet/arena.js";
-import { forwardConstants, PACKET_WORDS } from "../forward.js";
+import { forwardConstants, mostKept, PACKET_WORDS } from "../forward.js";
 import { PACKED, PackedRound } from "../packing.js";
 import { type QueueShape, rowWords } from "../queue.js";
 import { mostRows, RoundHost } from "../round-host.js";
@@ -37,7 +37,8 @@ export async function openWebGpu(request: WebGpuRequest, slots: (shape: QueueSha
   };
   const entry = forwarding === undefined ? "rounds" : "forward";
   const source = shaderSource({ shape, programs, entry, constants, folders: kernelFolders });
-  const around = AROUND_PACKET + 4 * PACKET_WORDS + 4 * (forwarding?.hops ?? 0) * PARAM_WORDS;
+  const ahead = forwarding === undefined ? 0 : PACKET_WORDS + PARAM_WORDS + forwarding.hops * mostKept(forwarding);
+  const around = AROUND_PACKET + 4 * ahead;
   const wanted: Wanted = {
     buffer: Math.max(4 * request.tableWords, PackedRound.packetBytesOf(entries) + entries * around),
     workgroupSize,

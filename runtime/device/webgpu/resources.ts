@@ -11,7 +11,7 @@ export interface RoundBuffers {
   readonly rows: GPUBuffer;
   /** Mapped while the host fills it: packets, params, rows, what describes packets, one behind the other. Mapped again as soon as the device has read it. */
   readonly up: GPUBuffer;
-  /** Mapped while the host reads it: packets, params, paths, params of hops. */
+  /** Mapped while the host reads it: packets, params, paths, what is kept of hops. */
   readonly back: GPUBuffer;
   readonly bindings: GPUBindGroup;
 }
@@ -46,9 +46,13 @@ export async function makeResources(
   const made: RoundBuffers[] = [];
   for (const { packetBytes, paramBytes, rowBytes, ahead } of rounds) {
     const describedBytes = ahead?.described.byteLength ?? 0;
-    const aheadBytes = ahead === undefined ? 0 : ahead.paths.byteLength + ahead.params.byteLength;
+    const aheadBytes = ahead === undefined ? 0 : ahead.paths.byteLength + ahead.kept.byteLength;
     const packets = await buffer("packets", packetBytes, STORAGE | COPY_DST | COPY_SRC);
-    const params = await buffer("params", paramBytes + aheadBytes, STORAGE | COPY_DST | COPY_SRC);
+    const params = await buffer(
+      "params",
+      (ahead === undefined ? 1 : 2) * paramBytes + aheadBytes,
+      STORAGE | COPY_DST | COPY_SRC,
+    );
     const rows = await buffer("rows", rowBytes + describedBytes, STORAGE | COPY_DST);
     const upBytes = packetBytes + paramBytes + rowBytes + describedBytes;
     const up = await buffer("copies to the device", upBytes, MAP_WRITE | COPY_SRC, true);

@@ -165,10 +165,10 @@ export class WebGpuRounds implements DeviceServer {
     encoder.copyBufferToBuffer(params, 0, back, writtenEnd, paramEnd);
     let backEnd = writtenEnd + paramEnd;
     if (more > 0) {
-      const { pathsFrom, pathBytes, paramsFrom, paramBytes: aheadBytes } = ahead!;
+      const { pathsFrom, pathBytes, keptFrom, keptBytes } = ahead!;
       encoder.copyBufferToBuffer(params, paramBytes + pathsFrom, back, backEnd, pathBytes);
-      encoder.copyBufferToBuffer(params, paramBytes + paramsFrom, back, backEnd + pathBytes, aheadBytes);
-      backEnd += pathBytes + aheadBytes;
+      encoder.copyBufferToBuffer(params, paramBytes + keptFrom, back, backEnd + pathBytes, keptBytes);
+      backEnd += pathBytes + keptBytes;
     }
     device.queue.submit([encoder.finish()]);
     this.writable[at] = 0;
