@@ -115,5 +115,6 @@ export function randomForm(r: Random, place: readonly string[], kind: DeviceOpti
     mode: r.pick(["persistent", "persistent", "rounds"]),
     batch: r.pick([1, 7, 64, 64, 256]),
     sliceMs: r.pick([0, 0, 2, 20]),
+    forwards: r.chance(0.7),
   };
 }
