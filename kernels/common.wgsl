@@ -11,6 +11,8 @@
 @group(0) @binding(2) var<storage, read> rows: array<u32>;
 // Tables of all NFs.
 @group(0) @binding(3) var<storage, read> tables: array<u32>;
+// The row that the first workgroup of the dispatch is to serve.
+@group(0) @binding(4) var<uniform> wb_first_row: u32;
 
 // Of a packet that goes on to another NF on the device: its type, WB_FLAG_* bits, and where it has what, in bytes from the start of its slot.
 // l3: IP header; l3_end: first byte behind the packet; l4: first byte behind the IP header and its extensions; payload, payload_end: what L4

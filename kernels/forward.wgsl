@@ -28,12 +28,13 @@ fn wb_keep(mask: u32, params_at: u32, kept: u32) {
 @compute @workgroup_size(WB_WORKGROUP_SIZE)
 fn rounds(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   wb_init(thread, WB_WORKGROUP_SIZE);
-  let row = group.x * (WB_ROW_HEADER + WB_WORKGROUP_SIZE);
+  let number = wb_first_row + group.x;
+  let row = number * (WB_ROW_HEADER + WB_WORKGROUP_SIZE);
   let place = rows[row + WB_ROW_HEADER + thread];
   if (place == WB_DUMMY) {
     return;
   }
-  let entry = group.x * WB_WORKGROUP_SIZE + thread;
+  let entry = number * WB_WORKGROUP_SIZE + thread;
   let slot = place * (WB_PACKED / 4u);
   var nf = rows[row + WB_ROW_NF];
   let goes_on = tables[WB_ROUTES + nf * WB_ROUTE_WORDS + WB_ROUTE_SOURCE] != 0u;

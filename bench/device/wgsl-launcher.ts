@@ -6,8 +6,8 @@ import { setImmediate } from "node:timers/promises";
 import { DUMMY, type QueueShape, ROW, ROW_HEADER, rowWords } from "../../runtime/device/queue.js";
 import { listAdapters, openDevice, pickAdapter, scoped } from "../../runtime/device/webgpu/adapter.js";
 import { prepareVulkan } from "../../runtime/device/webgpu/library.js";
-import { compileShader, computePipeline, shaderSource, workgroupBytes } from "../../runtime/device/webgpu/program.js";
-import { roundsLayout } from "../../runtime/device/webgpu/resources.js";
+import { computePipeline, shaderSource, workgroupBytes } from "../../runtime/device/webgpu/program.js";
+import { roundsBindings, roundsLayout, rowNumbers } from "../../runtime/device/webgpu/resources.js";
 import { writeWords } from "../../runtime/device/webgpu/upload.js";
 import { Arena, PARAM_WORDS, SLOT_SIZE } from "../../runtime/packet/arena.js";
 import { BENCH_KERNELS, SIZE } from "./bed.js";
@@ -72,15 +72,13 @@ export class WgslLauncher {
       };
     });
     writeWords(device.queue, buffers.tables, 0, tables);
-    const module = await compileShader(device, source);
     const layout = await scoped(device, "the layout", () => roundsLayout(device));
     const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
-    const pipeline = await computePipeline(device, module, pipelineLayout, "rounds");
-    const entries = [buffers.slots, buffers.params, buffers.rows, buffers.tables].map((buffer, binding) => ({
-      binding,
-      resource: { buffer },
-    }));
-    const bindings = await scoped(device, "the bindings", () => device.createBindGroup({ layout, entries }));
+    const pipeline = await computePipeline(device, source, pipelineLayout);
+    const { slots: packets, params, rows: rowBuffer, tables: tableBuffer } = buffers;
+    const bindings = await scoped(device, "the bindings", () =>
+      roundsBindings(device, layout, [packets, params, rowBuffer, tableBuffer], rowNumbers(device, 1)),
+    );
     return new WgslLauncher(device, Arena.create(slots), buffers, pipeline, bindings);
   }
 
@@ -125,7 +123,7 @@ export class WgslLauncher {
     for (let i = 0; i < dispatches; i++) {
       const pass = encoder.beginComputePass();
       pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindings);
+      pass.setBindGroup(0, bindings, [0]);
       pass.dispatchWorkgroups(rows);
       pass.end();
     }

@@ -36,6 +36,10 @@ export class PackedRound {
   readonly rowBytes: number;
   /** Rows of this round. */
   count = 0;
+  /** Rows of one program lie side by side: pieces of the round, and of each its program and the first row behind it. */
+  pieces = 0;
+  readonly pieceProgram: Uint32Array;
+  readonly pieceEnd: Uint32Array;
   /** Bytes of packets of this round, gaps between them included; those that kernels write to lie first, up to `writtenEnd`. */
   packetEnd = 0;
   writtenEnd = 0;
@@ -78,6 +82,9 @@ export class PackedRound {
     this.bytes = new Uint32Array(buffer, 0, this.packetBytes / 4);
     this.params = new Uint32Array(buffer, this.packetBytes, this.paramBytes / 4);
     this.rows = new Uint32Array(buffer, this.packetBytes + this.paramBytes, this.rowBytes / 4);
+    // Each program twice at most: those of its rows from which packets may go on, and the others.
+    this.pieceProgram = new Uint32Array(2 * writes.length);
+    this.pieceEnd = new Uint32Array(2 * writes.length);
     this.slots = new Uint32Array(entries);
     this.places = new Uint32Array(entries);
   }
@@ -96,12 +103,13 @@ export class PackedRound {
   }
 
   /**
-   * Copies rows in: those first whose packets come back, and those side by side from which packets may go on. `at`: where each begins in
-   * `queue`.
+   * Copies rows in: those first whose packets come back, and those side by side from which packets may go on; among them those of one
+   * program side by side. `at`: where each begins in `queue`.
    */
   pack(queue: Uint32Array, at: Uint32Array, count: number): void {
     const { ahead } = this;
     this.count = 0;
+    this.pieces = 0;
     this.packetEnd = 0;
     this.placeBytes = 0;
     this.packets = 0;
@@ -123,12 +131,24 @@ export class PackedRound {
   /** Those among the rows whose kernel writes to packets, or does not, and from which packets go on, or do not. */
   private packRows(queue: Uint32Array, at: Uint32Array, count: number, writes: 0 | 1, goesOn: boolean): void {
     const { ahead } = this;
-    for (let i = 0; i < count; i++) {
-      const row = at[i]!;
-      if (this.writes[queue[row + ROW.PROGRAM]!] !== writes) continue;
-      const reads = ahead === undefined ? 0 : ahead.reads[queue[row + ROW.NF]!]!;
-      if ((reads !== 0) === goesOn) this.packRow(queue, row, reads);
+    for (let program = 0; program < this.writes.length; program++) {
+      if (this.writes[program] !== writes) continue;
+      const before = this.count;
+      for (let i = 0; i < count; i++) {
+        const row = at[i]!;
+        if (queue[row + ROW.PROGRAM] !== program) continue;
+        const reads = ahead === undefined ? 0 : ahead.reads[queue[row + ROW.NF]!]!;
+        if ((reads !== 0) === goesOn) this.packRow(queue, row, reads);
+      }
+      if (this.count > before) this.endPiece(program);
     }
+  }
+
+  /** The rows packed last are of `program`. */
+  private endPiece(program: number): void {
+    const { pieceProgram, pieceEnd } = this;
+    if (this.pieces === 0 || pieceProgram[this.pieces - 1] !== program) pieceProgram[this.pieces++] = program;
+    pieceEnd[this.pieces - 1] = this.count;
   }
 
   /** @param reads READS of the NFs behind: the device needs that of the packets as well */

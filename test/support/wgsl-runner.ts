@@ -8,8 +8,8 @@ import { PACKED, PackedRound } from "../../runtime/device/packing.js";
 import { DUMMY, type QueueShape, ROW, ROW_HEADER } from "../../runtime/device/queue.js";
 import { listAdapters, type OpenedGpu, openDevice, pickAdapter, scoped } from "../../runtime/device/webgpu/adapter.js";
 import { prepareVulkan } from "../../runtime/device/webgpu/library.js";
-import { compileShader, computePipeline, shaderSource } from "../../runtime/device/webgpu/program.js";
-import { roundsLayout } from "../../runtime/device/webgpu/resources.js";
+import { computePipeline, shaderSource } from "../../runtime/device/webgpu/program.js";
+import { roundsBindings, roundsLayout, rowNumbers } from "../../runtime/device/webgpu/resources.js";
 import { writeWords } from "../../runtime/device/webgpu/upload.js";
 import { Arena, PARAM_WORDS, SLOT_SIZE } from "../../runtime/packet/arena.js";
 
@@ -30,7 +30,7 @@ export class WgslRunner {
     private readonly opened: OpenedGpu,
     readonly arena: Arena,
     private readonly buffers: Buffers,
-    private readonly pipeline: GPUComputePipeline,
+    private readonly pipelines: readonly GPUComputePipeline[],
     private readonly bindings: GPUBindGroup,
     private readonly size: number,
     private readonly packed: PackedRound | undefined,
@@ -55,7 +55,9 @@ export class WgslRunner {
     const shape: QueueShape = { workgroups: 1, workgroupSize: size, depth: 1 };
     const { folders, packed } = options;
     const constants = { WB_PACKED: packed ? PACKED : 0 };
-    const source = shaderSource({ shape, programs, entry: "rounds", constants, ...(folders && { folders }) });
+    const sources = programs.map((_, program) =>
+      shaderSource({ shape, programs, holds: [program], entry: "rounds", constants, ...(folders && { folders }) }),
+    );
     const mostRows = Math.ceil(slots / size) + 1; // one more where the first column is not 0
     const arena = Arena.create(slots);
     const round = packed ? new PackedRound(arena, shape, mostRows, new Uint8Array(programs.length).fill(1)) : undefined;
@@ -82,24 +84,14 @@ export class WgslRunner {
       };
     });
     writeWords(device.queue, buffers.tables, 0, tables);
-    const module = await compileShader(device, source);
     const layout = await scoped(device, "the layout", () => roundsLayout(device));
-    const pipeline = await computePipeline(
-      device,
-      module,
-      device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      "rounds",
-    );
+    const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
+    const pipelines = await Promise.all(sources.map((source) => computePipeline(device, source, pipelineLayout)));
+    const { slots: packets, params, rows, tables: tableBuffer } = buffers;
     const bindings = await scoped(device, "the bindings", () =>
-      device.createBindGroup({
-        layout,
-        entries: [buffers.slots, buffers.params, buffers.rows, buffers.tables].map((buffer, binding) => ({
-          binding,
-          resource: { buffer },
-        })),
-      }),
+      roundsBindings(device, layout, [packets, params, rows, tableBuffer], rowNumbers(device, 1)),
     );
-    return new WgslRunner(opened, arena, buffers, pipeline, bindings, size, round);
+    return new WgslRunner(opened, arena, buffers, pipelines, bindings, size, round);
   }
 
   /** Why there is nothing to run on, and the remedy; undefined where there is. */
@@ -154,8 +146,8 @@ export class WgslRunner {
     queue.writeBuffer(buffers.params, 0, params as Uint8Array<ArrayBuffer>);
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    pass.setPipeline(this.pipeline);
-    pass.setBindGroup(0, this.bindings);
+    pass.setPipeline(this.pipelines[program]!);
+    pass.setBindGroup(0, this.bindings, [0]);
     pass.dispatchWorkgroups(groups);
     pass.end();
     encoder.copyBufferToBuffer(buffers.slots, 0, buffers.back, 0, packets.length);

@@ -1,7 +1,7 @@
 /** From what a run asks for to a server on a WebGPU adapter. */
 import { availableParallelism } from "node:os";
 import { PARAM_WORDS } from "../../packet/arena.js";
-import { forwardConstants, mostKept, PACKET_WORDS } from "../forward.js";
+import { forwardConstants, handsOn, mostKept, PACKET_WORDS, reachable } from "../forward.js";
 import { PACKED, PackedRound } from "../packing.js";
 import { type QueueShape, rowWords } from "../queue.js";
 import { mostRows, RoundHost } from "../round-host.js";
@@ -35,21 +35,25 @@ export async function openWebGpu(request: WebGpuRequest, slots: (shape: QueueSha
     WB_PACKED: PACKED,
     ...(forwarding && forwardConstants(forwarding, routes, entries, rows * rowWords(shape))),
   };
-  const entry = forwarding === undefined ? "rounds" : "forward";
-  const source = shaderSource({ shape, programs, entry, constants, folders: kernelFolders });
+  const sources = programs.map((_, program) => {
+    const holds = forwarding === undefined ? [program] : reachable(forwarding, request.nfs, program);
+    // A kernel that nothing comes behind has nothing to look up.
+    const entry = holds.length === 1 && !handsOn(forwarding, request.nfs, program) ? "rounds" : "forward";
+    return shaderSource({ shape, programs, holds, entry, constants, folders: kernelFolders });
+  });
   const ahead = forwarding === undefined ? 0 : PACKET_WORDS + PARAM_WORDS + forwarding.hops * mostKept(forwarding);
   const around = AROUND_PACKET + 4 * ahead;
   const wanted: Wanted = {
     buffer: Math.max(4 * request.tableWords, PackedRound.packetBytesOf(entries) + entries * around),
     workgroupSize,
-    workgroupMemory: workgroupBytes(source),
+    workgroupMemory: Math.max(...sources.map(workgroupBytes)),
     storageBuffers: 4,
   };
   const gpu = await openDevice(adapter, wanted);
   let host: RoundHost | undefined;
   try {
     host = new RoundHost({ ...request, shape, slots: slots(shape) });
-    const resources = await makeResources(gpu.device, source, host.rounds, request.tableWords);
+    const resources = await makeResources(gpu.device, sources, host.rounds, request.tableWords, rows);
     return new WebGpuRounds(gpu, shape, host, resources, loseAfter);
   } catch (error) {
     gpu.device.destroy();

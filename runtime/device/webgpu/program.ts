@@ -6,12 +6,13 @@
 import { RunError } from "../../errors.js";
 import { layoutConstants, readKernel, readTables } from "../kernel-files.js";
 import type { QueueShape } from "../queue.js";
-import { scoped } from "./adapter.js";
 
 export interface ShaderOptions {
   readonly shape: QueueShape;
   /** Kernels in use; the position of each is its ROW.PROGRAM. */
   readonly programs: readonly string[];
+  /** ROW.PROGRAM of those that the shader is to hold: whatever a kernel does not need costs it registers all the same. Absent: all. */
+  readonly holds?: readonly number[];
   /** File with the entry points: "rounds", or "forward" for packets that go on from NF to NF. */
   readonly entry: string;
   /** More constants, u32; WB_PACKED is 0 unless given. */
@@ -20,12 +21,21 @@ export interface ShaderOptions {
   readonly folders?: readonly string[];
 }
 
-/** The entry with which packets go on. */
+/** Name of the entry points. */
+const ENTRY = "rounds";
+/** The file of the entry with which packets go on. */
 const FORWARD = "forward";
 
 interface Part {
   readonly file: string;
   readonly text: string;
+}
+
+/** A kernel of a shader, and its ROW.PROGRAM. */
+interface Kernel {
+  readonly program: number;
+  readonly name: string;
+  readonly part: Part;
 }
 
 export interface ShaderSource {
@@ -35,20 +45,22 @@ export interface ShaderSource {
 
 /** @throws RunError where a kernel's file is missing */
 export function shaderSource(options: ShaderOptions): ShaderSource {
-  const { shape, programs, entry, folders } = options;
+  const { shape, programs, entry, folders, holds = [...programs.keys()] } = options;
   const constants = Object.entries(layoutConstants(shape, { WB_PACKED: 0, ...options.constants }));
   const file = (name: string): Part => ({ file: `${name}.wgsl`, text: readKernel(`${name}.wgsl`, folders) });
   const tablesOf = (program: string): Part[] => {
     const tables = readTables(program, "wgsl", folders);
     return tables === undefined ? [] : [{ file: tables.name, text: tables.text }];
   };
-  const kernels = programs.map(file);
-  const texts = kernels.map(({ text }) => text);
+  const kernels: Kernel[] = holds.map((program) => {
+    const name = programs[program]!;
+    return { program, name, part: file(name) };
+  });
   const parts: Part[] = [
     { file: "layout", text: constants.map(([name, value]) => `const ${name}: u32 = ${value}u;`).join("\n") },
     file("common"),
-    ...programs.flatMap((name, i) => [...tablesOf(name), kernels[i]!]),
-    { file: "dispatch", text: dispatch(programs, texts) + (entry === FORWARD ? onwards(programs, texts) : "") },
+    ...kernels.flatMap(({ name, part }) => [...tablesOf(name), part]),
+    { file: "dispatch", text: dispatch(kernels) + (entry === FORWARD ? onwards(kernels) : "") },
     file(entry),
   ].map((part) => ({ ...part, text: part.text.replace(/\n*$/, "\n") }));
   return { code: parts.map(({ text }) => text).join(""), parts };
@@ -58,28 +70,33 @@ export function shaderSource(options: ShaderOptions): ShaderSource {
  * wb_init and wb_serve, which call the functions of the NFs. A barrier only where some NF fills workgroup memory: emulators pay for one as
  * for a change of thread.
  */
-function dispatch(programs: readonly string[], texts: readonly string[]): string {
-  const inits = programs.filter((name, i) => texts[i]!.includes(`fn nf_${name}_init(`));
+function dispatch(kernels: readonly Kernel[]): string {
+  const inits = kernels.filter(({ name, part }) => part.text.includes(`fn nf_${name}_init(`));
+  const call = (name: string) => `nf_${name}(slot, params_at, table);`;
   return [
     "fn wb_init(thread: u32, threads: u32) {",
-    ...inits.map((name) => `  nf_${name}_init(thread, threads);`),
+    ...inits.map(({ name }) => `  nf_${name}_init(thread, threads);`),
     ...(inits.length > 0 ? ["  workgroupBarrier();"] : []),
     "}",
     "fn wb_serve(program: u32, slot: u32, params_at: u32, table: u32) {",
-    "  switch program {",
-    ...programs.map((name, i) => `    case ${i}u: { nf_${name}(slot, params_at, table); }`),
-    "    default: {}",
-    "  }",
+    ...(kernels.length === 1
+      ? [`  ${call(kernels[0]!.name)}`]
+      : [
+          "  switch program {",
+          ...kernels.map(({ program, name }) => `    case ${program}u: { ${call(name)} }`),
+          "    default: {}",
+          "  }",
+        ]),
     "}",
   ].join("\n");
 }
 
 /** wb_outcome and wb_enter, which call those of the NFs that take part: what their kernel answers, and what is to be done at them. */
-function onwards(programs: readonly string[], texts: readonly string[]): string {
+function onwards(kernels: readonly Kernel[]): string {
   const cases = (part: string, parameters: string) =>
-    programs.flatMap((name, i) =>
-      texts[i]!.includes(`fn nf_${name}_${part}(`)
-        ? [`    case ${i}u: { return nf_${name}_${part}(${parameters}); }`]
+    kernels.flatMap(({ program, name, part: { text } }) =>
+      text.includes(`fn nf_${name}_${part}(`)
+        ? [`    case ${program}u: { return nf_${name}_${part}(${parameters}); }`]
         : [],
     );
   return [
@@ -134,16 +151,19 @@ export async function compileShader(device: GPUDevice, source: ShaderSource): Pr
 }
 
 /**
- * The pipeline of one entry point.
- * @throws RunError where the device refuses it: a workgroup larger than it takes, or more workgroup memory than it has
+ * The pipeline of a shader's entry point. Several are made at the same time.
+ * @throws RunError where it does not compile, or the device refuses it: a workgroup larger than it takes, or more workgroup memory than it has
  */
 export async function computePipeline(
   device: GPUDevice,
-  module: GPUShaderModule,
+  source: ShaderSource,
   layout: GPUPipelineLayout,
-  entryPoint: string,
 ): Promise<GPUComputePipeline> {
-  return scoped(device, `the pipeline ${entryPoint}`, () =>
-    device.createComputePipeline({ label: entryPoint, layout, compute: { module, entryPoint } }),
-  );
+  const module = await compileShader(device, source);
+  try {
+    return await device.createComputePipelineAsync({ label: ENTRY, layout, compute: { module, entryPoint: ENTRY } });
+  } catch (error) {
+    const reason = (error as Error).message || "no reason given";
+    throw new RunError("webgpu", `the pipeline ${ENTRY} cannot be made: ${reason}`, "use another --device");
+  }
 }

@@ -1,7 +1,7 @@
-/** What a device holds for rounds: pipeline, tables, and for each round under way buffers and bindings. Made in error scopes. */
+/** What a device holds for rounds: pipelines, tables, and for each round under way buffers and bindings. Made in error scopes. */
 import type { PackedRound } from "../packing.js";
 import { scoped } from "./adapter.js";
-import { compileShader, computePipeline, type ShaderSource } from "./program.js";
+import { computePipeline, type ShaderSource } from "./program.js";
 
 /** Where a round's copies are. */
 export interface RoundBuffers {
@@ -17,7 +17,8 @@ export interface RoundBuffers {
 }
 
 export interface Resources {
-  readonly pipeline: GPUComputePipeline;
+  /** By ROW.PROGRAM. */
+  readonly pipelines: readonly GPUComputePipeline[];
   readonly tables: GPUBuffer;
   /** As many as rounds may be under way. */
   readonly rounds: readonly RoundBuffers[];
@@ -25,24 +26,31 @@ export interface Resources {
 
 /** WebGPU binds no buffer of less. */
 const LEAST_BYTES = 16;
+/** Where the number of a row stands in {@link rowNumbers}, by row: WebGPU's minUniformBufferOffsetAlignment, unless one asks for less. */
+export const ROW_NUMBER_BYTES = 256;
 
-/** @throws RunError with the device's complaint: no memory, shaders that do not compile */
+/**
+ * @param sources by ROW.PROGRAM
+ * @param mostRows of a round
+ * @throws RunError with the device's complaint: no memory, shaders that do not compile
+ */
 export async function makeResources(
   device: GPUDevice,
-  source: ShaderSource,
+  sources: readonly ShaderSource[],
   rounds: readonly PackedRound[],
   tableWords: number,
+  mostRows: number,
 ): Promise<Resources> {
   const { STORAGE, COPY_DST, COPY_SRC, MAP_READ, MAP_WRITE } = GPUBufferUsage;
-  const module = await compileShader(device, source);
   const layout = await scoped(device, "the layout of the bindings", () => roundsLayout(device));
   const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
-  const pipeline = await computePipeline(device, module, pipelineLayout, "rounds");
+  const pipelines = await Promise.all(sources.map((source) => computePipeline(device, source, pipelineLayout)));
   const buffer = (label: string, bytes: number, usage: number, mappedAtCreation = false) =>
     scoped(device, `the buffer of ${bytes} bytes for ${label}`, () =>
       device.createBuffer({ label, size: Math.max(LEAST_BYTES, bytes), usage, mappedAtCreation }),
     );
   const tables = await buffer("the tables", 4 * tableWords, STORAGE | COPY_DST);
+  const numbers = await scoped(device, "the numbers of rows", () => rowNumbers(device, mostRows));
   const made: RoundBuffers[] = [];
   for (const { packetBytes, paramBytes, rowBytes, ahead } of rounds) {
     const describedBytes = ahead?.described.byteLength ?? 0;
@@ -58,17 +66,51 @@ export async function makeResources(
     const up = await buffer("copies to the device", upBytes, MAP_WRITE | COPY_SRC, true);
     const backBytes = packetBytes + paramBytes + aheadBytes;
     const back = await buffer("copies from the device", backBytes, MAP_READ | COPY_DST);
-    const entries = [packets, params, rows, tables].map((one, binding) => ({ binding, resource: { buffer: one } }));
-    const bindings = await scoped(device, "the bindings", () => device.createBindGroup({ layout, entries }));
+    const bindings = await scoped(device, "the bindings", () =>
+      roundsBindings(device, layout, [packets, params, rows, tables], numbers),
+    );
     made.push({ packets, params, rows, up, back, bindings });
   }
-  return { pipeline, tables, rounds: made };
+  return { pipelines, tables, rounds: made };
 }
 
-/** Layout of the bindings of kernels/common.wgsl. */
+/** Layout of the bindings of kernels/common.wgsl; the last has an offset for each dispatch. */
 export function roundsLayout(device: GPUDevice): GPUBindGroupLayout {
-  const types = ["storage", "storage", "read-only-storage", "read-only-storage"] as const;
+  const types = ["storage", "storage", "read-only-storage", "read-only-storage", "uniform"] as const;
   return device.createBindGroupLayout({
-    entries: types.map((type, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } })),
+    entries: types.map((type, binding) => ({
+      binding,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type, hasDynamicOffset: type === "uniform" },
+    })),
   });
+}
+
+/**
+ * The numbers of rows from 0 on, {@link ROW_NUMBER_BYTES} apart: a dispatch finds the number of its first row at an offset, and nothing has
+ * to be written for it.
+ */
+export function rowNumbers(device: GPUDevice, rows: number): GPUBuffer {
+  const buffer = device.createBuffer({
+    label: "the numbers of rows",
+    size: rows * ROW_NUMBER_BYTES,
+    usage: GPUBufferUsage.UNIFORM,
+    mappedAtCreation: true,
+  });
+  const words = new Uint32Array(buffer.getMappedRange());
+  for (let row = 0; row < rows; row++) words[(row * ROW_NUMBER_BYTES) / 4] = row;
+  buffer.unmap();
+  return buffer;
+}
+
+/** @param buffers bindings 0 to 3 of kernels/common.wgsl */
+export function roundsBindings(
+  device: GPUDevice,
+  layout: GPUBindGroupLayout,
+  buffers: readonly GPUBuffer[],
+  numbers: GPUBuffer,
+): GPUBindGroup {
+  const entries: GPUBindGroupEntry[] = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+  entries.push({ binding: buffers.length, resource: { buffer: numbers, size: 4 } });
+  return device.createBindGroup({ layout, entries });
 }

@@ -1,6 +1,6 @@
 /**
  * The WebGPU device: the device thread takes the rows that are there of all NFs, copies packets to the device, has kernels/rounds.wgsl
- * serve them, and copies back, all in one submit. Two rounds are under way at once. Buffers are mapped for the host by promises, which
+ * serve them, a dispatch for each program, and copies back, all in one submit. Two rounds are under way at once. Buffers are mapped for the host by promises, which
  * settle while the thread's event loop turns: that is what {@link WebGpuRounds.pending} asks for.
  */
 import { RunError } from "../../errors.js";
@@ -8,11 +8,12 @@ import { yieldCpu } from "../../native/yield-cpu.js";
 import { PARAM_WORDS } from "../../packet/arena.js";
 import { attachRegion } from "../../packet/memory.js";
 import type { DeviceInfo, DeviceReport } from "../device.js";
+import type { PackedRound } from "../packing.js";
 import type { QueueShape } from "../queue.js";
 import { dummyRow, Pace, type RoundHost } from "../round-host.js";
 import type { DeviceServer, SharedRegions } from "../server.js";
 import type { OpenedGpu } from "./adapter.js";
-import type { Resources } from "./resources.js";
+import { type Resources, ROW_NUMBER_BYTES } from "./resources.js";
 import { writeWords } from "./upload.js";
 
 /** ms between looks at the first launch, beside the turns of the event loop. */
@@ -86,14 +87,20 @@ export class WebGpuRounds implements DeviceServer {
     this.launchTrial();
   }
 
-  /** A {@link dummyRow}. Its params are copied back, since the copy comes after the shader. */
+  /** A {@link dummyRow} for every pipeline. Params are copied back, since the copy comes after the shaders. */
   private launchTrial(): void {
     const { device } = this;
     const { rows, params, back, bindings } = this.resources.rounds[0]!;
     const bytes = 4 * PARAM_WORDS;
     device.queue.writeBuffer(rows, 0, dummyRow(this.shape));
     const encoder = device.createCommandEncoder();
-    this.dispatch(encoder, bindings, 1);
+    const pass = encoder.beginComputePass();
+    pass.setBindGroup(0, bindings, [0]);
+    for (const pipeline of this.resources.pipelines) {
+      pass.setPipeline(pipeline);
+      pass.dispatchWorkgroups(1);
+    }
+    pass.end();
     encoder.copyBufferToBuffer(params, 0, back, 0, bytes);
     device.queue.submit([encoder.finish()]);
     this.trying = true;
@@ -111,11 +118,16 @@ export class WebGpuRounds implements DeviceServer {
     return true;
   }
 
-  private dispatch(encoder: GPUCommandEncoder, bindings: GPUBindGroup, rows: number): void {
+  private dispatch(encoder: GPUCommandEncoder, bindings: GPUBindGroup, round: PackedRound): void {
+    const { pieces, pieceProgram, pieceEnd } = round;
     const pass = encoder.beginComputePass();
-    pass.setPipeline(this.resources.pipeline);
-    pass.setBindGroup(0, bindings);
-    pass.dispatchWorkgroups(rows);
+    let first = 0;
+    for (let piece = 0; piece < pieces; piece++) {
+      pass.setPipeline(this.resources.pipelines[pieceProgram[piece]!]!);
+      pass.setBindGroup(0, bindings, [first * ROW_NUMBER_BYTES]);
+      pass.dispatchWorkgroups(pieceEnd[piece]! - first);
+      first = pieceEnd[piece]!;
+    }
     pass.end();
   }
 
@@ -160,7 +172,7 @@ export class WebGpuRounds implements DeviceServer {
     encoder.copyBufferToBuffer(up, packetEnd, params, 0, paramEnd);
     encoder.copyBufferToBuffer(up, rowsTo, rows, 0, rowEnd);
     if (more > 0) encoder.copyBufferToBuffer(up, end, rows, rowBytes + ahead!.upFrom, ahead!.upBytes);
-    this.dispatch(encoder, bindings, round.count);
+    this.dispatch(encoder, bindings, round);
     if (writtenEnd > 0) encoder.copyBufferToBuffer(packets, 0, back, 0, writtenEnd);
     encoder.copyBufferToBuffer(params, 0, back, writtenEnd, paramEnd);
     let backEnd = writtenEnd + paramEnd;
