@@ -6,7 +6,7 @@ import { setImmediate } from "node:timers/promises";
 import { DUMMY, type QueueShape, ROW, ROW_HEADER, rowWords } from "../../runtime/device/queue.js";
 import { listAdapters, openDevice, pickAdapter, scoped } from "../../runtime/device/webgpu/adapter.js";
 import { prepareVulkan } from "../../runtime/device/webgpu/library.js";
-import { computePipeline, shaderSource, workgroupBytes } from "../../runtime/device/webgpu/program.js";
+import { compileShader, computePipeline, shaderSource, workgroupBytes } from "../../runtime/device/webgpu/program.js";
 import { roundsBindings, roundsLayout, rowNumbers } from "../../runtime/device/webgpu/resources.js";
 import { writeWords } from "../../runtime/device/webgpu/upload.js";
 import { Arena, PARAM_WORDS, SLOT_SIZE } from "../../runtime/packet/arena.js";
@@ -74,7 +74,7 @@ export class WgslLauncher {
     writeWords(device.queue, buffers.tables, 0, tables);
     const layout = await scoped(device, "the layout", () => roundsLayout(device));
     const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
-    const pipeline = await computePipeline(device, source, pipelineLayout);
+    const pipeline = await computePipeline(device, await compileShader(device, source), pipelineLayout, "rounds");
     const { slots: packets, params, rows: rowBuffer, tables: tableBuffer } = buffers;
     const bindings = await scoped(device, "the bindings", () =>
       roundsBindings(device, layout, [packets, params, rowBuffer, tableBuffer], rowNumbers(device, 1)),

@@ -69,40 +69,6 @@ export interface AheadHandle {
 /** Words of params. */
 const WORDS = 8;
 
-/** Whether packets may go on from an NF with this kernel. */
-export function handsOn(
-  forwarding: Forwarding | undefined,
-  nfs: readonly { readonly program: number }[],
-  program: number,
-): boolean {
-  return forwarding !== undefined && nfs.some((nf, i) => nf.program === program && forwarding.reads[i] !== 0);
-}
-
-/** ROW.PROGRAM of the kernels that may come to packets of rows of `program` within a round, that one first. */
-export function reachable(
-  { types, next, reads, hops }: Forwarding,
-  nfs: readonly { readonly program: number }[],
-  program: number,
-): number[] {
-  const held = new Set([program]);
-  let at = new Set([...nfs.keys()].filter((nf) => nfs[nf]!.program === program && reads[nf] !== 0));
-  for (let hop = 0; hop < hops; hop++) {
-    const behind = new Set<number>();
-    for (let type = 0; type < types; type++) {
-      for (const nf of at) {
-        const row = (type * reads.length + nf) * OUTCOMES;
-        for (let outcome = 0; outcome < OUTCOMES; outcome++) {
-          const to = next[row + outcome]!;
-          if (to !== 0) behind.add(to - 1);
-        }
-      }
-    }
-    for (const nf of behind) held.add(nfs[nf]!.program);
-    at = behind;
-  }
-  return [...held];
-}
-
 /** The most words that are kept of a hop. */
 export function mostKept({ keeps }: Pick<Forwarding, "keeps">): number {
   return Math.max(...keeps.map((mask) => rank(mask, WORDS)));
@@ -185,6 +151,7 @@ export function forwardConstants(
     WB_KEPT_WORDS: kept,
     WB_AHEAD: entries * (WORDS + 1 + hops * kept),
     WB_PATH_BITS: PATH.BITS,
+    WB_PATH_USED: PATH.USED,
     WB_PATH_SKIPS: PATH.SKIPS,
   };
 }

@@ -8,7 +8,7 @@ import { PACKED, PackedRound } from "../../runtime/device/packing.js";
 import { DUMMY, type QueueShape, ROW, ROW_HEADER } from "../../runtime/device/queue.js";
 import { listAdapters, type OpenedGpu, openDevice, pickAdapter, scoped } from "../../runtime/device/webgpu/adapter.js";
 import { prepareVulkan } from "../../runtime/device/webgpu/library.js";
-import { computePipeline, shaderSource } from "../../runtime/device/webgpu/program.js";
+import { compileShader, computePipeline, shaderSource } from "../../runtime/device/webgpu/program.js";
 import { roundsBindings, roundsLayout, rowNumbers } from "../../runtime/device/webgpu/resources.js";
 import { writeWords } from "../../runtime/device/webgpu/upload.js";
 import { Arena, PARAM_WORDS, SLOT_SIZE } from "../../runtime/packet/arena.js";
@@ -56,7 +56,7 @@ export class WgslRunner {
     const { folders, packed } = options;
     const constants = { WB_PACKED: packed ? PACKED : 0 };
     const sources = programs.map((_, program) =>
-      shaderSource({ shape, programs, holds: [program], entry: "rounds", constants, ...(folders && { folders }) }),
+      shaderSource({ shape, programs, serves: [program], entry: "rounds", constants, ...(folders && { folders }) }),
     );
     const mostRows = Math.ceil(slots / size) + 1; // one more where the first column is not 0
     const arena = Arena.create(slots);
@@ -86,7 +86,11 @@ export class WgslRunner {
     writeWords(device.queue, buffers.tables, 0, tables);
     const layout = await scoped(device, "the layout", () => roundsLayout(device));
     const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
-    const pipelines = await Promise.all(sources.map((source) => computePipeline(device, source, pipelineLayout)));
+    const pipelines = await Promise.all(
+      sources.map((source) =>
+        compileShader(device, source).then((module) => computePipeline(device, module, pipelineLayout, "rounds")),
+      ),
+    );
     const { slots: packets, params, rows, tables: tableBuffer } = buffers;
     const bindings = await scoped(device, "the bindings", () =>
       roundsBindings(device, layout, [packets, params, rows, tableBuffer], rowNumbers(device, 1)),

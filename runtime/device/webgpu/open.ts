@@ -1,14 +1,15 @@
 /** From what a run asks for to a server on a WebGPU adapter. */
 import { availableParallelism } from "node:os";
 import { PARAM_WORDS } from "../../packet/arena.js";
-import { forwardConstants, handsOn, mostKept, PACKET_WORDS, reachable } from "../forward.js";
+import { forwardConstants, mostKept, PACKET_WORDS } from "../forward.js";
 import { PACKED, PackedRound } from "../packing.js";
 import { type QueueShape, rowWords } from "../queue.js";
 import { mostRows, RoundHost } from "../round-host.js";
 import { type DeviceServer, MOST_WORKGROUPS, type ServerRequest } from "../server.js";
+import { Stages } from "../stages.js";
 import { type Adapter, listAdapters, openDevice, pickAdapter, type Wanted } from "./adapter.js";
 import { shaderSource, workgroupBytes } from "./program.js";
-import { makeResources } from "./resources.js";
+import { makeResources, type Shaders } from "./resources.js";
 import { WebGpuRounds } from "./rounds.js";
 
 export interface WebGpuRequest extends ServerRequest {
@@ -35,26 +36,40 @@ export async function openWebGpu(request: WebGpuRequest, slots: (shape: QueueSha
     WB_PACKED: PACKED,
     ...(forwarding && forwardConstants(forwarding, routes, entries, rows * rowWords(shape))),
   };
-  const sources = programs.map((_, program) => {
-    const holds = forwarding === undefined ? [program] : reachable(forwarding, request.nfs, program);
+  const programOf = request.nfs.map((nf) => nf.program);
+  const stages = forwarding && new Stages(forwarding, programOf);
+  const shader = (entry: string, program: number) =>
+    shaderSource({
+      shape,
+      programs,
+      serves: [program],
+      beyond: stages?.beyond(program) ?? [],
+      entry,
+      constants: { ...constants, WB_PROGRAM: program },
+      folders: kernelFolders,
+    });
+  const forwards = programs.map((_, program) => (stages?.concerns(program) ? shader("forward", program) : undefined));
+  const shaders: Shaders = {
     // A kernel that nothing comes behind has nothing to look up.
-    const entry = holds.length === 1 && !handsOn(forwarding, request.nfs, program) ? "rounds" : "forward";
-    return shaderSource({ shape, programs, holds, entry, constants, folders: kernelFolders });
-  });
+    rounds: programs.map((_, program) => (stages?.goesOn(program) ? forwards[program]! : shader("rounds", program))),
+    behind: programs.map((_, program) => (stages?.targets.includes(program) ? forwards[program] : undefined)),
+  };
   const ahead = forwarding === undefined ? 0 : PACKET_WORDS + PARAM_WORDS + forwarding.hops * mostKept(forwarding);
   const around = AROUND_PACKET + 4 * ahead;
   const wanted: Wanted = {
     buffer: Math.max(4 * request.tableWords, PackedRound.packetBytesOf(entries) + entries * around),
     workgroupSize,
-    workgroupMemory: Math.max(...sources.map(workgroupBytes)),
+    workgroupMemory: Math.max(
+      ...[...shaders.rounds, ...forwards].map((one) => (one === undefined ? 0 : workgroupBytes(one))),
+    ),
     storageBuffers: 4,
   };
   const gpu = await openDevice(adapter, wanted);
   let host: RoundHost | undefined;
   try {
     host = new RoundHost({ ...request, shape, slots: slots(shape) });
-    const resources = await makeResources(gpu.device, sources, host.rounds, request.tableWords, rows);
-    return new WebGpuRounds(gpu, shape, host, resources, loseAfter);
+    const resources = await makeResources(gpu.device, shaders, host.rounds, request.tableWords, rows);
+    return new WebGpuRounds(gpu, shape, host, resources, stages, loseAfter);
   } catch (error) {
     gpu.device.destroy();
     await gpu.device.lost;

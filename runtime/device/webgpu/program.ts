@@ -11,8 +11,10 @@ export interface ShaderOptions {
   readonly shape: QueueShape;
   /** Kernels in use; the position of each is its ROW.PROGRAM. */
   readonly programs: readonly string[];
-  /** ROW.PROGRAM of those that the shader is to hold: whatever a kernel does not need costs it registers all the same. Absent: all. */
-  readonly holds?: readonly number[];
+  /** ROW.PROGRAM of those that the shader runs; absent: all. What another kernel needs costs each of them registers. */
+  readonly serves?: readonly number[];
+  /** Of those that packets go on to from there: what is to be done at them is called, the kernel itself is not. */
+  readonly beyond?: readonly number[];
   /** File with the entry points: "rounds", or "forward" for packets that go on from NF to NF. */
   readonly entry: string;
   /** More constants, u32; WB_PACKED is 0 unless given. */
@@ -21,9 +23,9 @@ export interface ShaderOptions {
   readonly folders?: readonly string[];
 }
 
-/** Name of the entry points. */
-const ENTRY = "rounds";
-/** The file of the entry with which packets go on. */
+/** Entry points: for rows, and in forward.wgsl for packets on their way. */
+export type Entry = "rounds" | "behind";
+/** The file with which packets go on. */
 const FORWARD = "forward";
 
 interface Part {
@@ -45,22 +47,23 @@ export interface ShaderSource {
 
 /** @throws RunError where a kernel's file is missing */
 export function shaderSource(options: ShaderOptions): ShaderSource {
-  const { shape, programs, entry, folders, holds = [...programs.keys()] } = options;
+  const { shape, programs, entry, folders, serves = [...programs.keys()], beyond = [] } = options;
   const constants = Object.entries(layoutConstants(shape, { WB_PACKED: 0, ...options.constants }));
   const file = (name: string): Part => ({ file: `${name}.wgsl`, text: readKernel(`${name}.wgsl`, folders) });
   const tablesOf = (program: string): Part[] => {
     const tables = readTables(program, "wgsl", folders);
     return tables === undefined ? [] : [{ file: tables.name, text: tables.text }];
   };
-  const kernels: Kernel[] = holds.map((program) => {
+  const kernels: Kernel[] = [...new Set([...serves, ...beyond])].map((program) => {
     const name = programs[program]!;
     return { program, name, part: file(name) };
   });
+  const served = kernels.slice(0, serves.length);
   const parts: Part[] = [
     { file: "layout", text: constants.map(([name, value]) => `const ${name}: u32 = ${value}u;`).join("\n") },
     file("common"),
     ...kernels.flatMap(({ name, part }) => [...tablesOf(name), part]),
-    { file: "dispatch", text: dispatch(kernels) + (entry === FORWARD ? onwards(kernels) : "") },
+    { file: "dispatch", text: dispatch(served) + (entry === FORWARD ? onwards(kernels) : "") },
     file(entry),
   ].map((part) => ({ ...part, text: part.text.replace(/\n*$/, "\n") }));
   return { code: parts.map(({ text }) => text).join(""), parts };
@@ -151,19 +154,19 @@ export async function compileShader(device: GPUDevice, source: ShaderSource): Pr
 }
 
 /**
- * The pipeline of a shader's entry point. Several are made at the same time.
- * @throws RunError where it does not compile, or the device refuses it: a workgroup larger than it takes, or more workgroup memory than it has
+ * The pipeline of one entry point. Several are made at the same time.
+ * @throws RunError where the device refuses it: a workgroup larger than it takes, or more workgroup memory than it has
  */
 export async function computePipeline(
   device: GPUDevice,
-  source: ShaderSource,
+  module: GPUShaderModule,
   layout: GPUPipelineLayout,
+  entryPoint: Entry,
 ): Promise<GPUComputePipeline> {
-  const module = await compileShader(device, source);
   try {
-    return await device.createComputePipelineAsync({ label: ENTRY, layout, compute: { module, entryPoint: ENTRY } });
+    return await device.createComputePipelineAsync({ label: entryPoint, layout, compute: { module, entryPoint } });
   } catch (error) {
     const reason = (error as Error).message || "no reason given";
-    throw new RunError("webgpu", `the pipeline ${ENTRY} cannot be made: ${reason}`, "use another --device");
+    throw new RunError("webgpu", `the pipeline ${entryPoint} cannot be made: ${reason}`, "use another --device");
   }
 }

@@ -1,7 +1,7 @@
 /** What a device holds for rounds: pipelines, tables, and for each round under way buffers and bindings. Made in error scopes. */
 import type { PackedRound } from "../packing.js";
 import { scoped } from "./adapter.js";
-import { computePipeline, type ShaderSource } from "./program.js";
+import { compileShader, computePipeline, type Entry, type ShaderSource } from "./program.js";
 
 /** Where a round's copies are. */
 export interface RoundBuffers {
@@ -17,8 +17,10 @@ export interface RoundBuffers {
 }
 
 export interface Resources {
-  /** By ROW.PROGRAM. */
+  /** By ROW.PROGRAM, for rows. */
   readonly pipelines: readonly GPUComputePipeline[];
+  /** By ROW.PROGRAM, for packets on their way to it; undefined where none come. */
+  readonly behind: readonly (GPUComputePipeline | undefined)[];
   readonly tables: GPUBuffer;
   /** As many as rounds may be under way. */
   readonly rounds: readonly RoundBuffers[];
@@ -29,14 +31,19 @@ const LEAST_BYTES = 16;
 /** Where the number of a row stands in {@link rowNumbers}, by row: WebGPU's minUniformBufferOffsetAlignment, unless one asks for less. */
 export const ROW_NUMBER_BYTES = 256;
 
+/** Shaders by ROW.PROGRAM: for rows, and for packets that come to it by hops. */
+export interface Shaders {
+  readonly rounds: readonly ShaderSource[];
+  readonly behind: readonly (ShaderSource | undefined)[];
+}
+
 /**
- * @param sources by ROW.PROGRAM
  * @param mostRows of a round
  * @throws RunError with the device's complaint: no memory, shaders that do not compile
  */
 export async function makeResources(
   device: GPUDevice,
-  sources: readonly ShaderSource[],
+  shaders: Shaders,
   rounds: readonly PackedRound[],
   tableWords: number,
   mostRows: number,
@@ -44,7 +51,15 @@ export async function makeResources(
   const { STORAGE, COPY_DST, COPY_SRC, MAP_READ, MAP_WRITE } = GPUBufferUsage;
   const layout = await scoped(device, "the layout of the bindings", () => roundsLayout(device));
   const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
-  const pipelines = await Promise.all(sources.map((source) => computePipeline(device, source, pipelineLayout)));
+  const modules = new Map<ShaderSource, Promise<GPUShaderModule>>();
+  const pipelineOf = async (source: ShaderSource, entry: Entry) => {
+    if (!modules.has(source)) modules.set(source, compileShader(device, source));
+    return computePipeline(device, await modules.get(source)!, pipelineLayout, entry);
+  };
+  const [pipelines, behind] = await Promise.all([
+    Promise.all(shaders.rounds.map((source) => pipelineOf(source, "rounds"))),
+    Promise.all(shaders.behind.map((source) => source && pipelineOf(source, "behind"))),
+  ]);
   const buffer = (label: string, bytes: number, usage: number, mappedAtCreation = false) =>
     scoped(device, `the buffer of ${bytes} bytes for ${label}`, () =>
       device.createBuffer({ label, size: Math.max(LEAST_BYTES, bytes), usage, mappedAtCreation }),
@@ -71,7 +86,7 @@ export async function makeResources(
     );
     made.push({ packets, params, rows, up, back, bindings });
   }
-  return { pipelines, tables, rounds: made };
+  return { pipelines, behind, tables, rounds: made };
 }
 
 /** Layout of the bindings of kernels/common.wgsl; the last has an offset for each dispatch. */

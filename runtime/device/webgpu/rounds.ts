@@ -7,11 +7,13 @@ import { RunError } from "../../errors.js";
 import { yieldCpu } from "../../native/yield-cpu.js";
 import { PARAM_WORDS } from "../../packet/arena.js";
 import { attachRegion } from "../../packet/memory.js";
+import type { AheadRound } from "../ahead-round.js";
 import type { DeviceInfo, DeviceReport } from "../device.js";
 import type { PackedRound } from "../packing.js";
 import type { QueueShape } from "../queue.js";
 import { dummyRow, Pace, type RoundHost } from "../round-host.js";
 import type { DeviceServer, SharedRegions } from "../server.js";
+import type { Stages } from "../stages.js";
 import type { OpenedGpu } from "./adapter.js";
 import { type Resources, ROW_NUMBER_BYTES } from "./resources.js";
 import { writeWords } from "./upload.js";
@@ -47,6 +49,8 @@ export class WebGpuRounds implements DeviceServer {
     readonly shape: QueueShape,
     private readonly host: RoundHost,
     private readonly resources: Resources,
+    /** Where packets go on from NF to NF. */
+    private readonly stages: Stages | undefined,
     private readonly loseAfter: number | undefined,
   ) {
     const { name, emulated } = facts;
@@ -96,7 +100,9 @@ export class WebGpuRounds implements DeviceServer {
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     pass.setBindGroup(0, bindings, [0]);
-    for (const pipeline of this.resources.pipelines) {
+    const { pipelines, behind } = this.resources;
+    for (const pipeline of [...pipelines, ...behind]) {
+      if (pipeline === undefined) continue;
       pass.setPipeline(pipeline);
       pass.dispatchWorkgroups(1);
     }
@@ -128,7 +134,29 @@ export class WebGpuRounds implements DeviceServer {
       pass.dispatchWorkgroups(pieceEnd[piece]! - first);
       first = pieceEnd[piece]!;
     }
+    const { ahead } = round;
+    if (ahead !== undefined && ahead.to > ahead.from) this.dispatchBehind(pass, bindings, round, ahead);
     pass.end();
+  }
+
+  /** Dispatches of a pass see what those before them have written. */
+  private dispatchBehind(
+    pass: GPUComputePassEncoder,
+    bindings: GPUBindGroup,
+    { pieces, pieceProgram, pieceEnd }: PackedRound,
+    { from, to }: AheadRound,
+  ): void {
+    const programs: number[] = [];
+    for (let piece = 0; piece < pieces; piece++) {
+      const program = pieceProgram[piece]!;
+      const first = piece === 0 ? 0 : pieceEnd[piece - 1]!;
+      if (first < to && pieceEnd[piece]! > from && !programs.includes(program)) programs.push(program);
+    }
+    pass.setBindGroup(0, bindings, [from * ROW_NUMBER_BYTES]);
+    for (const program of this.stages!.order(programs)) {
+      pass.setPipeline(this.resources.behind[program]!);
+      pass.dispatchWorkgroups(to - from);
+    }
   }
 
   step(now: number): number {
