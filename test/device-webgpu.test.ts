@@ -151,7 +151,7 @@ deviceTest("a kernel or an adapter that is not there is named", async () => {
   assert.match(await refusal({ name: "no such" }), /^webgpu:no such: no adapter has "no such" in its name/);
 });
 
-test("workgroup memory of all kernels together, in bytes", () => {
+test("workgroup memory of the kernels of a shader together, in bytes", () => {
   const shape = { workgroups: 1, workgroupSize: 64, depth: 1 };
   const bytes = (...programs: string[]) => workgroupBytes(shaderSource({ shape, programs, entry: "rounds" }));
   assert.is(bytes("router", "nids"), 0);

@@ -1,6 +1,7 @@
 /** Rounds on the host's side, without a device: what is taken, told and counted. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { PackedRound } from "../runtime/device/packing.js";
 import { DUMMY, HOST, lineAt, PARAM_PLACE, ROW, ROW_HEADER, rowAt, WG } from "../runtime/device/queue.js";
 import { IN_FLIGHT, mostRows, Pace, RoundHost } from "../runtime/device/round-host.js";
 import { Arena, PARAM_WORDS } from "../runtime/packet/arena.js";
@@ -62,6 +63,33 @@ test("a round takes all rows that are there, of all queues and NFs, and tells ea
   host.leave();
   assert.ok([0, 1, 2].every((queue) => words[lineAt(queue) + WG.LEFT] !== 0));
   host.free();
+});
+
+test("rows of one program lie side by side in a round, those that are written to first", () => {
+  const arena = Arena.create(16);
+  const round = new PackedRound(arena, shape, 8, Uint8Array.of(0, 1, 0, 0));
+  const programs = [2, 0, 1, 2, 0, 1, 2];
+  const words = ROW_HEADER + shape.workgroupSize;
+  const queue = new Uint32Array(programs.length * words).fill(DUMMY);
+  for (const [i, program] of programs.entries()) {
+    queue[i * words + ROW.PROGRAM] = program;
+    queue[i * words + ROW_HEADER] = i;
+    arena.params[i * PARAM_WORDS + PARAM_PLACE] = 14 | (10 << 16);
+  }
+  const at = Uint32Array.from(programs, (_, i) => i * words);
+  const pieces = () =>
+    Array.from({ length: round.pieces }, (_, i) => [round.pieceProgram[i], round.pieceEnd[i]] as const);
+  round.pack(queue, at, programs.length);
+  assert.equal(pieces(), [
+    [1, 2],
+    [0, 4],
+    [2, 7],
+  ]);
+  assert.is(round.writtenBytes, 2 * 10);
+  round.pack(queue, at, 1);
+  assert.equal(pieces(), [[2, 1]]);
+  round.free();
+  arena.free();
 });
 
 test("a round holds what the queues hold, but no more than 8,192 threads", () => {
