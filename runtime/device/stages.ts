@@ -94,12 +94,10 @@ export class Stages {
     while (waiting.size > 0) {
       const program = this.pick([...waiting].map((state) => state % nfs));
       order.push(program);
-      for (const state of [...waiting]) {
-        const nf = state % nfs;
-        if (programOf[nf] !== program) continue;
-        waiting.delete(state);
-        leave(nf, Math.floor(state / nfs));
-      }
+      const served = [...waiting].filter((state) => programOf[state % nfs] === program);
+      for (const state of served) waiting.delete(state);
+      // After all have gone: a packet that comes to an NF of this program again waits for another dispatch.
+      for (const state of served) leave(state % nfs, Math.floor(state / nfs));
     }
     return order;
   }
