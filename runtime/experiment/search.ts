@@ -3,9 +3,10 @@
  * loses nothing, and PDR, at which it loses half a per cent at most.
  *
  * A busy machine makes trials lose that have nothing to do with the chain: another process took the core for as long as the receive ring
- * lasts. Loss by overload is there in every trial, a hiccup's is not. So a trial that lost is repeated at the same rate, and the rate has
- * failed only when all its trials did; one that passes then counts the earlier ones as hiccups, and the result names them. Near the limit
- * this finds the greatest rate at which a trial can do without loss: RFC 2544's question, asked more than once.
+ * lasts. Loss by overload is there in every trial, a hiccup's is not. So a trial that lost is repeated, and its rate has failed when most
+ * of the attempts lost (two of three). On the way a rate counts as passed with its first good trial; the rate the search ends at has to
+ * pass most of its attempts as well, else it has failed and the search goes on below. Trials that lost at rates up to the one found are
+ * counted as hiccups and named in the result: RFC 2544 would have failed the rate for one of them.
  */
 import { type Cell, type Load, type Runner, RX_RING, type Sample, type Timing } from "./cell.js";
 
@@ -22,11 +23,11 @@ const GROWTH = 1.25;
 const LEAST_SHARE = 1 / 64;
 
 export interface SearchOptions {
-  /** Of a trial. */
+  /** Of a trial: with a warm-up that fills the ring where the chain is too slow, else a short window hides as much loss as it holds. */
   readonly timing: Timing;
   /** Rates are told apart down to this, relative; 0.02. */
   readonly resolution?: number;
-  /** Trials at a rate before it has failed; 3. */
+  /** Trials at a rate, at most; the majority decides. 3 */
   readonly attempts?: number;
   /** Trials of NDR and PDR together, at most; 60. */
   readonly maxTrials?: number;
@@ -52,11 +53,11 @@ export interface Rate {
   readonly gbps: number | null;
   /** Loss allowed: 0 for NDR. */
   readonly loss: number;
-  /** Least rate that failed; null where none did. The limit is between the two. */
+  /** Least rate above it that failed; null where none did. The limit is between the two. */
   readonly failed_pps: number | null;
-  /** True where the two are within the resolution; false where trials ran out. */
+  /** True where the two are within the resolution, and most trials at `pps` passed; false where trials ran out. */
   readonly converged: boolean;
-  /** Trials that lost at rates where another one then passed: hiccups of the machine. */
+  /** Trials at `pps` and below that lost: hiccups of the machine. */
   readonly hiccups: number;
 }
 
@@ -143,75 +144,87 @@ class Search {
 
   /** The greatest rate that passes, to the resolution. */
   async find(allowed: number): Promise<Rate> {
-    // NDR and PDR share the trials, half each: the first leaves the second as much as it had.
+    // NDR has half of the trials, PDR what is left.
     const budget = allowed === 0 ? Math.ceil(this.maxTrials / 2) : this.maxTrials;
     for (;;) {
-      const { passed, failed } = this.bracket(allowed);
-      const next = this.nextRate(passed, failed);
-      if (next === null || !(await this.passes(next, allowed, budget))) {
-        if (next === null || this.trials.length >= budget) return this.rate(allowed);
-      }
+      const next = this.next(allowed);
+      if (next === null || this.trials.length >= budget) return this.rate(allowed);
+      await this.trial(next);
     }
   }
 
   /** @returns the rate to try; null where the search is over */
-  private nextRate(passed: number | null, failed: number | null): number | null {
-    if (passed === null && failed === null) return this.saturation;
-    if (failed === null) return passed! * GROWTH;
+  private next(allowed: number): number | null {
+    // A rate whose first trial lost is tried until it is known.
+    const open = this.rates().find((pps) => this.standing(pps, allowed) === "open");
+    const { passed, failed } = this.bracket(allowed);
+    if (open !== undefined && open > (passed ?? 0) && open < (failed ?? Infinity)) return open;
+    const rate = this.between(passed, failed);
+    if (rate !== null) return rate;
+    return passed !== null && this.standing(passed, allowed) === "passed" ? passed : null;
+  }
+
+  /** @returns a rate to narrow the bracket with; null where it is narrow enough, or nothing passes */
+  private between(passed: number | null, failed: number | null): number | null {
+    if (passed === null && failed === null) return Math.ceil(this.saturation);
+    if (failed === null) return Math.ceil(passed! * GROWTH);
     if (passed === null) {
-      const lower =
-        failed <= this.saturation * (1 + this.resolution) && failed > this.saturation / GROWTH
-          ? failed / GROWTH
-          : failed / 2;
-      return lower < this.saturation * LEAST_SHARE ? null : lower;
+      // Just below the saturation rate first: most chains lose nothing there.
+      const lower = Math.round(failed >= this.saturation ? failed / GROWTH : failed / 2);
+      return lower < this.saturation * LEAST_SHARE || lower < 1 ? null : lower;
     }
-    return failed / passed <= 1 + this.resolution ? null : Math.sqrt(passed * failed);
+    if (failed / passed <= 1 + this.resolution) return null;
+    const middle = Math.round(Math.sqrt(passed * failed));
+    return middle > passed && middle < failed ? middle : null;
   }
 
-  private async passes(pps: number, allowed: number, budget: number): Promise<boolean> {
-    let tried = this.at(pps).length;
-    while (tried < this.attempts && this.trials.length < budget) {
-      if (tried > 0) this.repeated++;
-      const trial = await this.trial(pps);
-      tried++;
-      if (trial.loss <= allowed) return true;
-    }
-    return false;
-  }
-
-  private async trial(pps: number): Promise<Trial> {
+  private async trial(pps: number): Promise<void> {
+    if (this.at(pps).some(({ loss }) => loss > 0)) this.repeated++;
     const load = { kind: "offered", pps, ring: this.ring } as const;
     const sample = await this.runner.measure(this.cell, load, this.options.timing, this.options.repeat ?? 0);
     const trial = { pps, loss: lossOf(sample, pps, this.ring), sample };
     this.trials.push(trial);
     this.options.onTrial?.(trial);
-    return trial;
+  }
+
+  /** Tried rates, ascending. */
+  private rates(): number[] {
+    return [...new Set(this.trials.map(({ pps }) => pps))].sort((a, b) => a - b);
   }
 
   private at(pps: number): Trial[] {
     return this.trials.filter((trial) => trial.pps === pps);
   }
 
-  /** Greatest rate that passed, and least rate above it at which every trial, and enough of them, lost. */
+  /** failed, confirmed: most attempts lost, or passed. passed: one did so far. open: none did so far. */
+  private standing(pps: number, allowed: number): "failed" | "confirmed" | "passed" | "open" {
+    const majority = Math.floor(this.attempts / 2) + 1;
+    const trials = this.at(pps);
+    const passes = trials.filter(({ loss }) => loss <= allowed).length;
+    if (trials.length - passes >= majority) return "failed";
+    if (passes >= majority) return "confirmed";
+    return passes > 0 ? "passed" : "open";
+  }
+
+  /** Greatest rate that passed, and least rate above it that failed. */
   private bracket(allowed: number): { readonly passed: number | null; readonly failed: number | null } {
-    const rates = [...new Set(this.trials.map(({ pps }) => pps))].sort((a, b) => a - b);
-    const passed = rates.filter((pps) => this.at(pps).some(({ loss }) => loss <= allowed)).at(-1) ?? null;
-    const failed = rates.find((pps) => {
-      const trials = this.at(pps);
-      return pps > (passed ?? 0) && trials.length >= this.attempts && trials.every(({ loss }) => loss > allowed);
-    });
+    const rates = this.rates();
+    const passes = (pps: number) => ["passed", "confirmed"].includes(this.standing(pps, allowed));
+    const passed = rates.filter(passes).at(-1) ?? null;
+    const failed = rates.find((pps) => pps > (passed ?? 0) && this.standing(pps, allowed) === "failed");
     return { passed, failed: failed ?? null };
   }
 
   private rate(allowed: number): Rate {
     const { passed: pps, failed } = this.bracket(allowed);
     const good = pps === null ? undefined : this.at(pps).find(({ loss }) => loss <= allowed);
+    const confirmed = pps !== null && this.standing(pps, allowed) === "confirmed";
     return {
       pps,
       gbps: good?.sample.gbps ?? null,
       loss: allowed,
       failed_pps: failed,
-      converged: pps !== null && failed !== null && failed / pps <= 1 + this.resolution,
+      converged: confirmed && failed !== null && this.between(pps, failed) === null,
       hiccups: this.trials.filter((trial) => trial.loss > allowed && pps !== null && trial.pps <= pps).length,
     };
   }

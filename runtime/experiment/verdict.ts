@@ -102,6 +102,11 @@ function match<Label extends string>({ metric: name, a, b }: Question<Label>): M
 
 function fitting(groups: readonly Group[], metric: Metric): { readonly fit: Group[]; readonly unfit: string[] } {
   const reasons = groups.map(({ samples }) => unfit(samples, metric));
+  // One with too few repeats is no best, where another one has enough: it may look best by chance, and nothing could be said of it.
+  const enough = groups.map(({ samples }) => new Set(samples.map(({ repeat }) => repeat)).size >= FEWEST_REPEATS);
+  if (enough.some((is, i) => is && reasons[i] === null)) {
+    for (const [i, is] of enough.entries()) if (!is) reasons[i] ??= `it has fewer than ${FEWEST_REPEATS} repeats`;
+  }
   return {
     fit: groups.filter((_, i) => reasons[i] === null),
     unfit: groups.flatMap(({ name }, i) => (reasons[i] === null ? [] : [`${name}: ${reasons[i]}`])),
@@ -165,7 +170,7 @@ function told<Label extends string>(
     const reason = `${ratio.samples.join(" and ")} repeats; fewer than ${FEWEST_REPEATS} decide nothing${without}`;
     return { ...common, word: "not comparable", margin: null, p: null, reason };
   }
-  const reason = `${spoken(names, ratio)}; ${why(decision, confidence)}${without}`;
+  const reason = `${spoken(metric, names, ratio)}; ${why(decision, confidence)}${without}`;
   if (decision.greater === "undecided") return { ...common, word: "no difference", reason };
   const aWins = (decision.greater === "a") === (METRICS[metric].better === "higher");
   return { ...common, word: aWins ? a.label : b.label, reason };
@@ -181,16 +186,17 @@ function turned(ratio: RatioEstimate): RatioEstimate {
 }
 
 function spoken(
+  metric: MetricName,
   { a, b }: { readonly a: string; readonly b: string },
   { ratio, low, high, method, pairs, samples }: RatioEstimate,
 ) {
   const many = method === "paired" ? `${pairs} pairs` : `${samples[1]} against ${samples[0]} repeats, unpaired`;
-  return `${b} has ${ratio.toPrecision(3)} times (${low.toPrecision(3)} to ${high.toPrecision(3)}, ${many}) that of ${a}`;
+  const range = `${low.toPrecision(3)} to ${high.toPrecision(3)}, ${many}`;
+  return `${b} has ${ratio.toPrecision(3)} times (${range}) the ${METRICS[metric].title} of ${a}`;
 }
 
-function why({ greater, margin, p, steady }: Decision, confidence: number): string {
+function why({ greater, margin, p }: Decision, confidence: number): string {
   const beyond = `${(100 * margin).toPrecision(2)} %`;
-  if (greater !== "undecided") return `beyond ${beyond} with p = ${p.toPrecision(1)} in the whole report`;
-  if (!steady) return "the parts of the session do not agree on which is more";
-  return `not beyond ${beyond}, what this session tells apart, at ${100 * confidence} % for the whole report`;
+  if (greater !== "undecided") return `beyond the ${beyond} this session can tell apart, p = ${p.toPrecision(1)}`;
+  return `not beyond the ${beyond} this session can tell apart, at ${100 * confidence} % for the whole report`;
 }

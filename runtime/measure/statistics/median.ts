@@ -52,7 +52,12 @@ function studentRange(x: Float64Array, confidence: number): { readonly low: numb
   const mean = y.reduce((sum, value) => sum + value, 0) / n;
   const variance = y.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
   const half = studentQuantile((1 - confidence) / 2, n - 1) * Math.sqrt(variance / n);
-  const low = logs ? Math.exp(mean - half) : mean - half;
+  const low = logs ? Math.exp(mean - half) : atLeastZero(mean - half, x[0]!);
   const high = logs ? Math.exp(mean + half) : mean + half;
   return { low: Math.min(low, x[0]!), high: Math.max(high, x[n - 1]!) };
+}
+
+/** What was never negative (a loss) has no negative bound. */
+function atLeastZero(bound: number, least: number): number {
+  return least >= 0 ? Math.max(bound, 0) : bound;
 }

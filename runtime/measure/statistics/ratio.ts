@@ -48,13 +48,15 @@ export interface LogRatio {
 /** From so many pairs on a ratio is paired, if they are half of the side that has more. */
 const PAIRS = 3;
 /** From so many samples on, a fifth at each end counts no more than its neighbour: hiccups of a busy machine are rare and great. */
-const TRIM_FROM = 6;
+const TRIM_FROM = 5;
 const TRIM = 0.2;
+/** Yuen's intervals of 5 to 20 normal samples cover 94 % where they say 95; with this factor on the variance they do (test/statistics.test.ts). */
+const CALIBRATION = 1.12;
 
 /**
  * a / b with its confidence interval: paired by repeat where three repeats and half of the longer side have a partner, else unpaired with
- * all samples of both. From six samples on the estimate is the 20 % trimmed mean, its error by Yuen (1974, Biometrika 61): outliers stay
- * in, at the weight of their neighbour. Below six it is the mean, and the interval at least the range of the pairs' ratios.
+ * all samples of both. From five samples on the estimate is the 20 % trimmed mean, its error by Yuen (1974, Biometrika 61): outliers stay
+ * in, at the weight of their neighbour. Below five it is the mean, and the interval at least the range of the pairs' ratios.
  *
  * @throws RangeError where a side is empty or a value not above 0
  */
@@ -163,7 +165,8 @@ function trimmed(values: readonly number[]): Trimmed {
   if (kept < 2) return { mean, variance: 0, degrees: 0 };
   let squares = 0;
   for (let i = 0; i < n; i++) squares += (inside(x, i, cut) - winsorisedMean) ** 2;
-  return { mean, variance: squares / (kept * (kept - 1)), degrees: kept - 1 };
+  const calibration = cut > 0 ? CALIBRATION : 1;
+  return { mean, variance: (calibration * squares) / (kept * (kept - 1)), degrees: kept - 1 };
 }
 
 function inside(x: Float64Array, i: number, cut: number): number {
