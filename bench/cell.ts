@@ -27,7 +27,7 @@ async function answer({ experiment, cell, options }: CellRequest): Promise<CellA
       throw new RunError("bench", `there is no ${cell} of ${experiment}`, "report this as a bug");
     // PoCL reads its environment when the first device is listed.
     preparePocl(wanted.workgroups);
-    const why = whyNoDevice(wanted.anyDevice ?? false);
+    const why = wanted.noDevice === true ? undefined : whyNoDevice(wanted.anyDevice ?? false);
     if (why !== undefined) return { kind: "skipped", reason: `${experiment}: ${why}` };
     return { kind: "done", result: await wanted.run({ ...options, warn: (line) => console.error(line) }) };
   } catch (error) {

@@ -8,7 +8,7 @@ import { clockSince, takeEpoch } from "../runtime/engine/clock.js";
 import { controlMemory } from "../runtime/engine/control.js";
 import { Core } from "../runtime/engine/core.js";
 import { counterLayout, counterMemory } from "../runtime/engine/counters.js";
-import { makePlan } from "../runtime/engine/plan.js";
+import { makePlan, type PlanOptions } from "../runtime/engine/plan.js";
 import { makeTopology } from "../runtime/engine/topology.js";
 import { openRx, openTx } from "../runtime/nic/drivers.js";
 import { Arena } from "../runtime/packet/arena.js";
@@ -48,7 +48,14 @@ export class EngineSubject implements Subject {
     private readonly nfs: readonly Nf[],
   ) {}
 
-  static async open(name: string, chain: LoadedChain, frames: FrameSet, options: BenchOptions): Promise<EngineSubject> {
+  /** @param more options of the run that differ from those of `run` */
+  static async open(
+    name: string,
+    chain: LoadedChain,
+    frames: FrameSet,
+    options: BenchOptions,
+    more: Partial<PlanOptions> = {},
+  ): Promise<EngineSubject> {
     const arena = Arena.create(SLOTS);
     const plan = makePlan(chain, arena.handle, {
       order: "flow",
@@ -61,6 +68,7 @@ export class EngineSubject implements Subject {
       verifyL4: false,
       portable: false,
       wait: "spin",
+      ...more,
     });
     const topology = makeTopology(plan, "flow", { io: 1, nf: 0, sync: 0 }, options.warn);
     const { warn } = options;
@@ -88,12 +96,12 @@ export class EngineSubject implements Subject {
     return new EngineSubject(name, new Core(parts), arena, nfs);
   }
 
-  async repeat(): Promise<number> {
+  async repeat(ms = TIMED_MS): Promise<number> {
     const { core } = this;
     let packets = 0;
     const start = performance.now();
     let spent = 0;
-    while (spent < TIMED_MS) {
+    while (spent < ms) {
       for (let i = 0; i < 64; i++) packets += core.step();
       spent = performance.now() - start;
     }

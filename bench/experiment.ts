@@ -33,6 +33,8 @@ export interface Cell {
   readonly workgroups: number;
   /** True where a device without persistent kernels will do. */
   readonly anyDevice?: boolean;
+  /** True where no device takes part. */
+  readonly noDevice?: boolean;
   run(options: CellOptions): Promise<CellResult>;
 }
 

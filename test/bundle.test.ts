@@ -190,6 +190,18 @@ test("files of packages: wanted are code for Node on Linux x86-64, and licences"
     ["zod", "README.md", false],
     ["rxjs", "dist/cjs/index.js", true],
     ["rxjs", "dist/esm/index.js", false],
+    ["vega", "build/vega.module.js", true],
+    ["vega", "build/vega.min.js", false],
+    ["vega-lite", "build/index.js", true],
+    ["vega-lite", "build/vega-lite-schema.json", false],
+    ["vega-scenegraph", "build/vega-scenegraph.js", true],
+    ["d3-array", "dist/d3-array.min.js", false],
+    ["dejavu-fonts-ttf", "ttf/DejaVuSans.ttf", true],
+    ["dejavu-fonts-ttf", "ttf/DejaVuSans-Bold.ttf", true],
+    ["dejavu-fonts-ttf", "ttf/DejaVuSans-Oblique.ttf", false],
+    ["dejavu-fonts-ttf", "LICENSE", true],
+    ["@resvg/resvg-js-linux-x64-gnu", "resvgjs.linux-x64-gnu.node", true],
+    ["@resvg/resvg-js-linux-x64-musl", "resvgjs.linux-x64-musl.node", false],
     ["x", "armada.js", true],
   ] as const)
     assert.is(isWanted(pkg, path), wanted, `${pkg}: ${path}`);

@@ -189,6 +189,25 @@ test("a capture that is damaged in the middle is refused, and nothing half-made 
   assert.throws(() => readFileSync(out), /ENOENT/);
 });
 
+test("a capture that has no room in memory at a size is refused with as much of it as has", async () => {
+  const path = folder();
+  const frame = ethernet({}, ipv4({}, udp({}, new Uint8Array(50))));
+  const items = Array.from({ length: 2000 }, (_, sec) => ({ frame, wire: frame.length, sec, nsec: 0 }));
+  const [file, out] = [join(path, "in.pcap"), join(path, "out.pcap")];
+  writeFileSync(file, capture(items));
+  await resizeCapture(file, out, 64, 1, () => {}, 2 ** 20);
+  try {
+    await resizeCapture(file, out, 1472, 1, () => {}, 2 ** 20);
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as Error).name, "ConfigError");
+    const said = /frames of 1472 bytes it takes more than 1 MiB .*editcap -r \S+in.pcap OUT 1-(\d+)$/s;
+    const [, packets] = said.exec((error as Error).message)!;
+    writeFileSync(file, capture(items.slice(0, Number(packets))));
+    await resizeCapture(file, out, 1472, 1, () => {}, 2 ** 20);
+  }
+});
+
 const CAPTURES = [
   "http-packets2.pcap",
   "many-protocols.pcap",

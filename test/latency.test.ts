@@ -7,6 +7,7 @@ import { Egress } from "../runtime/engine/egress.js";
 import type { Plan } from "../runtime/engine/plan.js";
 import { TARGET } from "../runtime/engine/plan.js";
 import { LatencyTable } from "../runtime/measure/latency.js";
+import { histogramOf, percentilesOf } from "../runtime/measure/percentiles.js";
 import { openNullTx } from "../runtime/nic/null.js";
 import { Arena } from "../runtime/packet/arena.js";
 import { folder, run } from "./chain-support.js";
@@ -52,10 +53,10 @@ test(`every value is counted where HdrHistogram counts it (seed ${seed})`, () =>
     table.record(one);
     const expected = plain();
     expected.recordValue(Math.min(LIMIT, Math.max(1, Math.floor(one))));
-    const found = table.histogram();
+    const found = histogramOf(table);
     assert.is(found.getValueAtPercentile(100), expected.getValueAtPercentile(100), `${one}; seed ${seed}`);
     assert.is(found.maxValue, expected.maxValue, `${one}; seed ${seed}`);
-    assert.is(table.percentiles().max, Math.min(LIMIT, Math.max(1, Math.floor(one))));
+    assert.is(percentilesOf(table).max, Math.min(LIMIT, Math.max(1, Math.floor(one))));
   }
 });
 
@@ -72,19 +73,19 @@ test(`percentiles are HdrHistogram's (seed ${seed})`, () => {
       max = Math.max(max, whole);
       expected.recordValue(whole);
     }
-    const found = table.histogram();
+    const found = histogramOf(table);
     assert.is(found.totalCount, expected.totalCount);
     assert.is(found.maxValue, expected.maxValue);
     for (const p of [0, 0.1, 1, 25, 50, 75, 90, 99, 99.9, 99.99, 100])
       assert.is(found.getValueAtPercentile(p), expected.getValueAtPercentile(p), `p${p}, round ${round}; seed ${seed}`);
     const at = (p: number) => Math.min(max, expected.getValueAtPercentile(p));
     const count = expected.totalCount;
-    assert.equal(table.percentiles(), { p50: at(50), p90: at(90), p99: at(99), p999: at(99.9), max, count });
+    assert.equal(percentilesOf(table), { p50: at(50), p90: at(90), p99: at(99), p999: at(99.9), max, count });
   }
 });
 
 test("nothing recorded: zeros, of no packet", () => {
-  assert.equal(new LatencyTable().percentiles(), { p50: 0, p90: 0, p99: 0, p999: 0, max: 0, count: 0 });
+  assert.equal(percentilesOf(new LatencyTable()), { p50: 0, p90: 0, p99: 0, p999: 0, max: 0, count: 0 });
 });
 
 test(`what was received within the warm-up is not recorded, and counts in everything else (seed ${seed})`, () => {
@@ -111,7 +112,7 @@ test(`what was received within the warm-up is not recorded, and counts in everyt
       }
       egress.release(slots, slots.length, now);
     }
-    const { max, count: recorded } = latency.percentiles();
+    const { max, count: recorded } = percentilesOf(latency);
     assert.is(recorded, expected.length, `${warmUpMs} ms; seed ${seed}`);
     assert.is(max, Math.max(...expected));
     assert.ok(warmUpMs === 5 ? recorded < counters[2]! : recorded === counters[2]);

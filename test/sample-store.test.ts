@@ -24,8 +24,9 @@ const CELL: Cell = {
 };
 const TIMING = { warmUpMs: 0, windowMs: 100 };
 
-const sampleOf = (repeat: number): Promise<Sample> =>
-  new FakeRunner().measure(CELL, { kind: "saturation" }, TIMING, repeat);
+/** As it comes back from a file. */
+const sampleOf = async (repeat: number): Promise<Sample> =>
+  JSON.parse(JSON.stringify(await new FakeRunner().measure(CELL, { kind: "saturation" }, TIMING, repeat))) as Sample;
 
 function unheard(line: string): void {
   assert.unreachable(line);

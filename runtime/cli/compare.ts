@@ -6,7 +6,6 @@ import type { Command } from "commander";
 import type { LoadedChain } from "../chain/load.js";
 import { type DeviceRequest, parseDevice } from "../device/choose.js";
 import { openRunDevice } from "../engine/run-device.js";
-import { RunError } from "../errors.js";
 import { BEST_CHAIN_FILE, writeBestChain } from "../experiment/best-chain.js";
 import type { Runner } from "../experiment/cell.js";
 import { runCompare } from "../experiment/compare.js";
@@ -20,8 +19,7 @@ import { ChainRunner, type RunnerOptions } from "../experiment/runner.js";
 import { SAMPLES_FILE, SampleStore } from "../experiment/sample-store.js";
 import { loadForExperiments } from "../experiment/variant.js";
 import { METER_HELP, openRecorder } from "../measure/energy/choose.js";
-import { compareDocument } from "../report/compare-document.js";
-import { checkReportFolder, writeReport } from "../report/write.js";
+import { checkReportFolder } from "../report/folder.js";
 import { npfLines } from "./compare-npf.js";
 import { type CompareFlags, compareRequest, DEFAULTS } from "./compare-options.js";
 import { openStore, planFor } from "./compare-setup.js";
@@ -46,6 +44,8 @@ const REAL: CompareTools = {
   manifest: () => ManifestBuilder.begin(),
 };
 
+/** The exit code. */
+const INTERRUPTED = 1;
 /** Packets of each generator that the proof takes. */
 const PROVEN = 10_000;
 const PROVEN_QUICK = 3000;
@@ -150,8 +150,9 @@ async function compareVerb(file: string, flags: CompareFlags, tools: CompareTool
       });
       await runner.close();
       progress.clear();
-      await output(chain, result, flags);
-      return conclude(result, error, flags);
+      const lost = await output(chain, result, flags);
+      if (error !== undefined && lost !== undefined) warn((lost as Error).message);
+      return conclude(result, error ?? lost, flags);
     } finally {
       recorder?.close();
     }
@@ -173,32 +174,56 @@ function unannounced(say: (line: string) => void): (line: string) => void {
   };
 }
 
-async function output(chain: LoadedChain, found: CompareResult, flags: CompareFlags): Promise<void> {
+/**
+ * Writes everything that was asked for, also where one of it fails: a full disk of the report is none of `--json`'s.
+ * @returns the first failure
+ */
+async function output(chain: LoadedChain, found: CompareResult, flags: CompareFlags): Promise<unknown> {
   const { report } = flags;
-  const hasBest = report !== undefined && found.best !== null;
-  if (hasBest) writeBestChain(chain, found.best!.placement, join(report, BEST_CHAIN_FILE));
-  const result = hasBest ? { ...found, best: { ...found.best!, file: BEST_CHAIN_FILE } } : found;
-  // Before the report, which takes a while and may find the disk full.
+  const failures: unknown[] = [];
+  const attempt = async (write: () => void | Promise<void>) => {
+    try {
+      await write();
+      return true;
+    } catch (error) {
+      failures.push(error);
+      return false;
+    }
+  };
+  const { best } = found;
+  const hasChain =
+    report !== undefined &&
+    best !== null &&
+    (await attempt(() => writeBestChain(chain, best.placement, join(report, BEST_CHAIN_FILE))));
+  const result = hasChain ? { ...found, best: { ...best, file: BEST_CHAIN_FILE } } : found;
+  // Before the report, which takes a while.
   if (!flags.quiet && flags.json !== "-" && flags.csv !== "-") {
     process.stdout.write(flags.npf ? npfLines(result) : compareTable(result, report));
   }
-  if (flags.json !== undefined) writeJson(flags.json, result);
-  if (flags.csv !== undefined) writeSamples(flags.csv, result);
-  if (report === undefined) return;
-  const { page, remarks } = await writeReport(compareDocument(result), report);
+  const { json, csv } = flags;
+  if (json !== undefined) await attempt(() => writeJson(json, result));
+  if (csv !== undefined) await attempt(() => writeSamples(csv, result));
+  if (report !== undefined) await attempt(() => writeReportTo(report, result, flags.quiet === true));
+  return failures[0];
+}
+
+/** The libraries that draw take longer to load than all others: only where something is drawn. */
+async function writeReportTo(folder: string, result: CompareResult, quiet: boolean): Promise<void> {
+  const { compareDocument } = await import("../report/compare-document.js");
+  const { writeReport } = await import("../report/write.js");
+  const { page, remarks } = await writeReport(compareDocument(result), folder);
   for (const remark of remarks) warn(`report: ${remark}`);
-  if (!flags.quiet) warn(`report: ${page}`);
+  if (!quiet) warn(`report: ${page}`);
 }
 
 /** @throws what it failed with */
 function conclude(result: CompareResult, error: unknown, flags: CompareFlags): number {
-  if (error === undefined && result.state === "complete") return 0;
   const kept = result.samples.length > 0 || result.equivalence?.equal === true;
   if (flags.report !== undefined && result.state === "interrupted" && kept) {
     warn(`what was measured is kept; this goes on with it: ${resumeCommand()}`);
   }
   if (error !== undefined) throw error;
-  return new RunError("compare", "interrupted").exitCode;
+  return result.state === "complete" ? 0 : INTERRUPTED;
 }
 
 /** The command line with `--resume`, to be pasted. */

@@ -3,7 +3,8 @@
 import type { DeviceKind, DeviceReport } from "../device/device.js";
 import { SYNC } from "../device/syncer.js";
 import { alertsDigest } from "../measure/digest.js";
-import { type LatencyPercentiles, NO_LATENCY } from "../measure/latency.js";
+import { NOTHING_RECORDED } from "../measure/latency.js";
+import { type LatencyPercentiles, percentilesOf } from "../measure/percentiles.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
 import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
 import type { Topology } from "./topology.js";
@@ -143,7 +144,7 @@ export function makeResult(parts: ResultParts): RunResult {
     packets: { rx, tx },
     bytes: { rx: rxBytes, tx: txBytes },
     throughput: { mpps: rate(tx) / 1e6, gbps: (rate(rxBytes) * 8) / 1e9 },
-    latency_ns: sender.latency ?? NO_LATENCY,
+    latency_ns: percentilesOf(sender.latency ?? NOTHING_RECORDED),
     ledger: {
       rx,
       originated: 0,

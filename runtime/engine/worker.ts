@@ -9,7 +9,7 @@ import { describeStall } from "../device/stall.js";
 import type { SyncerOptions } from "../device/syncer.js";
 import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
-import type { LatencyPercentiles } from "../measure/latency.js";
+import type { LatencyCounts } from "../measure/latency.js";
 import { openRx, openTx } from "../nic/drivers.js";
 import type { TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
@@ -50,7 +50,8 @@ export interface ThreadReport {
   readonly inFlight: number;
   readonly firstNs: number;
   readonly lastNs: number;
-  readonly latency: LatencyPercentiles | undefined;
+  /** Of the sending thread. */
+  readonly latency: LatencyCounts | undefined;
   readonly digest: string | undefined;
 }
 
@@ -174,7 +175,7 @@ async function work(
       inFlight: pool === undefined ? 0 : pool.size - pool.available,
       firstNs: ingress?.firstNs ?? Number.NaN,
       lastNs: egress?.lastNs ?? Number.NaN,
-      latency: role.tx ? latency.percentiles() : undefined,
+      latency: role.tx ? { counts: latency.counts, max: latency.max } : undefined,
       digest: digest?.finish(),
     },
   });

@@ -82,7 +82,12 @@ const MOST_CAPTURED = 512 * 1024 * 1024;
  * @throws as a run does: where a device does not open, an input is unreadable or a thread fails
  */
 export async function proveEquivalence(cells: readonly ProofCell[], options: ProofOptions): Promise<Proof> {
-  return new Prover(options).prove(cells);
+  return new Prover(options).prove([...new Map(cells.map((cell) => [keyOf(cell), cell])).values()]);
+}
+
+/** Cells that differ in nothing but how packets wait are proven once. */
+function keyOf({ placement, device, size, cores, workgroups }: ProofCell): string {
+  return JSON.stringify([onGpu(placement), device, size, cores, workgroups]);
 }
 
 /** Why placements may not be compared; undefined where they may. */
@@ -100,6 +105,13 @@ export function refusal(proof: Proof): RunError | undefined {
     `${first.name} at ${first.size} gives another result than all on cpu, so that nothing is compared:${lines}${where}${more}`,
     "leave that placement or device out (--placements, --devices), and report it with the chain and its input",
   );
+}
+
+/** A run on a device that had begun. */
+class FailedRun extends RunError {
+  constructor(readonly why: string) {
+    super("equivalence", why);
+  }
 }
 
 class Prover {
@@ -123,7 +135,11 @@ class Prover {
         this.references.set(cell.size, reference);
       }
       progress?.(done++, runs);
-      const result = await this.run(cell, this.sink);
+      const result = await this.run(cell, this.sink).catch((error: unknown) => this.ended(error));
+      if (typeof result === "string") {
+        cases.push(caseOf(cell, undefined, [`the run ended with: ${result}`], null));
+        continue;
+      }
       const differences = [...faults(reference), ...resultDifferences(reference, result)];
       const isSearched = !isTold && result.failure === null && reference.digest !== result.digest;
       if (isSearched) isTold = true;
@@ -133,6 +149,12 @@ class Prover {
     progress?.(runs, runs);
     const packets = cases.reduce((most, one) => Math.max(most, one.packets), 0);
     return { equal: cases.every(({ differences }) => differences.length === 0), packets, cases };
+  }
+
+  /** What a run ended with whose threads could not go on, as an NF that gets an answer there is not. @throws what is none of the run's */
+  private ended(error: unknown): string {
+    if (error instanceof FailedRun) return error.why;
+    throw error;
   }
 
   private baseline(size: FrameSize): ProofCell {
@@ -159,6 +181,8 @@ class Prover {
     }
     let run: Run;
     try {
+      // One that does not serve is no difference.
+      await device?.start();
       run = startRun(placed, {
         ...{ order: "global", batch, loop: 1, duration: 0, rate: undefined, seed, digest: true, verifyL4: false },
         ...{ portable: false, wait: "adaptive", cores: parseCores(cell.cores), device, warn },
@@ -170,7 +194,10 @@ class Prover {
     const stop = () => run.stop();
     signal?.addEventListener("abort", stop, { once: true });
     try {
-      const result = await run.result;
+      const result = await run.result.catch((error: Error) => {
+        signal?.throwIfAborted();
+        throw device === undefined ? error : new FailedRun(error.message.split("\n")[0]!);
+      });
       // It was cut short.
       signal?.throwIfAborted();
       return result;
@@ -224,6 +251,9 @@ class Prover {
         "run once more, with captures, every port sent the same frames: the device does not err each time",
       );
       return null;
+    } catch (error) {
+      differences.push(`run once more, with captures, it ended with: ${this.ended(error)}`);
+      return null;
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -238,12 +268,13 @@ function faults({ failure, ledger }: RunResult): string[] {
 
 function caseOf(
   { size, placement, device, cores }: ProofCell,
-  { packets, digest, alerts_digest }: RunResult,
+  result: RunResult | undefined,
   differences: readonly string[],
   first_frame: FrameDifference | null,
 ): ProofCase {
   return {
     ...{ name: `${placementName(placement)}, ${device}, ${cores}`, size, placement, device, cores },
-    ...{ packets: packets.rx, digest: digest ?? "", alerts_digest: alerts_digest ?? "", differences, first_frame },
+    ...{ packets: result?.packets.rx ?? 0, digest: result?.digest ?? "", alerts_digest: result?.alerts_digest ?? "" },
+    ...{ differences, first_frame },
   };
 }

@@ -49,7 +49,9 @@ async function svgOf(spec: TopLevelSpec, font: Font, remarks: string[]): Promise
   // Ids and widths are the library's globals: both are set before each drawing, so that the same plot gives the same text.
   vega.resetSVGDefIds();
   const { textMetrics: metrics } = vega as unknown as { textMetrics: { width(item: TextItem, text: unknown): number } };
-  metrics.width = (item, text) => font.width(String(text), item.fontSize ?? 11, item.fontWeight === "bold");
+  // No wider than its limit: Vega cuts it there when it draws it.
+  metrics.width = (item, text) =>
+    Math.min(font.width(String(text), item.fontSize ?? 11, item.fontWeight === "bold"), item.limit || Infinity);
   const view = new vega.View(vega.parse(compiled), { renderer: "none", loader: noLoader(), logger: logger as never });
   try {
     return await view.toSVG();
@@ -61,6 +63,8 @@ async function svgOf(spec: TopLevelSpec, font: Font, remarks: string[]): Promise
 interface TextItem {
   readonly fontSize?: number;
   readonly fontWeight?: string | number;
+  /** px, 0 for none. */
+  readonly limit?: number;
 }
 
 /** Data is inline: nothing is read from files or the network, whatever a spec says. */

@@ -43,8 +43,7 @@ const OURS = /^(?:(?:data|plots)\/)?[A-Za-z0-9-]+\.(?:html|json|csv|png)$/;
  * @throws ConfigError
  */
 export function checkReportFolder(folder: string, beside: readonly string[] = []): void {
-  const stat = statSync(folder, { throwIfNoEntry: false });
-  if (stat !== undefined && !stat.isDirectory()) {
+  if (existsSync(folder) && !statSync(folder).isDirectory()) {
     throw new ConfigError("--report", `${folder} is a file, expected a folder`, "name a new or an empty folder");
   }
   let names: string[];

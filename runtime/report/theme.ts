@@ -31,7 +31,7 @@ export const SERIES: readonly Tone[] = [
   { light: "#0072b2", dark: "#4ba3e3" },
   { light: "#d55e00", dark: "#f5843d" },
   { light: "#009270", dark: "#2fc79d" },
-  { light: "#c58a00", dark: "#f2bc3d" },
+  { light: "#bd8400", dark: "#f2bc3d" },
   { light: "#b8568c", dark: "#e293bf" },
   { light: "#2f97cf", dark: "#90d3fa" },
   { light: "#4a4f55", dark: "#c3c9d0" },

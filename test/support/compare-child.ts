@@ -1,47 +1,11 @@
-/** `compare` as a program, with a fake runner instead of the chain: what tests kill, interrupt and resume. FAKE holds its options as JSON. */
+/** `compare` as a program, on a model instead of the chain: what tests kill, interrupt and resume. FAKE holds the model's options as JSON. */
 import { Command } from "commander";
 import { addCompareCommand } from "../../runtime/cli/compare.js";
 import { exitCodeOf } from "../../runtime/errors.js";
-import { placementName } from "../../runtime/experiment/cell.js";
-import { ManifestBuilder } from "../../runtime/experiment/manifest.js";
-import { SystemFiles } from "../../runtime/native/system-files.js";
-import { FakeRunner } from "./fake-runner.js";
-
-interface Fake {
-  readonly takes?: number;
-  readonly emulated?: boolean;
-  /** The device gives another digest. */
-  readonly differs?: boolean;
-  /** The device is gone at this measurement. */
-  readonly failsAt?: number;
-}
-
-const fake = JSON.parse(process.env["FAKE"] ?? "{}") as Fake;
+import { type Fake, fakeTools } from "./fake-tools.js";
 
 const program = new Command("wingbeat").exitOverride();
-addCompareCommand(program, {
-  devices: async (_, requests) => requests.map(({ kind, text }) => (kind === "auto" ? "opencl" : text)),
-  runner: (_, { signal }) =>
-    new FakeRunner({
-      ...fake,
-      signal,
-      before: (call) => {
-        if (call === fake.failsAt) throw new Error("the device is gone");
-      },
-    }),
-  prove: async (cells, { seed }) => {
-    const cases = cells.map(({ placement, device, size, cores }) => {
-      const differs = fake.differs === true && device !== "none";
-      return {
-        ...{ name: `${placementName(placement)}, ${device}, ${cores}`, size, placement, device, cores, packets: 100 },
-        ...{ digest: `sha256:${seed}${differs ? "x" : ""}`, alerts_digest: "sha256:0", first_frame: null },
-        differences: differs ? ["egress digest: other frames left"] : [],
-      };
-    });
-    return { equal: cases.every(({ differences }) => differences.length === 0), packets: 100, cases };
-  },
-  manifest: async () => new ManifestBuilder(new SystemFiles(), [], []),
-});
+addCompareCommand(program, fakeTools(JSON.parse(process.env["FAKE"] ?? "{}") as Fake));
 
 try {
   await program.parseAsync();

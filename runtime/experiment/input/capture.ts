@@ -1,5 +1,6 @@
 /** A capture written once more with its frames brought to a length: read a record at a time, so that memory is bounded whatever its length. */
 import { rmSync } from "node:fs";
+import { ConfigError } from "../../errors.js";
 import { copyBytes } from "../../nic/copy.js";
 import { ImixDeck } from "../../nic/generator/imix.js";
 import { Random } from "../../nic/generator/random.js";
@@ -7,6 +8,8 @@ import { writeSyntheticEthernet } from "../../nic/pcap/linktypes.js";
 import { openReader } from "../../nic/pcap/open.js";
 import { END, MAX_RECORD, RECORD, type RecordReader } from "../../nic/pcap/reader.js";
 import { CaptureWriter } from "../../nic/pcap/writer.js";
+import { REPLAY_LIMIT } from "../../nic/replay.js";
+import { storedBytes } from "../../nic/store.js";
 import { Arena, DATA_OFFSET, MAX_FRAME } from "../../packet/arena.js";
 import { Gate } from "../../packet/gate.js";
 import { FrameResizer, KEPT_REASONS, type KeptReason, RESIZE } from "./resize.js";
@@ -33,7 +36,8 @@ const DECK_SEED = 0x9e3779b9;
  * Writes `out` anew with every frame of `file` brought to `size`, in order and with its timestamp.
  * @param seed of the fill, and of the order of sizes in an IMIX
  * @param warn one line for the user: what is odd about the capture itself
- * @throws ConfigError for what is not a readable capture, RunError where the disk is full; `out` is gone then
+ * @param limit bytes of memory it may take to be played
+ * @throws ConfigError for what is not a readable capture, or takes more memory; RunError where the disk is full; `out` is gone then
  */
 export async function resizeCapture(
   file: string,
@@ -41,13 +45,14 @@ export async function resizeCapture(
   size: number | "imix",
   seed: number,
   warn: (line: string) => void,
+  limit = REPLAY_LIMIT,
 ): Promise<ResizeCounts> {
   const reader = await openReader(file, warn);
   try {
     const writer = new CaptureWriter(out);
     const arena = Arena.create(1);
     try {
-      const copier = new Copier(reader, writer, arena, size, seed);
+      const copier = new Copier(reader, writer, arena, size, seed, limit);
       for (let n = 1; ; n++) {
         const found = reader.next();
         if (found === END) break;
@@ -78,6 +83,8 @@ class Copier {
   /** By RESIZE code. */
   private readonly done = new Float64Array(4);
   private readonly kept = new Float64Array(KEPT_REASONS.length);
+  /** Bytes that the frames take where they are played from. */
+  private memory = 0;
   /** Frames longer than a slot holds, with the header they get. */
   private long: { readonly u8: Uint8Array; readonly view: DataView } | undefined;
 
@@ -87,6 +94,7 @@ class Copier {
     private readonly arena: Arena,
     private readonly size: number | "imix",
     seed: number,
+    private readonly limit: number,
   ) {
     this.resizer = new FrameResizer(arena, new Gate(arena), new Random(seed));
     this.deck = size === "imix" ? new ImixDeck(new Random((seed ^ DECK_SEED) >>> 0)) : undefined;
@@ -126,11 +134,28 @@ class Copier {
     const why = resizer.judge();
     if (why < 0) this.kept[-1 - why]!++;
     else this.done[resizer.resize(this.deck?.deal() ?? (this.size as number))]!++;
-    writer.record(arena, DATA_OFFSET, arena.len[0]!, tsSec, tsNsec);
+    const bytes = arena.len[0]!;
+    this.remember(bytes);
+    writer.record(arena, DATA_OFFSET, bytes, tsSec, tsNsec);
+  }
+
+  /** Loads are played from memory: what has no room there need not be written either. */
+  private remember(bytes: number): void {
+    this.memory += storedBytes(bytes);
+    if (this.memory <= this.limit) return;
+    const { packets } = this.writer;
+    const { file } = this.reader.source;
+    const most = `${this.limit >> 20} MiB of memory, and captures are played from there`;
+    throw new ConfigError(
+      file,
+      `with frames of ${this.size === "imix" ? "an IMIX" : `${this.size} bytes`} it takes more than ${most}`,
+      `take its first ${packets} packets: editcap -r ${file} OUT 1-${packets}`,
+    );
   }
 
   private copyLong(wire: number): void {
     const { source, prefix, captured, at, tsSec, tsNsec } = this.reader;
+    this.remember(Math.min(prefix + captured, MAX_FRAME));
     if (prefix === 0) {
       this.writer.record(source, at, captured, tsSec, tsNsec, wire);
       return;

@@ -65,7 +65,8 @@ export class PreparedInputs {
 
 /**
  * The input of a chain at a frame size.
- * @throws ConfigError for a size out of range, one that a generator cannot make, or an unreadable capture; RunError where the disk is full
+ * @throws ConfigError for a size out of range, one that a generator cannot make or no frame can have, or an unreadable capture; RunError where
+ * the disk is full
  */
 export async function prepareInputs(
   chain: LoadedChain,
@@ -83,9 +84,11 @@ export async function prepareInputs(
       const capture = await captureAt(port, config, size, options);
       ports.set(name, { ...config, file: capture.made });
       captures.push({ port: name, file: config.file, counts: capture.counts });
-      for (const line of remarks(name, config.file, size, capture.counts)) options.warn(line);
+      const line = remark(captures.at(-1)!, size);
+      if (line !== undefined) options.warn(line);
     }
   }
+  checkChanged(size, captures, ports.values());
   return { size, ports, captures };
 }
 
@@ -123,15 +126,31 @@ const WHY: Readonly<Record<KeptReason, string>> = {
   protocol: "of protocols other than UDP, TCP and ICMP",
 };
 
-/** What is to be said of a capture some of whose frames do not have the length asked for: a line, or none. */
-export function remarks(port: string, file: string, size: number | "imix", counts: ResizeCounts): string[] {
-  const { packets, headersOnly, kept, resized } = counts;
+/** What is to be said of a capture some of whose frames did not get the length asked for. */
+function remark({ port, file, counts }: PreparedCapture, size: number | "imix"): string | undefined {
+  const { packets, resized } = counts;
+  const what = size === "imix" ? "IMIX" : `${size} bytes`;
+  const others = reasons(counts);
+  if (others === "") return undefined;
+  return `port ${port}, ${file} at ${what}: ${packets - resized} of ${packets} frames have a length of their own (${others})`;
+}
+
+function reasons({ headersOnly, kept }: ResizeCounts): string {
   const parts: string[] = [];
   if (headersOnly > 0) parts.push(`${headersOnly} cut down to their headers, which are longer`);
-  const reasons = Object.entries(kept) as [KeptReason, number][];
-  for (const [reason, frames] of reasons) parts.push(`${frames} as they were: frames ${WHY[reason]}`);
-  if (parts.length === 0) return [];
-  const what = size === "imix" ? "IMIX" : `${size} bytes`;
-  const share = `${packets - resized} of ${packets} frames have another length`;
-  return [`port ${port}, ${file} at ${what}: ${share} (${parts.join("; ")})`];
+  for (const [reason, frames] of Object.entries(kept)) {
+    parts.push(`${frames} as they were: frames ${WHY[reason as KeptReason]}`);
+  }
+  return parts.join("; ");
+}
+
+/** @throws ConfigError where a size would change nothing: its figures would be those of `as-is` under another name */
+function checkChanged(size: FrameSize, captures: readonly PreparedCapture[], ports: Iterable<PortConfig>): void {
+  const isChanged = captures.some(({ counts }) => counts.resized + counts.headersOnly > 0);
+  if (isChanged || captures.length === 0 || [...ports].some(({ driver }) => driver === "generator")) return;
+  const all = captures.map(({ file, counts }) => {
+    const why = reasons(counts);
+    return `${file}: ${counts.packets} frames${why === "" ? "" : ` (${why})`}`;
+  });
+  throw new ConfigError("--sizes", `${size}: no frame can be brought to it; ${all.join("; ")}`, "--sizes as-is");
 }
