@@ -4,18 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { LoadedChain } from "../chain/load.js";
-import { type DeviceRequest, parseDevice } from "../device/choose.js";
+import { parseDevice } from "../device/choose.js";
 import { openRunDevice } from "../engine/run-device.js";
 import { BEST_CHAIN_FILE, writeBestChain } from "../experiment/best-chain.js";
-import type { Runner } from "../experiment/cell.js";
 import { runCompare } from "../experiment/compare.js";
 import type { CompareResult } from "../experiment/compare-result.js";
-import { findDevices } from "../experiment/devices.js";
-import { type Proof, type ProofCell, type ProofOptions, proveEquivalence } from "../experiment/equivalence.js";
 import { LOCK_FILE } from "../experiment/folder-lock.js";
 import { PreparedInputs } from "../experiment/input/prepare.js";
-import { chainFiles, ManifestBuilder } from "../experiment/manifest.js";
-import { ChainRunner, type RunnerOptions } from "../experiment/runner.js";
+import { chainFiles } from "../experiment/manifest.js";
 import { SAMPLES_FILE, SampleStore } from "../experiment/sample-store.js";
 import { loadForExperiments } from "../experiment/variant.js";
 import { METER_HELP, openRecorder } from "../measure/energy/choose.js";
@@ -25,27 +21,11 @@ import { type CompareFlags, compareRequest, DEFAULTS } from "./compare-options.j
 import { openStore, planFor } from "./compare-setup.js";
 import { compareTable } from "./compare-table.js";
 import { experimentProgress } from "./experiment-progress.js";
+import { type ExperimentTools, REAL_TOOLS, resumeCommand, unannounced } from "./experiment-tools.js";
 import { checkJson, warn, writeJson } from "./output.js";
 import { writeSamples } from "./samples-csv.js";
 import { stopOnSignals } from "./stop-on-signals.js";
 
-/** What touches the machine; tests have others. */
-export interface CompareTools {
-  devices(chain: LoadedChain, requests: readonly DeviceRequest[], warn: (line: string) => void): Promise<string[]>;
-  runner(chain: LoadedChain, options: RunnerOptions): Runner;
-  prove(cells: readonly ProofCell[], options: ProofOptions): Promise<Proof>;
-  manifest(): Promise<ManifestBuilder>;
-}
-
-const REAL: CompareTools = {
-  devices: findDevices,
-  runner: (chain, options) => new ChainRunner(chain, options),
-  prove: proveEquivalence,
-  manifest: () => ManifestBuilder.begin(),
-};
-
-/** The exit code. */
-const INTERRUPTED = 1;
 /** Packets of each generator that the proof takes. */
 const PROVEN = 10_000;
 const PROVEN_QUICK = 3000;
@@ -53,7 +33,7 @@ const PROVEN_QUICK = 3000;
 const IDLE_MS = 3000;
 const IDLE_QUICK_MS = 500;
 
-export function addCompareCommand(program: Command, tools: CompareTools = REAL): void {
+export function addCompareCommand(program: Command, tools: ExperimentTools = REAL_TOOLS): void {
   program
     .command("compare")
     .description("compare CPU with GPU placements of a chain's NFs on equal inputs: rates, latency, energy, verdicts")
@@ -99,7 +79,7 @@ export function addCompareCommand(program: Command, tools: CompareTools = REAL):
 }
 
 /** @returns the exit code: 1 where it was interrupted */
-async function compareVerb(file: string, flags: CompareFlags, tools: CompareTools): Promise<number> {
+async function compareVerb(file: string, flags: CompareFlags, tools: ExperimentTools): Promise<number> {
   const request = compareRequest(flags);
   const progress = experimentProgress(flags.quiet === true);
   const say = (line: string) => {
@@ -164,20 +144,6 @@ async function compareVerb(file: string, flags: CompareFlags, tools: CompareTool
   }
 }
 
-/** Each line once. Which device a run takes, and how, stands in the result: said before every run it would bury the rest. */
-function unannounced(say: (line: string) => void): (line: string) => void {
-  const said = new Set<string>();
-  return (line) => {
-    if (said.has(line) || /^device .*; runs /.test(line)) return;
-    said.add(line);
-    say(line);
-  };
-}
-
-/**
- * Writes everything that was asked for, also where one of it fails: a full disk of the report is none of `--json`'s.
- * @returns the first failure
- */
 async function output(chain: LoadedChain, found: CompareResult, flags: CompareFlags): Promise<unknown> {
   const { report } = flags;
   const failures: unknown[] = [];
@@ -224,10 +190,4 @@ function conclude(result: CompareResult, error: unknown, flags: CompareFlags): n
   }
   if (error !== undefined) throw error;
   return result.state === "complete" ? 0 : INTERRUPTED;
-}
-
-/** The command line with `--resume`, to be pasted. */
-function resumeCommand(): string {
-  const words = ["wingbeat", ...process.argv.slice(2).filter((word) => word !== "--resume"), "--resume"];
-  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(" ");
 }
