@@ -26,6 +26,8 @@ import { checkJson, warn, writeJson } from "./output.js";
 import { writeSamples } from "./samples-csv.js";
 import { stopOnSignals } from "./stop-on-signals.js";
 
+/** The exit code. */
+const INTERRUPTED = 1;
 /** Packets of each generator that the proof takes. */
 const PROVEN = 10_000;
 const PROVEN_QUICK = 3000;

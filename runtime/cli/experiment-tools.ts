@@ -22,8 +22,6 @@ export const REAL_TOOLS: ExperimentTools = {
   manifest: () => ManifestBuilder.begin(),
 };
 
-/** The exit code. */
-const INTERRUPTED = 1;
 /** Each line once. Which device a run takes, and how, stands in the result: said before every run it would bury the rest. */
 export function unannounced(say: (line: string) => void): (line: string) => void {
   const said = new Set<string>();

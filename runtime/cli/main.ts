@@ -7,6 +7,7 @@ import { addCheckCommand } from "./check.js";
 import { addCompareCommand } from "./compare.js";
 import { addDoctorCommand } from "./doctor-command.js";
 import { addGenCommand } from "./gen.js";
+import { addPaperCommand } from "./paper.js";
 import { addPowerCommand } from "./power.js";
 import { addRunCommand } from "./run.js";
 
@@ -28,6 +29,7 @@ addCheckCommand(program);
 addCompareCommand(program);
 addDoctorCommand(program);
 addGenCommand(program);
+addPaperCommand(program);
 addPowerCommand(program);
 
 // A reader that went away (`wingbeat ... | head`) is no error of ours; a result that cannot be written is.
