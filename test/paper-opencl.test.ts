@@ -8,12 +8,12 @@ import { paperResult } from "./support/paper-model.js";
 
 test("fig7: f2 passes by the NIDS, digests are those of the CPU, and the report has the plots", () => {
   const cwd = folder();
-  const args = ["paper", "fig7", "--quick", "--device", "opencl", "--sizes", "256", "--repeats", "2"];
+  const args = ["paper", "fig7", "--quick", "--device", "opencl", "--sizes", "256", "--repeats", "1"];
   const done = wingbeat([...args, "--warm-up", "20", "--window", "80", "--report", "r", "--json", "r.json"], cwd);
   assert.is(done.code, 0, done.stderr);
   const result = paperResult(cwd);
   assert.is(result.state, "complete");
-  assert.is(result.samples.length, 4);
+  assert.is(result.samples.length, 2);
   assert.is(result.equivalence.length, 2);
   assert.ok(result.equivalence.every(({ proof }) => proof.equal && proof.packets > 0));
   for (const { cell, nfs, device, sync } of result.samples) {
@@ -34,8 +34,6 @@ test("fig7: f2 passes by the NIDS, digests are those of the CPU, and the report 
     assert.match(readFileSync(join(cwd, "r", "index.html"), "utf8"), /fig7: Throughput \(emulated\)/);
   }
   for (const plot of ["fig7-throughput", "fig7-dummies"]) assert.ok(existsSync(join(cwd, "r", "plots", `${plot}.png`)));
-  const alone = wingbeat(["run", "r/chains/three.json", "--in", "generator:count=2000,size=256", "--quiet"], cwd);
-  assert.is(alone.code, 0, alone.stderr);
 });
 
 test.run();
