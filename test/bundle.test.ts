@@ -155,10 +155,11 @@ test("the examples are checked and run, with the digests they have outside; one 
 
 test("the conformance tests and the benchmarks start; what needs OpenCL is skipped with the reason", () => {
   if (skipUnless(closed === undefined, closed ?? "")) return;
-  const tests = inside(`${home}/test`, "router-gpu", "policy");
+  const tests = inside(`${home}/test`, "router-gpu", "policy", "report-plots");
   assert.is(tests.status, 0, tests.stdout + tests.stderr);
   assert.match(tests.stdout, /^skip test\/router-gpu-opencl\.test\.js: no OpenCL device: libOpenCL/m);
   assert.match(tests.stdout, /^ok {3}test\/policy\.test\.js/m);
+  assert.match(tests.stdout, /^ok {3}test\/report-plots\.test\.js/m);
   assert.match(tests.stdout, /^\d+ passed, 0 failed/m);
   const bench = inside(`${home}/bench`, "--list");
   assert.is(bench.status, 0, bench.stderr);

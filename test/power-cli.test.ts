@@ -114,7 +114,7 @@ test("what makes no sense is refused before anything is measured", async () => {
   const chain = join(folder(CHAIN), "chain.json");
   for (const [args, words] of [
     [["--meter", "none"], /without a meter there is nothing to tell/],
-    [["--meter", "sun"], /found "sun"; it takes auto, none, rapl/],
+    [["--meter", "sun"], /found "sun"; it takes none, auto, rapl/],
     [["--loads", "120"], /percent from 0 to 100/],
     [["--wait", "nap"], /--wait: found "nap"/],
     [["--resume"], /name its folder/],

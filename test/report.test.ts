@@ -1,4 +1,4 @@
-/** A report as it is written: the page, the plots, the files beside it. */
+/** A report as it is written: the page, and the files beside it. */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,15 +7,12 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compareDocument } from "../runtime/report/compare-document.js";
 import type { Plot, ReportDocument } from "../runtime/report/document.js";
-import { draw, rasterize } from "../runtime/report/draw.js";
 import { formatNumber } from "../runtime/report/numbers.js";
 import { timeLine } from "../runtime/report/plots.js";
 import { PAGE_LIMIT, writeReport } from "../runtime/report/write.js";
 import { folder } from "./chain-support.js";
 import { madeUpComparison, madeUpManifest } from "./support/compare-result.js";
-import { gallery } from "./support/gallery.js";
 import { elements, type MarkupElement, parseMarkup, textOf } from "./support/markup.js";
-import { decodePng, inked } from "./support/png.js";
 
 const HOSTILE = `<script>alert(1)</script>"];process.exit(9);//<img src=x onerror='x'>\u0001\u202e${"very-long-".repeat(40)}`;
 const comparison = madeUpComparison();
@@ -168,32 +165,6 @@ test("the same document gives the same files", async () => {
     assert.ok(readFileSync(join(place, path)).equals(readFileSync(join(written.place, path))), path);
 });
 
-test("each kind of plot is drawn without a remark, whole, with its title and words", async () => {
-  for (const name of ["ipsec on gpu", HOSTILE]) {
-    for (const plot of gallery(name)) {
-      const { svg, png, remarks } = await draw(plot, plot.id);
-      assert.equal(remarks, [], plot.id);
-      const element = parseMarkup(`<!doctype html>\n${svg}`);
-      assert.ok(textOf(element).includes("all on cpu") || plot.id === "single", plot.id);
-      const picture = decodePng(png);
-      const { width, height } = picture;
-      // Nothing touches the edge, so nothing is cut off there.
-      const inner = inked(picture, 3, 3, width - 3, height - 3);
-      assert.is(inked(picture, 0, 0, width, height), inner, `${plot.id} of ${name.slice(0, 20)}`);
-      assert.ok(inked(picture, 16, 16, 400, 52) > 500, `${plot.id} has its title`);
-      assert.ok(width < 1700 && height < 1200, `${plot.id}: ${width} x ${height}`);
-    }
-  }
-});
-
-test("pictures have their text from the font, and none without it", () => {
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="200" height="40"><text x="5" y="25" font-family="DejaVu Sans">Mpps</text></svg>`;
-  const ink = (files: string[]) => inked(decodePng(rasterize(svg, { files })), 0, 0, 400, 80);
-  const [font] = [new URL("../../node_modules/dejavu-fonts-ttf/ttf/DejaVuSans.ttf", import.meta.url)];
-  assert.is(ink([]), 0);
-  assert.ok(ink([font!.pathname]) > 300);
-});
-
 test("what would make the page too large is cut, and says so", async () => {
   const row = Array.from({ length: 12 }, (_, at) => `cell ${at} of a row that is long`);
   const table = {
@@ -213,13 +184,6 @@ test("what would make the page too large is cut, and says so", async () => {
   assert.ok(Buffer.byteLength(text) < PAGE_LIMIT, `${Buffer.byteLength(text)}`);
   assert.match(text, /\d+ of 9000 rows/);
   assert.match(text, /Too large for this page: see the PNG\. Power over time\./);
-});
-
-test("data that is not in the plot is not fetched", async () => {
-  const spec = { data: { url: "file:///etc/passwd" }, mark: "point", encoding: { x: { field: "a", type: "nominal" } } };
-  const { remarks, svg } = await draw({ ...gallery("x")[0]!, spec: spec as unknown as Plot["spec"] }, "x");
-  assert.match(remarks.join("\n"), /inline/);
-  assert.not.match(svg, /root/);
 });
 
 test("a comparison that was refused says so first, and shows no figures", async () => {

@@ -32,7 +32,7 @@ export interface LoadContext {
   readonly name: string;
   /** Where in the chain file its configuration stands, e.g. `chain.json: nfs.ipsec.config`. */
   readonly where: string;
-  /** Resolves a path relative to the chain file. */
+  /** Resolves a path relative to the chain file. Where experiments discard outputs, that of an output leads to the null device. */
   resolve(path: string): string;
   /** Names of all ports; the index is the port number in `portIn` and `portOut`. */
   readonly ports: readonly string[];
@@ -128,7 +128,10 @@ export interface NfModule<Config = unknown, Loaded = unknown> {
   possible?(loaded: Loaded): readonly string[];
   /** Indices of ports this configuration sends packets to (a router's routes): a file port used so is an output. */
   egressPorts?(loaded: Loaded): readonly number[];
-  /** Files an NF writes (alerts), so that `check` and `run` can refuse two NFs on one file. */
+  /**
+   * Files an NF writes (alerts), so that `check` and `run` can refuse two NFs on one file, and experiments leave them alone: `load` takes
+   * their paths from `context.resolve`.
+   */
   outputs?(config: Config): readonly string[];
   /**
    * Control plane: reads and validates files; throws ConfigError with file and line. The result is posted to the worker, so it is

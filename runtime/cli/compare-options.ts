@@ -44,8 +44,8 @@ export interface CompareRequest extends Omit<CompareOptions, "sizes" | "meter"> 
 }
 
 /** ms and counts: what a full comparison does, and a quick one. */
-const FULL = { repeats: 7, warmUpMs: 200, windowMs: 500, loads: [50, 80, 95] } as const;
-const QUICK = { repeats: 3, warmUpMs: 100, windowMs: 200, loads: [] } as const;
+const FULL = { repeats: 7, warmUpMs: 300, windowMs: 500, loads: [50, 80, 95] } as const;
+const QUICK = { repeats: 3, warmUpMs: 150, windowMs: 200, loads: [] } as const;
 
 const MOST_REPEATS = 1000;
 const LONGEST_MS = 600_000;

@@ -8,13 +8,14 @@ import type {
   FoundRate,
   Interval,
   Metric,
+  ParetoEntry,
   SizeVerdict,
 } from "../experiment/compare-result.js";
 import { BEST_ON_GPU } from "../experiment/compare-verdicts.js";
 
 /** @param report folder of the report, where one is written */
 export function compareTable(result: CompareResult, report: string | undefined): string {
-  const { state, cells, plan } = result;
+  const { state, cells } = result;
   const parts: string[] = [];
   if (state === "interrupted")
     parts.push(`INTERRUPTED: of about ${result.progress.planned} samples ${result.progress.done} were taken`);
@@ -23,7 +24,7 @@ export function compareTable(result: CompareResult, report: string | undefined):
   if (cells.length > 0) {
     parts.push(figures(result));
     parts.push(
-      `medians of ${plan.repeats} samples, in brackets their ${confidence(cells)} confidence interval; ${legend(result)}`,
+      `medians of ${Math.max(...cells.map(({ gbps }) => gbps.samples))} samples, in brackets their ${confidence(cells)} confidence interval; ${legend(result)}`,
     );
     parts.push(...shares(result));
   }
@@ -37,7 +38,7 @@ export function compareTable(result: CompareResult, report: string | undefined):
         crossed.map(({ text }) => text),
       ),
     );
-  if (result.pareto.length > 0) parts.push(list("Pareto front", fronts(result)));
+  if (result.pareto.length > 0) parts.push(list(`Pareto front (${objectives(result)})`, fronts(result)));
   if (result.best !== null) parts.push(bestLine(result, report));
   if (result.warnings.length > 0) parts.push(list("what qualifies this", result.warnings));
   return `${parts.join("\n")}\n`;
@@ -152,6 +153,13 @@ function shares({ cells }: CompareResult): string[] {
   }
   if (lines.size === 1) return [`share of the packets each NF saw: ${[...lines.keys()][0]}`];
   return [...lines].map(([line, sizes]) => `share of the packets each NF saw at ${sizes.join(", ")}: ${line}`);
+}
+
+/** What the front is of; a cell that lacks one takes it out for its size. */
+function objectives({ pareto }: CompareResult): string {
+  const has = (of: (entry: ParetoEntry) => number | null) => pareto.some((entry) => of(entry) !== null);
+  const latency = has(({ p99 }) => p99) ? ["p99 at a share of each one's own rate"] : [];
+  return ["throughput", ...latency, ...(has((entry) => entry.gbps_per_watt) ? ["Gbps per watt"] : [])].join(", ");
 }
 
 function fronts({ pareto, plan }: CompareResult): string[] {

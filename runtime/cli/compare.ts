@@ -165,9 +165,8 @@ async function output(chain: LoadedChain, found: CompareResult, flags: CompareFl
     (await attempt(() => writeBestChain(chain, best.placement, join(report, BEST_CHAIN_FILE))));
   const result = hasChain ? { ...found, best: { ...best, file: BEST_CHAIN_FILE } } : found;
   // Before the report, which takes a while.
-  if (!flags.quiet && flags.json !== "-" && flags.csv !== "-") {
-    process.stdout.write(flags.npf ? npfLines(result) : compareTable(result, report));
-  }
+  const people = flags.json === "-" || flags.csv === "-" ? process.stderr : process.stdout;
+  if (!flags.quiet) people.write(flags.npf ? npfLines(result) : compareTable(result, report));
   const { json, csv } = flags;
   if (json !== undefined) await attempt(() => writeJson(json, result));
   if (csv !== undefined) await attempt(() => writeSamples(csv, result));

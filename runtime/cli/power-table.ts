@@ -1,7 +1,7 @@
 /** The result of `power` for people: what it found, a table, what to know of it. */
 import Table from "cli-table3";
 import type { Interval } from "../experiment/compare-result.js";
-import type { PowerPoint, PowerResult } from "../experiment/power-result.js";
+import type { PowerPoint, PowerResult, PowerVerdict } from "../experiment/power-result.js";
 import { formatNumber } from "../report/numbers.js";
 
 /** A table without lines: it is read in terminals, logs and mails. */
@@ -27,7 +27,7 @@ export function powerTable(result: PowerResult): string {
         `${kind}W`,
         `${kind}net W`,
         `${kind}nJ/packet`,
-        "net",
+        "net nJ",
         `Gbps/${kind}W`,
         "p99 us",
       ],
@@ -48,7 +48,7 @@ export function powerTable(result: PowerResult): string {
     table.toString(),
     "",
     ...domainLines(points, kind),
-    ...verdicts.map(({ text }) => text),
+    ...verdictLines(verdicts),
     ...warnings.map((line) => `note: ${line}`),
     ...(state === "interrupted" ? [`interrupted after ${progress.done} of ${progress.planned} samples`] : []),
   ];
@@ -66,6 +66,14 @@ function row(point: PowerPoint, measured: boolean, idle: PowerResult["idle"]): s
     figure(point.p99, 1e-3),
     ...(measured ? [uncertainty === null ? "-" : formatNumber(100 * uncertainty)] : []),
   ];
+}
+
+/** What keeps all of them back is said once. */
+function verdictLines(verdicts: readonly PowerVerdict[]): string[] {
+  const [first] = verdicts;
+  if (first === undefined) return [];
+  const same = first.reason !== null && verdicts.every(({ reason }) => reason === first.reason);
+  return same ? [`no verdict on policies, since ${first.reason}`] : verdicts.map(({ text }) => text);
 }
 
 /** Whether what is above idle is no more than the meter may be wrong by. */

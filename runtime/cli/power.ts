@@ -17,12 +17,12 @@ import type { PowerResult } from "../experiment/power-result.js";
 import { ChainRunner } from "../experiment/runner.js";
 import { SAMPLES_FILE, SampleStore } from "../experiment/sample-store.js";
 import { loadForExperiments } from "../experiment/variant.js";
-import { METER_HELP, openRecorder, parseMeter } from "../measure/energy/choose.js";
+import { METERS, openRecorder, parseMeter } from "../measure/energy/choose.js";
 import type { EnergyRecorder } from "../measure/energy/meter.js";
 import { SystemFiles } from "../native/system-files.js";
 import { parsePortString } from "../nic/drivers.js";
+import { checkReportFolder } from "../report/folder.js";
 import { powerDocument } from "../report/power-document.js";
-import { checkReportFolder, writeReport } from "../report/write.js";
 import { experimentProgress } from "./experiment-progress.js";
 import { parseInteger, parsePlaces } from "./options.js";
 import { checkJson, warn, writeJson } from "./output.js";
@@ -76,7 +76,7 @@ export function addPowerCommand(program: Command): void {
     .argument("<CHAIN.json>", "chain file")
     .option("--loads <P,...>", `percent of the saturation rate; 0: no packets (default: ${FULL.loads})`)
     .option("--wait <P,...>", "waiting policies: spin, yield, sleep, adaptive, or all (default: all)")
-    .option("--meter <M>", METER_HELP, "auto")
+    .option("--meter <M>", METERS, "auto")
     .option("--tdp <W>", "thermal design power, for the nominal model where there is no meter")
     .option("--place <NF=cpu|gpu,...>", "where NFs run, whatever the chain says", collect)
     .option("--placements <P,...>", "several placements: cpu, gpu, all, or NFs on the GPU joined by +")
@@ -100,8 +100,7 @@ export function addPowerCommand(program: Command): void {
 async function powerVerb(file: string, flags: PowerFlags): Promise<number> {
   const options = powerOptions(flags);
   const request = parseMeter(flags.meter, flags.tdp);
-  if (request.parts === "none")
-    throw new ConfigError("--meter", "without a meter there is nothing to tell", METER_HELP);
+  if (request.parts === "none") throw new ConfigError("--meter", "without a meter there is nothing to tell", METERS);
   const input = flags.in === undefined ? undefined : parsePortString(flags.in);
   if (input?.driver === "null") throw new ConfigError("--in", "null receives nothing", "give a capture or a generator");
   const { report, resume } = flags;
@@ -184,6 +183,8 @@ async function tell(result: PowerResult, flags: PowerFlags): Promise<void> {
   if (!flags.quiet) (flags.json === "-" ? process.stderr : process.stdout).write(powerTable(result));
   if (flags.json !== undefined) writeJson(flags.json, result);
   if (flags.report === undefined) return;
+  // What draws plots takes a while to load, and most runs of the program draw none.
+  const { writeReport } = await import("../report/write.js");
   const { page, remarks } = await writeReport(powerDocument(result), flags.report);
   for (const remark of remarks) warn(`report: ${remark}`);
   warn(`report: ${page}`);
@@ -223,8 +224,6 @@ async function placesOf(chain: LoadedChain, flags: PowerFlags): Promise<PlacedDe
     throw new ConfigError("--placements", "--place says where NFs run", "give one of them");
   }
   const request = parseDevice(flags.device);
-  if (request.kind === "none" && flags.placements === undefined)
-    return [{ placement: placementOf(chain, []), device: "none" }];
   const stranger = [...(places?.keys() ?? [])].find((name) => !chain.nfs.some((nf) => nf.name === name));
   if (stranger !== undefined) {
     throw new ConfigError(
@@ -232,6 +231,8 @@ async function placesOf(chain: LoadedChain, flags: PowerFlags): Promise<PlacedDe
       `no NF "${stranger}"; the chain's NFs: ${chain.nfs.map(({ name }) => name).join(", ")}`,
     );
   }
+  if (request.kind === "none" && flags.placements === undefined)
+    return [{ placement: placementOf(chain, []), device: "none" }];
   const own = chain.nfs.filter((nf) => (places?.get(nf.name) ?? nf.place) === "gpu").map(({ name }) => name);
   const wanted =
     flags.placements === undefined

@@ -1,5 +1,6 @@
 /** What a comparison goes through: which cells, how often, under which loads; decided before the first packet. */
 import { createHash } from "node:crypto";
+import { basename } from "node:path";
 import type { LoadedChain } from "../chain/load.js";
 import type { WaitPolicy } from "../engine/plan.js";
 import { ConfigError } from "../errors.js";
@@ -97,7 +98,8 @@ export function makePlan({ chain, options, placed, devices, leftOut, files, mach
     ...common,
     meter,
     placements: all.map(({ placement, device }) => `${placementName(placement)} (${device})`),
-    files: files.map(({ path, sha256 }) => `${path} ${sha256}`),
+    // Not their folders: they may be mounted elsewhere when it is gone on with.
+    files: files.map(({ path, sha256 }) => `${basename(path)} ${sha256}`),
   };
   const hash = createHash("sha256").update(JSON.stringify(identity)).digest("hex");
   return {
@@ -115,7 +117,7 @@ export function inputOf(chain: LoadedChain): string {
 }
 
 function describe(config: PortConfig): string {
-  if (config.driver === "pcap") return config.file;
+  if (config.driver === "pcap") return basename(config.file);
   const { driver, dir, ...rest } = config;
   return `${driver} ${JSON.stringify(rest)}`;
 }

@@ -28,6 +28,7 @@ export function powerWarnings(
   }
   if (lossy > 0)
     warnings.push(`packets were missed at the receive ring in ${lossy} ${of}: those had less load than was offered`);
-  if (plan.repeats < FEWEST_REPEATS) warnings.push(`${plan.repeats} repeats are too few for a verdict`);
+  if (plan.repeats < FEWEST_REPEATS)
+    warnings.push(`${plan.repeats} repeat${plan.repeats === 1 ? " is" : "s are"} too few for a verdict`);
   return warnings;
 }

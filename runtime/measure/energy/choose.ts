@@ -17,9 +17,10 @@ import { findRapl } from "./rapl.js";
 import { SourceRecorder } from "./recorder.js";
 import type { Clock, Source } from "./source.js";
 
-/** For --help. */
-export const METER_HELP =
-  "auto, none, rapl, hwmon[:TEXT], nvml, battery, file:PATH, command:CMD, nominal[:WATTS]; rapl+nvml adds up";
+/** For --help: of verbs that need one, and of those that do without. */
+export const METERS =
+  "auto, rapl, hwmon[:TEXT], nvml, battery, file:PATH, command:CMD, nominal[:WATTS]; rapl+nvml adds up";
+export const METER_HELP = `none, ${METERS}`;
 
 const KINDS = ["rapl", "hwmon", "nvml", "battery", "file", "command", "nominal"] as const;
 type Kind = (typeof KINDS)[number];
@@ -90,9 +91,11 @@ export function chooseAuto(files: SystemFiles, nvml: FoundMeter): AutoChoice {
   const rapl = findRapl(files);
   const battery = findBattery(files);
   const ready = (meter: FoundMeter | undefined) => meter?.finding.state === "ok";
-  const refused = [rapl, battery].filter(({ finding }) => finding.state === "limited");
   const processor = [rapl, hwmonOf(files, "processor")].find(ready);
   const machine = [hwmonOf(files, "machine"), battery].find(ready);
+  // A battery that is charged is missed only where nothing else measures.
+  const missed = processor === undefined && machine === undefined ? [rapl, battery] : [rapl];
+  const refused = missed.filter(({ finding }) => finding.state === "limited");
   if (processor === undefined && machine !== undefined) return { meters: [machine], measured: true, refused };
   const meters = [processor, hwmonOf(files, "gpu"), nvml].filter((meter) => meter !== undefined && ready(meter));
   return { meters: meters as FoundMeter[], measured: processor !== undefined, refused };

@@ -20,6 +20,8 @@ export class CommandMeter implements Source {
   private said = "";
   private error: Error | undefined;
   private closing = false;
+  /** It has ended, and all that it started with it, or closed its output. */
+  private over = false;
   /** Called when something came, or nothing will. */
   private notify = (): void => {};
 
@@ -31,7 +33,8 @@ export class CommandMeter implements Source {
     // A process group of its own, so that what the shell starts ends with it.
     this.child = spawn("/bin/sh", ["-c", command], { stdio: ["ignore", "pipe", "pipe"], detached: true });
     this.child.on("error", (error) => this.fail(`cannot be started: ${error.message}`));
-    this.child.on("exit", (code, signal) => this.ended(code, signal));
+    // Not `exit`: as long as its output is open, lines may come, and at its end all that it said is here.
+    this.child.on("close", (code, signal) => this.ended(code, signal));
     this.child.stdout!.setEncoding("utf8").on("data", (text: string) => this.hear(text));
     this.child.stderr!.setEncoding("utf8").on("data", (text: string) => {
       this.said = (this.said + text).slice(-KEPT);
@@ -91,8 +94,8 @@ export class CommandMeter implements Source {
   }
 
   private readonly kill = (): void => {
-    const { pid, exitCode, signalCode } = this.child;
-    if (pid === undefined || exitCode !== null || signalCode !== null) return;
+    const { pid } = this.child;
+    if (pid === undefined || this.over) return;
     try {
       process.kill(-pid, "SIGTERM");
     } catch {
@@ -105,11 +108,15 @@ export class CommandMeter implements Source {
   }
 
   private hear(text: string): void {
-    const ms = this.clock();
+    const now = this.clock();
     const lines = (this.rest + text).split("\n");
     this.rest = lines.pop()!;
     if (this.rest.length > LONGEST_LINE) this.fail(`line ${this.line + 1} has no end after ${LONGEST_LINE} characters`);
-    for (const line of lines) this.take(line.replace(/\r$/, ""), ms);
+    // Lines that come together, since this thread or the command was held up, were printed at intervals all the same.
+    const since = this.series.newest?.ms ?? now;
+    for (const [i, line] of lines.entries()) {
+      this.take(line.replace(/\r$/, ""), since + ((now - since) * (i + 1)) / lines.length);
+    }
     this.notify();
   }
 
@@ -123,6 +130,7 @@ export class CommandMeter implements Source {
   }
 
   private ended(code: number | null, signal: NodeJS.Signals | null): void {
+    this.over = true;
     if (this.closing) return;
     const how = signal === null ? `exit code ${code}` : signal;
     const words = this.said.trim();

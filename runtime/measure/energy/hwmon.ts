@@ -91,7 +91,6 @@ function placeOf(files: SystemFiles, folder: string): string {
   return basename(files.link(`${folder}/device`) ?? folder);
 }
 
-/** What hwmon offers that is known to be this; all of it for undefined. */
 export function findHwmon(files: SystemFiles): FoundMeter {
   const common = { area: "energy", name: "hwmon power sensors" } as const;
   const sensors = hwmonSensors(files);
@@ -120,8 +119,9 @@ export function findHwmon(files: SystemFiles): FoundMeter {
 export function hwmonOf(files: SystemFiles, wanted: Coverage): FoundMeter | undefined {
   const sensors = hwmonSensors(files).filter(({ covers }) => covers === wanted);
   if (sensors.length === 0) return undefined;
-  const { finding } = findHwmon(files);
   const counted = countedSensors(sensors);
+  const detail = counted.map(({ name }) => name).join(", ");
+  const finding = { ...findHwmon(files).finding, detail };
   return { finding, covers: [wanted], open: async (options) => openHwmon(files, counted, sensors, options) };
 }
 
@@ -177,8 +177,9 @@ function openHwmon(
       const traits = { name, unit: 1e-6, modulus: NEVER, step: 1, updateMs: UPDATE_MS };
       return [{ domain, accumulator: new CounterAccumulator(traits), read }];
     }
-    // ms for fam15h_power and power_meter, by their documentation.
-    const lagMs = Math.max(INTERVAL_MS, files.number(path.replace(/_average$/, "_average_interval")) ?? 0);
+    // ms, by the documentation of fam15h_power and power_meter.
+    const over = file.endsWith("_average") ? files.number(`${path}_interval`) : undefined;
+    const lagMs = Math.max(INTERVAL_MS, over ?? 0);
     lags.push(lagMs);
     return [{ domain, accumulator: new PowerAccumulator({ stepWatts: 1e-6, lagMs }), read: () => read() * 1e-6 }];
   });

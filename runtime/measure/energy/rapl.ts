@@ -45,16 +45,18 @@ export function raplDomains(files: SystemFiles): RaplDomain[] {
     .filter((zone) => /^intel-rapl(:\d+)+$/.test(zone) && files.exists(`${FOLDER}/${zone}/energy_uj`));
   const label = (zone: string) => files.text(`${FOLDER}/${zone}/name`) ?? zone;
   const parentOf = (zone: string) => zones.find((other) => other === zone.replace(/:\d+$/, ""));
-  const psys = zones.filter((zone) => label(zone) === PSYS);
-  const platform = psys.length === 1 ? PSYS : null;
+  const platforms = zones.filter((zone) => label(zone) === PSYS);
+  const platform = platforms.length === 1 ? PSYS : null;
   const seen = new Set<string>();
-  return zones.map((zone) => {
+  // Of several nobody can say which includes what.
+  const known = platform === null ? zones.filter((zone) => !platforms.includes(zone)) : zones;
+  return known.map((zone) => {
     const parent = parentOf(zone);
     const full = parent === undefined ? label(zone) : `${label(parent)} ${label(zone)}`;
     const name = seen.has(full) ? `${full} (${zone})` : full;
     seen.add(name);
     const beside = parent === undefined || label(zone) === "dram";
-    const within = psys.includes(zone) ? null : beside ? platform : label(parent!);
+    const within = platforms.includes(zone) ? null : beside ? platform : label(parent!);
     return { folder: `${FOLDER}/${zone}`, name, within };
   });
 }

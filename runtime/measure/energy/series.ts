@@ -21,7 +21,7 @@ export interface PowerSample {
 
 /** Missing intervals after which a meter is taken to have stopped, and ms at least. */
 const PATIENCE = 5;
-const PATIENCE_MS = 2000;
+const PATIENCE_MS = 5000;
 /** Samples in a span below which it has not been measured. */
 const FEWEST = 2;
 /** Intervals that the median is taken over. */
@@ -80,7 +80,7 @@ export class Series {
 
   begin(): void {
     this.startMs = this.clock();
-    // Two before the span are enough for the line into it.
+    // One before the span is enough for the line into it; more of them tell the interval.
     const keep = this.samples.findIndex(({ ms }) => ms >= this.startMs - 1);
     const before = keep < 0 ? this.samples.length : keep;
     if (before > RECENT) this.samples.splice(0, before - RECENT);
@@ -113,7 +113,7 @@ export class Series {
       const problem = `${within.length} of its samples fell into ${((endMs - startMs) / 1000).toFixed(2)} s, with one about every ${(this.intervalMs / 1000).toFixed(2)} s`;
       throw new RunError(name, problem, "measure longer windows (--window)");
     }
-    const step = Math.min(...within.map((sample) => sample.step));
+    const step = within.reduce((least, sample) => Math.min(least, sample.step), Number.POSITIVE_INFINITY);
     const accumulator = new PowerAccumulator({ stepWatts: step, lagMs: this.intervalMs });
     accumulator.start(startMs, this.at(startMs));
     for (const { ms, watts } of within) accumulator.add(ms, watts);

@@ -8,7 +8,8 @@ import { intervalText, largest, pointOf } from "./words.js";
 
 type Metered = CellResult & { readonly energy: CellEnergy };
 
-export function energySection({ cells }: CompareResult): Section {
+export function energySection({ cells }: CompareResult): Section | null {
+  if (cells.length === 0) return null;
   const measured = cells.filter((cell): cell is Metered => cell.energy !== null);
   const first = measured[0]?.energy;
   if (first === undefined) {

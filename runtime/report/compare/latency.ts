@@ -12,7 +12,7 @@ export function latencySection(result: CompareResult): Section | null {
   if (measured.length === 0) return null;
   const rate = rateName(result);
   const sizes = shownSizes(sizesOf({ ...result, cells: measured }));
-  const plots = sizes.map((size): Plot => {
+  const plots = sizes.flatMap((size): Plot[] => {
     const points = measured
       .filter(({ cell }) => cell.size === size)
       .flatMap(({ name, latency }) =>
@@ -24,7 +24,8 @@ export function latencySection(result: CompareResult): Section | null {
             ns: { p50: p50.median, p90: p90.median, p99: p99.median, "p99.9": p999.median },
           })),
       );
-    return latencyByLoad(
+    if (points.length === 0) return [];
+    const plot = latencyByLoad(
       {
         id: `latency-${size}`,
         title: `Latency at ${sizeName(size)}`,
@@ -33,6 +34,7 @@ export function latencySection(result: CompareResult): Section | null {
       },
       points,
     );
+    return [plot];
   });
   const several = sizes.length < sizesOf(result).length;
   return {

@@ -8,8 +8,9 @@ import { intervalText, largest, pointOf, sizesOf } from "./words.js";
 
 const GBPS = { name: "throughput", unit: "Gbps" };
 
-export function throughputSection(result: CompareResult): Section {
+export function throughputSection(result: CompareResult): Section | null {
   const { cells, plan } = result;
+  if (cells.length === 0) return null;
   const gbps = (cell: CellResult) => cell.gbps.median;
   const known = cells.some((cell) => cell.gbps.low !== null && cell.gbps.high !== null);
   const words = {

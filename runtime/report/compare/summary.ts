@@ -88,7 +88,9 @@ function groupLine(group: readonly SizeVerdict[], name: string, asAnswer: boolea
     if (asAnswer) return `${one.who}${index === 0 ? " is faster" : ""} ${one.where}`;
     return `${index === 0 ? "better " : ""}on ${one.who} ${one.where}`;
   });
-  if (same.length > 0) parts.push(`no difference could be shown ${where(same)}`);
+  if (same.length > 0) parts.push(`no difference could be shown ${where(same).replace("every", "any")}`);
+  const silent = group.filter(({ verdict }) => verdict === "none").map(({ size }) => size);
+  if (silent.length > 0) parts.push(`no verdict at ${sizesListed(silent)}`);
   return sentence((asAnswer && ahead.length > 0 ? "" : `${name}: `) + parts.join("; "));
 }
 

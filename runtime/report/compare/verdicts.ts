@@ -9,7 +9,8 @@ import { factor, intervalText, metricName, rateName } from "./words.js";
 
 const ANSWERS = { cpu: "CPU", gpu: "GPU", "no difference": "no difference", none: "no verdict" } as const;
 
-export function verdictSection(result: CompareResult): Section {
+export function verdictSection(result: CompareResult): Section | null {
+  if (result.verdicts.length === 0) return null;
   const percent = Math.round((result.verdicts[0]?.confidence ?? 0.95) * 100);
   const crossings: Table = {
     title: "Crossover: where CPU and GPU change places",
@@ -26,7 +27,8 @@ export function verdictSection(result: CompareResult): Section {
 }
 
 /** What the glance is a summary of. */
-export function comparisonsSection(result: CompareResult): Section {
+export function comparisonsSection(result: CompareResult): Section | null {
+  if (result.comparisons.length === 0) return null;
   return {
     heading: "Every comparison",
     text: [

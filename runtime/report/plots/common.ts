@@ -19,7 +19,7 @@ export interface Point {
   readonly high?: number;
 }
 
-/** Points a px wide plot is as wide as the page's text. */
+/** px of a plot without its axes; the page scales it to its own width. */
 export const WIDTH = 640;
 export const HEIGHT = 300;
 

@@ -20,14 +20,19 @@ export interface ParetoPoint {
   readonly x: number;
   /** The yield: more is better. */
   readonly y: number;
-  /** No other point is better in one and not worse in the other. */
+  /** Nothing else is surely better; it may be in a quantity that is not in this plot. */
   readonly front: boolean;
 }
 
-/** Points, with those of the front ringed and joined. @param log the price's axis */
+/** Points; those of the front are ringed, and joined where they are its edge in this plot. @param log the price's axis */
 export function pareto(words: Words, x: Axis, y: Axis, points: readonly ParetoPoint[], log = true): Plot {
   const series = seriesOf(points);
-  const values = points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y) && (x > 0 || !log));
+  const shown = points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y) && (x > 0 || !log));
+  const front = shown.filter((point) => point.front);
+  // With a third quantity a point can be on the front and have another above it here.
+  const isEdge = ({ x, y }: ParetoPoint) =>
+    !front.some((other) => other.x <= x && other.y >= y && (other.x < x || other.y > y));
+  const values = shown.map((point) => ({ ...point, edge: point.front && isEdge(point) }));
   const onFront = [{ filter: "datum.front" }];
   const encoding = {
     x: {
@@ -52,7 +57,7 @@ export function pareto(words: Words, x: Axis, y: Axis, points: readonly ParetoPo
     encoding,
     layer: [
       {
-        transform: onFront,
+        transform: [{ filter: "datum.edge" }],
         mark: {
           type: "line",
           color: TONES.muted.light,
