@@ -33,8 +33,8 @@ export interface PaperRequest extends Omit<PaperOptions, "meter"> {
 }
 
 /** ms and counts. */
-const FULL = { sizes: PAPER_SIZES, repeats: 7, warmUpMs: 200, windowMs: 500 } as const;
-const QUICK = { sizes: [64, 1472], repeats: 3, warmUpMs: 100, windowMs: 200 } as const;
+const FULL = { sizes: PAPER_SIZES, repeats: 7, warmUpMs: 300, windowMs: 500 } as const;
+const QUICK = { sizes: [64, 1472], repeats: 3, warmUpMs: 150, windowMs: 200 } as const;
 const MOST_REPEATS = 1000;
 const LONGEST_MS = 600_000;
 

@@ -32,13 +32,15 @@ export function panelPlots(figure: FigureResult): Plot[] {
           alt: `${title}: the largest is ${formatNumber(largest.value.median)} ${unit}, ${largest.series} at ${largest.size} B.`,
         },
         SIZE,
-        { name: panelTitle(panel).toLowerCase(), unit },
+        { name: lowerFirst(panelTitle(panel)), unit },
         bars,
         paper,
       ),
     ];
   });
 }
+
+const lowerFirst = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);
 
 /** Ratios that the paper has as numbers, its own as another series. */
 export function findingPlots(figure: FigureResult): Plot[] {

@@ -86,10 +86,12 @@ export function seriesTable(figure: FigureResult): Table {
   };
 }
 
-/** A sentence for each figure, for who reads nothing else: where the paper has a number that is of ours as it is of theirs. */
+/** A sentence for each figure, for who reads nothing else: what the paper has a number of comes first, then what it names first. */
 export function summaryLines({ figures }: PaperResult): string[] {
   return figures.flatMap((figure) => {
-    const shown = figure.findings.filter(({ value }) => value !== null).at(-1) ?? figure.findings.at(-1);
+    const { findings } = figure;
+    const [main] = [...findings.filter((one) => one.paper_value !== null), ...findings];
+    const shown = findings.findLast(({ text }) => text === main?.text);
     if (shown === undefined) return [];
     const { text, size, value, paper, reason } = shown;
     const ours = value === null ? `no figure (${reason})` : intervalText(value);
