@@ -1,4 +1,4 @@
-import { type Claim, type Panel, type PaperFigure, PER_CORE, PER_WATT } from "./figure.js";
+import { type Claim, type PaperFigure, PER_CORE, PER_WATT, words } from "./figure.js";
 
 const GPU = "g-chain";
 const CPU = "all on the CPU";
