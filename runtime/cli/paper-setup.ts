@@ -3,7 +3,6 @@ import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import type { LoadedChain } from "../chain/load.js";
 import { type DeviceRequest, parseDevice } from "../device/choose.js";
-import { ConfigError } from "../errors.js";
 import { chainFiles, cpuModel, projectVersion } from "../experiment/manifest.js";
 import { chainFile, type PaperChain, writePaperChains } from "../experiment/paper/chains.js";
 import type { PaperFigure } from "../experiment/paper/figure.js";
@@ -42,7 +41,7 @@ export async function setUp(
     if (!chains.has(chain))
       chains.set(chain, await loadForExperiments(chainFile(folder, chain), (line) => hear(line, say)));
   }
-  const device = await deviceOf(figures, request, chains, tools, say);
+  const device = await deviceOf(request, chains, tools, say);
   const files = filesOf([...chains.values()]);
   const { plan, identity } = makePaperPlan({
     ...{ figures, device, all, files },
@@ -64,21 +63,12 @@ function hear(line: string, say: (line: string) => void): void {
 
 /** The device of `--device`; `auto` becomes the best there is for the chain with the most NFs. */
 async function deviceOf(
-  figures: readonly PaperFigure[],
   { device }: PaperRequest,
   chains: ReadonlyMap<PaperChain, LoadedChain>,
   tools: ExperimentTools,
   say: (line: string) => void,
 ): Promise<DeviceRequest | undefined> {
   if (device.kind === "none") return undefined;
-  const persistent = figures.length === 1 && figures[0]!.series.some((one) => one.device === "persistent");
-  if (device.rounds && persistent) {
-    throw new ConfigError(
-      "--device",
-      `${device.text}: ${figures[0]!.id} compares both ways to drive a device`,
-      "leave :rounds out",
-    );
-  }
   const [widest] = [...chains.values()].sort((a, b) => b.nfs.length - a.nfs.length);
   const [found] = await tools.devices(widest!, [device], say);
   return found === undefined ? undefined : parseDevice(found);

@@ -8,16 +8,33 @@ import { marked, panelTitle, seriesLabel } from "./tables.js";
 
 const SIZE = { name: "packet size", unit: "B" };
 
+/** An interval beyond so many times the largest value is left to the table: it would press all others to the ground. */
+const MOST = 2;
+const LEFT_OUT = " Intervals that go far beyond the values are in the table alone.";
+
+/** @param values that are to be seen @returns the points, wide intervals taken off, and what the caption has to say of that */
+function readable<T extends { readonly y: number; readonly low?: number; readonly high?: number }>(
+  points: readonly T[],
+  values: readonly number[],
+): { readonly points: T[]; readonly remark: string } {
+  const limit = MOST * Math.max(...values);
+  const shown = points.map((point) => {
+    if (point.high === undefined || point.high <= limit) return point;
+    const { low: _, high: __, ...plain } = point;
+    return plain as T;
+  });
+  return { points: shown, remark: shown.every((point, i) => point === points[i]) ? "" : LEFT_OUT };
+}
+
 export function panelPlots(figure: FigureResult): Plot[] {
   return figure.panels.flatMap((panel) => {
     const points = figure.points.filter((point) => point.panel === panel.id);
     if (points.length === 0) return [];
     const largest = points.reduce((best, point) => (point.value.median > best.value.median ? point : best));
-    const bars = points.map(({ series, size, value }) => ({
-      series: seriesLabel(figure, series),
-      x: size,
-      ...pointOf(value),
-    }));
+    const bars = readable(
+      points.map(({ series, size, value }) => ({ series: seriesLabel(figure, series), x: size, ...pointOf(value) })),
+      points.flatMap(({ value, paper }) => [value.median, paper ?? 0]),
+    );
     const paper = points.flatMap(({ series, size, paper: y }) =>
       y === null ? [] : [{ x: size, series: seriesLabel(figure, series), y }],
     );
@@ -28,12 +45,12 @@ export function panelPlots(figure: FigureResult): Plot[] {
         {
           id: `${figure.id}-${panel.id}`,
           title,
-          caption: `${figure.title}. Medians; whiskers are 95 % confidence intervals.${paper.length > 0 ? " Black strokes: the paper's text." : ""}`,
+          caption: `${figure.title}. Medians; whiskers are 95 % confidence intervals.${paper.length > 0 ? " Black strokes: the paper's text." : ""}${bars.remark}`,
           alt: `${title}: the largest is ${formatNumber(largest.value.median)} ${unit}, ${largest.series} at ${largest.size} B.`,
         },
         SIZE,
         { name: lowerFirst(panelTitle(panel)), unit },
-        bars,
+        bars.points,
         paper,
       ),
     ];
@@ -49,14 +66,17 @@ export function findingPlots(figure: FigureResult): Plot[] {
     const findings = figure.findings.filter((one) => one.text === text && one.value !== null);
     if (findings.length === 0) return [];
     const title = marked(`${figure.id}: ${text}`, figure);
-    const points = findings.flatMap(pointsOf);
+    const all = findings.flatMap(pointsOf);
+    const { points, remark } = readable(
+      all,
+      all.map(({ y }) => y),
+    );
     return [
       intervalPoints(
         {
           id: `${figure.id}-finding-${i + 1}`,
           title,
-          caption:
-            "How many times; whiskers are 95 % confidence intervals. The paper's number stands where its text gives one.",
+          caption: `How many times; whiskers are 95 % confidence intervals. The paper's number stands where its text gives one.${remark}`,
           alt: `${title}: ${findings.map(({ size, value }) => `${formatNumber(value!.median)} at ${size} B`).join(", ")}.`,
         },
         SIZE,
