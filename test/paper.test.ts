@@ -116,7 +116,12 @@ test("a figure without its device is refused; of all of them it is left out", as
   };
   await refused(/fig6: it has NFs on a GPU, and there is no device.*fig5 shows/s, "fig6", "--device", "none");
   await refused(/fig3: it has a persistent kernel, which webgpu does not run/, "fig3", "--device", "webgpu");
-  await refused(/fig3: it has a persistent kernel, which opencl:rounds does not run/, "fig3", "--device", "opencl:rounds");
+  await refused(
+    /fig3: it has a persistent kernel, which opencl:rounds does not run/,
+    "fig3",
+    "--device",
+    "opencl:rounds",
+  );
   await refused(/ipsec.*does not run on gpujs/s, "fig6", "--device", "gpujs");
   await refused(/there is no figure "fig9".*fig3, fig4a/s, "fig9");
   await refused(/frame sizes in bytes/, "fig6", "--sizes", "64,imix");
