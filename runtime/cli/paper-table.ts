@@ -18,7 +18,7 @@ export function paperTable(result: PaperResult): string {
   for (const figure of figures) parts.push(...figureLines(figure));
   if (figures.length > 0) {
     parts.push(
-      `medians of ${plan.repeats} samples, in brackets their 95 % confidence interval`,
+      `medians of ${state === "complete" ? "" : "up to "}${plan.repeats} samples, in brackets their 95 % confidence interval`,
       `what differs: ${machine}`,
     );
   }
