@@ -146,6 +146,10 @@ async function compareVerb(file: string, flags: CompareFlags, tools: ExperimentT
   }
 }
 
+/**
+ * Writes everything that was asked for, also where one of it fails: a full disk of the report is none of `--json`'s.
+ * @returns the first failure
+ */
 async function output(chain: LoadedChain, found: CompareResult, flags: CompareFlags): Promise<unknown> {
   const { report } = flags;
   const failures: unknown[] = [];

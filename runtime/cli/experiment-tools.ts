@@ -32,10 +32,6 @@ export function unannounced(say: (line: string) => void): (line: string) => void
   };
 }
 
-/**
- * Writes everything that was asked for, also where one of it fails: a full disk of the report is none of `--json`'s.
- * @returns the first failure
- */
 /** The command line with `--resume`, to be pasted. */
 export function resumeCommand(): string {
   const words = ["wingbeat", ...process.argv.slice(2).filter((word) => word !== "--resume"), "--resume"];
