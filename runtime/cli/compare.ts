@@ -14,7 +14,7 @@ import { findDevices } from "../experiment/devices.js";
 import { type Proof, type ProofCell, type ProofOptions, proveEquivalence } from "../experiment/equivalence.js";
 import { LOCK_FILE } from "../experiment/folder-lock.js";
 import { PreparedInputs } from "../experiment/input/prepare.js";
-import { chainFiles, ManifestBuilder } from "../experiment/manifest.js";
+import { ManifestBuilder } from "../experiment/manifest.js";
 import { ChainRunner, type RunnerOptions } from "../experiment/runner.js";
 import { SAMPLES_FILE, SampleStore } from "../experiment/sample-store.js";
 import { loadForExperiments } from "../experiment/variant.js";
@@ -131,7 +131,7 @@ async function compareVerb(file: string, flags: CompareFlags, tools: CompareTool
         warn: unannounced(say),
       });
       const { result, error } = await runCompare({
-        ...{ chain, plan: made.plan, files: chainFiles(chain), store, runner, manifest, recorder, signal },
+        ...{ plan: made.plan, files: made.files, store, runner, manifest, recorder, signal },
         prove: (cells) =>
           tools.prove(cells, {
             ...{ chain, seed: request.seed, scratch, signal, batch: cells[0]!.batch, warn: unannounced(say) },
@@ -150,6 +150,8 @@ async function compareVerb(file: string, flags: CompareFlags, tools: CompareTool
       });
       await runner.close();
       progress.clear();
+      // Nothing was found out: an input that is unreadable, a device that does not open.
+      if (error !== undefined && result.equivalence === null) throw error;
       const lost = await output(chain, result, flags);
       if (error !== undefined && lost !== undefined) warn((lost as Error).message);
       return conclude(result, error ?? lost, flags);
