@@ -22,7 +22,7 @@ for (const name of ["latency-cost", "harness-overhead"]) {
       const { findings, skipped, failed } = await runExperiment(experiment, options);
       assert.equal(failed, []);
       const lack = whyNoDevice(true);
-      const cells = experiment.cells(true).filter((cell) => cell.noDevice || lack === undefined);
+      const cells = experiment.cells(true).filter((cell) => cell.needs === "nothing" || lack === undefined);
       assert.equal(
         [...new Set(findings.map(({ cell }) => cell))],
         cells.map((cell) => cell.name),

@@ -184,4 +184,3 @@ test("a GPU that is not there is exit code 1, as for run", () => {
 });
 
 test.run();
-test.run();

@@ -31,7 +31,10 @@ const result = (): RunResult => ({
   ],
   ports: [{ name: "out", ipackets: 0, ibytes: 0, opackets: 7, obytes: 448 } as PortStats],
   device: null,
-  sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 0 },
+  sync: {
+    ...{ rows: 0, packets: 0, dummies: 0, bytes_copied: 0, copy_seconds: 0 },
+    ...{ forwarded: 0, hops: [], forwarded_in_vain: 0 },
+  },
   order: { mode: "global", reordered: 0, flow_reordered: 0 },
   ...{ cores: "d1", digest: "sha256:1", alerts_digest: "sha256:2", failure: null },
 });

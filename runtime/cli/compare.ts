@@ -11,7 +11,6 @@ import { runCompare } from "../experiment/compare.js";
 import type { CompareResult } from "../experiment/compare-result.js";
 import { LOCK_FILE } from "../experiment/folder-lock.js";
 import { PreparedInputs } from "../experiment/input/prepare.js";
-import { chainFiles } from "../experiment/manifest.js";
 import { SAMPLES_FILE, SampleStore } from "../experiment/sample-store.js";
 import { loadForExperiments } from "../experiment/variant.js";
 import { METER_HELP, openRecorder } from "../measure/energy/choose.js";
@@ -113,7 +112,7 @@ async function compareVerb(file: string, flags: CompareFlags, tools: ExperimentT
         warn: unannounced(say),
       });
       const { result, error } = await runCompare({
-        ...{ chain, plan: made.plan, files: chainFiles(chain), store, runner, manifest, recorder, signal },
+        ...{ plan: made.plan, files: made.files, store, runner, manifest, recorder, signal },
         prove: (cells) =>
           tools.prove(cells, {
             ...{ chain, seed: request.seed, scratch, signal, batch: cells[0]!.batch, warn: unannounced(say) },
@@ -132,6 +131,8 @@ async function compareVerb(file: string, flags: CompareFlags, tools: ExperimentT
       });
       await runner.close();
       progress.clear();
+      // Nothing was found out: an input that is unreadable, a device that does not open.
+      if (error !== undefined && result.equivalence === null) throw error;
       const lost = await output(chain, result, flags);
       if (error !== undefined && lost !== undefined) warn((lost as Error).message);
       return conclude(result, error ?? lost, flags);

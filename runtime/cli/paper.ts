@@ -162,6 +162,8 @@ function chainOfCells({ plan }: PaperSetup, name: string): PaperChain {
 
 /** @throws what it failed with, after all that could be written is */
 async function conclude({ result, error }: PaperEnd, flags: PaperFlags): Promise<number> {
+  // Nothing was found out: an input that is unreadable, a device that does not open.
+  if (error !== undefined && result.equivalence.length === 0 && result.samples.length === 0) throw error;
   const lost = await output(result, flags);
   const { report } = flags;
   const kept = result.samples.length > 0 || result.equivalence.some(({ proof }) => proof.equal);

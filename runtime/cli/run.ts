@@ -9,6 +9,7 @@ import { ConfigError } from "../errors.js";
 import { parsePortString } from "../nic/drivers.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import {
+  collect,
   parseChoice,
   parseInteger,
   parsePlaces,
@@ -44,8 +45,6 @@ interface RunFlags {
   quiet?: boolean;
 }
 
-const collect = (value: string, before: string[] = []) => [...before, value];
-
 export function addRunCommand(program: Command): void {
   program
     .command("run")
@@ -56,7 +55,7 @@ export function addRunCommand(program: Command): void {
     .option("--place <NF=cpu|gpu,...>", "where NFs run, whatever the chain says", collect)
     .option(
       "--device <KIND>",
-      "auto, none, opencl[:NAME], opencl[:NAME]:rounds (launch per round, with copies), webgpu[:NAME], gpujs[:MODE] (webasm, cpu, webgpu)",
+      "auto, none, opencl[:NAME], opencl[:NAME]:rounds (launch per round, with copies), webgpu[:NAME], webgpu[:NAME]:host-routing (packets come back from each NF, to compare), gpujs[:MODE] (webasm, cpu, webgpu)",
       "auto",
     )
     .option(

@@ -6,6 +6,7 @@ import type { QueueShape } from "../device/queue.js";
 import { ConfigError, RunError } from "../errors.js";
 import { arenaBytes } from "../packet/arena.js";
 import type { RegionHandle } from "../packet/memory.js";
+import { type PlanHops, planHops } from "./hops.js";
 
 /** Slots without a device: bursts of a few cores in flight; 8 MiB, so that they stay in the second-level caches. */
 const CPU_SLOTS = 4096;
@@ -68,6 +69,8 @@ export interface PlanDevice {
   readonly numberOf: readonly number[];
   /** By number of the NF in the chain: the drop reason of packets the device did not serve; -1 where it runs on the CPU. */
   readonly stalled: readonly number[];
+  /** Of a device that hands packets on by itself. */
+  readonly hops: PlanHops | undefined;
 }
 
 /** The reason of packets that a device which has come to a halt did not serve. */
@@ -86,6 +89,7 @@ export function planDevice(
   return {
     handle,
     numberOf: chain.nfs.map((_, i) => placed.indexOf(i)),
+    hops: handle.ahead && planHops(chain),
     stalled: chain.nfs.map((nf, i) => (placed.includes(i) ? addDrop(nf.name, STALLED_REASON) : -1)),
   };
 }

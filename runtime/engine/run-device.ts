@@ -12,6 +12,7 @@ import { adaptersHere } from "../device/webgpu/here.js";
 import { RunError } from "../errors.js";
 import { SystemFiles } from "../native/system-files.js";
 import { deviceNfs, slotsFor } from "./device-plan.js";
+import { forwardingOf } from "./hops.js";
 
 /** What no flag says of a device: for experiments, and for tests of what goes wrong. */
 export type DeviceTuning = Partial<Pick<DeviceOptions, "workgroupSize" | "depth" | "kernelFolders" | "loseAfter">>;
@@ -49,6 +50,7 @@ export async function openRunDevice(
       slots: slotsFor,
       nfs,
       ...(workgroups !== undefined && { workgroups }),
+      ...(!request.hostRouting && { forwarding: forwardingOf(chain) }),
       warn,
     });
     if (request.kind === "auto") await startOrClose(device);

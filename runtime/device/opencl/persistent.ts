@@ -265,7 +265,7 @@ export class PersistentServer implements DeviceServer {
   }
 
   report(): DeviceReport {
-    return { bytesCopied: 0, launches: this.launches };
+    return { bytesCopied: 0, copyMs: 0, launches: this.launches };
   }
 
   close(): void {
