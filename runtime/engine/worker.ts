@@ -133,7 +133,11 @@ async function work(
   const control = new Int32Array(setup.control);
   if (role.rx) {
     for (const [i, p] of plan.ports.entries()) {
-      const context = { name: p.name, arena, warn };
+      if (p.rx && p.tx && !role.tx) {
+        const problem = `port ${p.name} receives and sends, which takes one io core for both`;
+        throw new RunError("--cores", problem, "use d1");
+      }
+      const context = { name: p.name, arena, warn, both: p.tx };
       if (p.rx) rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
     }
   }
