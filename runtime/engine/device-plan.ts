@@ -9,14 +9,16 @@ import type { RegionHandle } from "../packet/memory.js";
 
 /** Slots without a device: bursts of a few cores in flight; 8 MiB, so that they stay in the second-level caches. */
 const CPU_SLOTS = 4096;
+/** With network interfaces: a quarter of them waits in receive rings, as many more may be bursts that came while a thread slept. */
+const LIVE_SLOTS = 16_384;
 /** 128 MiB; more in flight than that is queueing and nothing else. */
 const MOST_SLOTS = 65_536;
 /** Rows in flight, and as many packets again on the CPU. */
 const TIMES_ROWS = 2;
 
 /** Slots of the arena of a run; with a device, enough to fill every row of every queue and go on working meanwhile. */
-export function slotsFor(shape?: QueueShape): number {
-  if (shape === undefined) return CPU_SLOTS;
+export function slotsFor(shape?: QueueShape, live = false): number {
+  if (shape === undefined) return live ? LIVE_SLOTS : CPU_SLOTS;
   const wanted = TIMES_ROWS * shape.workgroups * shape.depth * shape.workgroupSize;
   let slots = CPU_SLOTS;
   while (slots < wanted && slots < MOST_SLOTS) slots *= 2;

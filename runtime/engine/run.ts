@@ -4,6 +4,7 @@ import type { LoadedChain } from "../chain/load.js";
 import type { Device, DeviceReport } from "../device/device.js";
 import type { SyncerOptions } from "../device/syncer.js";
 import { RunError, reviveError } from "../errors.js";
+import { isLive } from "../nic/drivers.js";
 import { Arena } from "../packet/arena.js";
 import { ringBytes } from "../packet/ring.js";
 import { takeEpoch } from "./clock.js";
@@ -44,7 +45,8 @@ export interface Run {
 /** Starts a run. The chain's outputs are created once every thread has accepted its configuration and the device serves. */
 export function startRun(chain: LoadedChain, options: RunOptions): Run {
   const { cores, warn, device, syncer, ...planOptions } = options;
-  const arena = device === undefined ? Arena.create(slotsFor()) : arenaOf(device);
+  const live = chain.ports.some(({ config }) => isLive(config));
+  const arena = device === undefined ? Arena.create(slotsFor(undefined, live)) : arenaOf(device);
   const plan = makePlan(chain, arena.handle, planOptions, device?.handle);
   const topology = makeTopology(plan, options.order, cores, warn);
   const layout = counterLayout(plan);

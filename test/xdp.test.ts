@@ -1,0 +1,170 @@
+/** AF_XDP ports on virtual wires: what goes in by tcpreplay comes out as dumpcap sees it, and every packet is accounted for. */
+import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { RunResult } from "../runtime/engine/result.js";
+import { folder, gateway, run } from "./chain-support.js";
+import { skipUnless } from "./skip.js";
+import { readPcap } from "./support/pcap.js";
+import { type Running, Veth, vethLack } from "./support/veth.js";
+
+const lack = vethLack("tcpreplay", "dumpcap");
+/** Few enough to wait in a receive ring all together: nothing is missed, however busy the machine is. */
+const COUNT = 1500;
+const PORTS = /port in: .* by AF_XDP[\s\S]*port out: .* by AF_XDP/;
+
+const FORWARD = {
+  "chain.json": { name: "wire", ports: { in: { driver: "null" }, out: { driver: "null" } }, policy: "policy.csv" },
+  "policy.csv": "*,ingress,egress\nnon-ip,ingress,egress\n",
+};
+
+/** A capture of so many frames of several lengths. */
+function traffic(cwd: string, sizes: readonly number[] = [64, 65, 300, 1400], count = COUNT): string {
+  const streams = sizes.map((size) => ({ size, payload: "text", src: "10.1.0.0/16", dst: "198.18.0.0/15" }));
+  const ports = { in: { driver: "generator", count, flows: 64, streams }, out: { driver: "pcap", file: "in.pcap" } };
+  writeFileSync(join(cwd, "traffic.json"), JSON.stringify({ name: "traffic", ports, policy: "traffic.csv" }));
+  writeFileSync(join(cwd, "traffic.csv"), "*,ingress,egress\n");
+  run(cwd, "traffic.json");
+  return join(cwd, "in.pcap");
+}
+
+/** Captures so many frames, then ends by itself. */
+async function capture(space: Veth, cwd: string, name: string, count = COUNT, file = "out.pcap"): Promise<Running> {
+  const args = ["-q", "-P", "-B", "32", "-c", `${count}`, "-i", name, "-w", join(cwd, file)];
+  const running = space.start(cwd, "dumpcap", ...args);
+  await running.says(/File: /);
+  return running;
+}
+
+/** A hash of each frame. */
+const frames = (file: string) =>
+  readPcap(file).records.map(({ frame }) => createHash("md5").update(frame).digest("base64"));
+
+function checkLedger(result: RunResult, what = ""): void {
+  assert.ok(result.ledger.balanced, `${what}${JSON.stringify(result.ledger)}`);
+  assert.is(result.ledger.in_flight, 0);
+}
+
+function wiresTest(name: string, body: (space: Veth, cwd: string) => Promise<void>): void {
+  test(name, async () => {
+    if (skipUnless(lack === undefined, lack ?? "")) return;
+    const space = new Veth();
+    try {
+      await body(space, folder(FORWARD));
+    } finally {
+      space.remove();
+    }
+  });
+}
+
+for (const mode of ["native", "skb"] as const) {
+  wiresTest(`frames leave as they came, in order, ${mode} XDP`, async (space, cwd) => {
+    space.wire("a");
+    space.wire("b");
+    const input = traffic(cwd);
+    const dump = await capture(space, cwd, "bp");
+    const wing = await space.wingbeat(cwd, "chain.json", "--in", `xdp:a,mode=${mode}`, "--out", "xdp:b");
+    await wing.says(PORTS);
+    assert.match(
+      wing.output,
+      mode === "native" ? /a by AF_XDP, native XDP, copied/ : /a by AF_XDP, generic XDP, copied/,
+    );
+    assert.ok(space.attached("a"));
+    space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", input);
+    await space.until("a", COUNT);
+    const result = await wing.finish();
+    checkLedger(result);
+    assert.not(space.attached("a"), "the program is taken off");
+    assert.is(result.packets.rx, COUNT);
+    assert.is(result.packets.tx, COUNT);
+    await dump.end();
+    assert.equal(frames(join(cwd, "out.pcap")), frames(input));
+  });
+}
+
+wiresTest("a chain of ipsec, nids and router gives the digests it gives from a capture", async (space) => {
+  const cwd = folder(gateway());
+  space.wire("a");
+  space.wire("b");
+  const input = traffic(cwd);
+  const same = ["--seed", "7", "--in"];
+  const expected = run(cwd, "chain.json", ...same, input, "--out", "null");
+  const wing = await space.wingbeat(cwd, "chain.json", ...same, "xdp:a", "--out", "xdp:b");
+  await wing.says(PORTS);
+  space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", input);
+  await space.until("a", COUNT);
+  const result = await wing.finish("SIGTERM");
+  checkLedger(result);
+  assert.ok(result.packets.tx > 0);
+  assert.is(result.digest, expected.digest);
+  assert.equal(result.ledger.drops, expected.ledger.drops);
+  assert.equal(
+    result.nfs.map((nf) => nf.outcomes),
+    expected.nfs.map((nf) => nf.outcomes),
+  );
+});
+
+wiresTest("four queues into one port, each flow in order", async (space, cwd) => {
+  space.wire("a", 4);
+  space.wire("b");
+  const input = traffic(cwd);
+  const dump = await capture(space, cwd, "bp");
+  const wing = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a", "--out", "xdp:b");
+  await wing.says(/queues 0 to 3/);
+  await wing.says(PORTS);
+  space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", input);
+  await space.until("a", COUNT);
+  const result = await wing.finish();
+  checkLedger(result);
+  assert.is(result.packets.tx, COUNT);
+  await dump.end();
+  // Addresses and ports of UDP over IPv4 make the flow.
+  const byFlow = (file: string) => {
+    const flows: Record<string, string[]> = {};
+    const hashes = frames(file);
+    for (const [i, { frame }] of readPcap(file).records.entries()) {
+      const flow = Buffer.from(frame.subarray(26, 38)).toString("hex");
+      flows[flow] ??= [];
+      flows[flow].push(hashes[i]!);
+    }
+    return flows;
+  };
+  assert.equal(byFlow(join(cwd, "out.pcap")), byFlow(input));
+});
+
+wiresTest("both directions of a gateway at once, on two ports", async (space) => {
+  const port = (name: string) => ({ driver: "xdp", interface: name, dir: "both" });
+  const cwd = folder({
+    "chain.json": { name: "gateway", ports: { lan: port("a"), wan: port("b") }, policy: "policy.csv" },
+    "policy.csv": "*,ingress:lan,egress:wan\n*,ingress:wan,egress:lan\n",
+  });
+  space.wire("a");
+  space.wire("b");
+  const input = traffic(cwd);
+  const dumps = [
+    await capture(space, cwd, "ap", 2 * COUNT, "a.pcap"),
+    await capture(space, cwd, "bp", 2 * COUNT, "b.pcap"),
+  ];
+  const wing = await space.wingbeat(cwd, "chain.json");
+  await wing.says(/port lan: .* by AF_XDP[\s\S]*port wan: .* by AF_XDP/);
+  space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", input);
+  space.run("tcpreplay", "-q", "-i", "bp", "--topspeed", input);
+  await space.until("a", COUNT);
+  await space.until("b", COUNT);
+  const result = await wing.finish();
+  checkLedger(result);
+  assert.equal(
+    result.ports.map((p) => [p.name, p.ipackets, p.opackets]),
+    [
+      ["lan", COUNT, COUNT],
+      ["wan", COUNT, COUNT],
+    ],
+  );
+  for (const dump of dumps) await dump.end();
+  // What tcpreplay sends on a wire's end is captured there, too.
+  for (const name of ["a", "b"]) assert.is(frames(join(cwd, `${name}.pcap`)).length, 2 * COUNT);
+});
+
+test.run();
