@@ -1,63 +1,10 @@
 /** AF_XDP ports on virtual wires: what goes in by tcpreplay comes out as dumpcap sees it, and every packet is accounted for. */
-import { createHash } from "node:crypto";
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { RunResult } from "../runtime/engine/result.js";
 import { folder, gateway, run } from "./chain-support.js";
-import { skipUnless } from "./skip.js";
+import { COUNT, capture, checkLedger, frames, PORTS, traffic, wiresTest } from "./support/live.js";
 import { readPcap } from "./support/pcap.js";
-import { type Running, Veth, vethLack } from "./support/veth.js";
-
-const lack = vethLack("tcpreplay", "dumpcap");
-/** Few enough to wait in a receive ring all together: nothing is missed, however busy the machine is. */
-const COUNT = 1500;
-const PORTS = /port in: .* by AF_XDP[\s\S]*port out: .* by AF_XDP/;
-
-const FORWARD = {
-  "chain.json": { name: "wire", ports: { in: { driver: "null" }, out: { driver: "null" } }, policy: "policy.csv" },
-  "policy.csv": "*,ingress,egress\nnon-ip,ingress,egress\n",
-};
-
-/** A capture of so many frames of several lengths. */
-function traffic(cwd: string, sizes: readonly number[] = [64, 65, 300, 1400], count = COUNT): string {
-  const streams = sizes.map((size) => ({ size, payload: "text", src: "10.1.0.0/16", dst: "198.18.0.0/15" }));
-  const ports = { in: { driver: "generator", count, flows: 64, streams }, out: { driver: "pcap", file: "in.pcap" } };
-  writeFileSync(join(cwd, "traffic.json"), JSON.stringify({ name: "traffic", ports, policy: "traffic.csv" }));
-  writeFileSync(join(cwd, "traffic.csv"), "*,ingress,egress\n");
-  run(cwd, "traffic.json");
-  return join(cwd, "in.pcap");
-}
-
-/** Captures so many frames, then ends by itself. */
-async function capture(space: Veth, cwd: string, name: string, count = COUNT, file = "out.pcap"): Promise<Running> {
-  const args = ["-q", "-P", "-B", "32", "-c", `${count}`, "-i", name, "-w", join(cwd, file)];
-  const running = space.start(cwd, "dumpcap", ...args);
-  await running.says(/File: /);
-  return running;
-}
-
-/** A hash of each frame. */
-const frames = (file: string) =>
-  readPcap(file).records.map(({ frame }) => createHash("md5").update(frame).digest("base64"));
-
-function checkLedger(result: RunResult, what = ""): void {
-  assert.ok(result.ledger.balanced, `${what}${JSON.stringify(result.ledger)}`);
-  assert.is(result.ledger.in_flight, 0);
-}
-
-function wiresTest(name: string, body: (space: Veth, cwd: string) => Promise<void>): void {
-  test(name, async () => {
-    if (skipUnless(lack === undefined, lack ?? "")) return;
-    const space = new Veth();
-    try {
-      await body(space, folder(FORWARD));
-    } finally {
-      space.remove();
-    }
-  });
-}
 
 for (const mode of ["native", "skb"] as const) {
   wiresTest(`frames leave as they came, in order, ${mode} XDP`, async (space, cwd) => {

@@ -157,7 +157,10 @@ export class Egress {
   update(now: number): void {
     if (now < this.updateNs) return;
     this.updateNs = now + UPDATE_EVERY_NS;
-    for (let p = 0; p < this.ports.length; p++) this.account(p);
+    for (let p = 0; p < this.ports.length; p++) {
+      this.ports[p]?.live?.update();
+      this.account(p);
+    }
   }
 
   /** What a network interface has not sent after all becomes a drop. */

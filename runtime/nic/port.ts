@@ -74,6 +74,11 @@ export interface TxPort {
 
 /** What did not leave although it was handed to `transmit`: refused by kernel or driver, link down, ring full. */
 export interface LiveTx {
+  /**
+   * Looks after the link; called some ten times a second.
+   * @throws RunError where the interface is gone
+   */
+  update(): void;
   readonly oerrors: number;
   readonly oerrorBytes: number;
 }

@@ -68,21 +68,32 @@ export class Veth {
     return new Running(child);
   }
 
-  /** `wingbeat run CHAIN ARGS`, once its ports are open. */
+  /** What starts `wingbeat run CHAIN ARGS`. */
+  command(chain: string, ...args: string[]): string[] {
+    return [process.execPath, MAIN, "run", chain, "--quiet", ...args];
+  }
+
+  /** `wingbeat run CHAIN ARGS`; its result goes to a file. */
   async wingbeat(cwd: string, chain: string, ...args: string[]): Promise<Running> {
     const json = join(cwd, "result.json");
     if (existsSync(json)) writeFileSync(json, "");
-    const running = this.start(cwd, process.execPath, MAIN, "run", chain, "--json", json, "--quiet", ...args);
+    const running = this.start(cwd, ...this.command(chain, "--json", json, ...args));
     running.json = json;
     return running;
   }
 
   /** Packets an interface has received, or the kernel dropped on its way in. */
   received(name: string): number {
+    const { packets, dropped } = this.packets(name);
+    return packets + dropped;
+  }
+
+  /** The counters of an interface that {@link received} adds up. */
+  packets(name: string): { packets: number; dropped: number } {
     const [link] = JSON.parse(this.ip("-json", "-s", "link", "show", "dev", name)) as [
       { stats64: { rx: { packets: number; dropped: number } } },
     ];
-    return link.stats64.rx.packets + link.stats64.rx.dropped;
+    return link.stats64.rx;
   }
 
   /** Waits until an interface has received so many packets in all. */
@@ -140,9 +151,9 @@ export class Running {
     return this.code!;
   }
 
-  /** Interrupts a run, which must end well, and reads its result. */
-  async finish(signal: NodeJS.Signals | undefined = "SIGINT"): Promise<RunResult> {
-    const code = await this.end(signal);
+  /** Interrupts a run, or waits for its end, which must be a good one, and reads its result. */
+  async finish(signal: NodeJS.Signals | "by itself" = "SIGINT"): Promise<RunResult> {
+    const code = await this.end(signal === "by itself" ? undefined : signal);
     if (code !== 0) throw new Error(`it ended with ${code}: ${this.output}`);
     return JSON.parse(readFileSync(this.json, "utf8")) as RunResult;
   }
