@@ -5,19 +5,23 @@
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
-import { ConfigError } from "../errors.js";
+import { ConfigError, RunError } from "../errors.js";
 import { MAX_FRAME } from "../packet/arena.js";
 import { ETHERNET } from "../packet/protocols.js";
 import { validate } from "../validate.js";
 import { generatorKeys } from "./generator/options.js";
 import { openGenerator } from "./generator/rx.js";
-import { findInterface } from "./net/interface.js";
+import { findInterface, requireInterface } from "./net/interface.js";
 import { openNullTx } from "./null.js";
+import { type PacketConfig, packetKeys } from "./packet/config.js";
+import { openMmsgRx } from "./packet/mmsg-rx.js";
+import { openPacketRx } from "./packet/ring-rx.js";
+import { openPacketTx } from "./packet/tx.js";
 import { openCaptureRx } from "./pcap/rx.js";
 import { openCaptureTx } from "./pcap/tx.js";
 import type { PortContext, RxPort, TxPort } from "./port.js";
 import { openReplay } from "./replay.js";
-import { type XdpConfig, xdpKeys } from "./xdp/config.js";
+import { interfaceKeys, type XdpConfig, xdpKeys } from "./xdp/config.js";
 import { openXdp, type XdpPort } from "./xdp/port.js";
 
 /** The largest IP packet in bytes that a slot holds: the `mtu` of ports that do not have one of their own. */
@@ -45,14 +49,33 @@ export const pcapPort = z.strictObject({
 export const generatorPort = z.strictObject({ driver: z.literal("generator"), ...generatorKeys, ...common });
 export const nullPort = z.strictObject({ driver: z.literal("null"), ...common });
 export const xdpPort = z.strictObject({ driver: z.literal("xdp"), ...xdpKeys, ...common });
+export const packetPort = z.strictObject({ driver: z.literal("packet"), ...packetKeys, ...common });
+export const mmsgPort = z.strictObject({ driver: z.literal("mmsg"), ...packetKeys, ...common });
+export const autoPort = z.strictObject({ driver: z.literal("auto"), ...interfaceKeys, ...common });
 
 /** A port as it stands in a chain file. */
-export const portSchema = z.discriminatedUnion("driver", [pcapPort, generatorPort, nullPort, xdpPort]);
+export const portSchema = z.discriminatedUnion("driver", [
+  pcapPort,
+  generatorPort,
+  nullPort,
+  xdpPort,
+  packetPort,
+  mmsgPort,
+  autoPort,
+]);
 export type PortConfig = z.output<typeof portSchema>;
 
-const DRIVERS = { pcap: pcapPort, generator: generatorPort, null: nullPort, xdp: xdpPort } as const;
+const DRIVERS = {
+  pcap: pcapPort,
+  generator: generatorPort,
+  null: nullPort,
+  xdp: xdpPort,
+  packet: packetPort,
+  mmsg: mmsgPort,
+  auto: autoPort,
+} as const;
 /** Drivers of network interfaces. */
-const LIVE = ["xdp"] as const;
+const LIVE = ["xdp", "packet", "mmsg", "auto"] as const;
 export type LiveConfig = Extract<PortConfig, { driver: (typeof LIVE)[number] }>;
 
 /** True for a network interface. */
@@ -154,6 +177,12 @@ export async function openRx(config: PortConfig, context: PortContext, options: 
       throw new ConfigError(`port ${context.name}`, "null receives nothing, it only takes packets", "use it for --out");
     case "xdp":
       return openInterface(config, context, { rx: true, tx: context.both === true });
+    case "packet":
+      return openPacketRx(config, context);
+    case "mmsg":
+      return openMmsgRx(config, context);
+    case "auto":
+      return xdpOr(() => openPacketRx(config, context), config, context, { rx: true, tx: context.both === true });
   }
 }
 
@@ -168,6 +197,32 @@ export async function openTx(config: PortConfig, context: PortContext): Promise<
       throw new ConfigError(`port ${context.name}`, "a generator makes packets, it takes none", "use it for --in");
     case "xdp":
       return bothWays.get(context.name) ?? openInterface(config, context, { rx: false, tx: true });
+    case "packet":
+    case "mmsg":
+      return openPacketTx(config, context);
+    case "auto":
+      return (
+        bothWays.get(context.name) ??
+        xdpOr(() => openPacketTx(config, context), config, context, { rx: false, tx: true })
+      );
+  }
+}
+
+/** AF_XDP, else what `packet` opens, and a line that says why. */
+function xdpOr<Port>(
+  packet: () => Port,
+  config: PacketConfig,
+  context: PortContext,
+  use: { rx: boolean; tx: boolean },
+): Port | XdpPort {
+  // An interface that is missing is missing for both.
+  requireInterface(config.interface, `port ${context.name}`);
+  try {
+    return openInterface(config, context, use);
+  } catch (error) {
+    if (!(error instanceof RunError)) throw error;
+    context.warn(`${error.message.split("\n")[0]}; AF_PACKET instead`);
+    return packet();
   }
 }
 
