@@ -73,11 +73,11 @@ export class Core {
       for (const nf of role.nfs) this.ownerOf[nf] = t;
     });
     this.batch = plan.cyclic && plan.options.order !== "none" ? 1 : plan.options.batch;
-    const { ingress } = parts;
-    if (ingress?.live) {
+    const live = parts.ingress?.live;
+    if (live !== undefined) {
       const core = this;
       this.interfaces = {
-        wait: (ms) => ingress.wait(ms),
+        wait: (ms) => live.wait(ms),
         get underWay() {
           return core.underWay;
         },
@@ -107,7 +107,8 @@ export class Core {
           return;
         }
         // A port that reads asynchronously needs the event loop to come round; for a moment only, while packets may come back.
-        if (!moved && ingress.waiting) await (this.underWay || ingress.live ? eventLoop() : ingress.ready());
+        if (!moved && ingress.waiting)
+          await (this.underWay || ingress.live !== undefined ? eventLoop() : ingress.ready());
       } else if (!moved && Atomics.load(control, CONTROL.DRAINED) === 1) {
         return;
       }

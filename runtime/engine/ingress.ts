@@ -4,12 +4,12 @@
  * Several captures are merged by their timestamps, as mergecap would, so that arrival order is a property of the input and not
  * of batch size or timing. Equal timestamps go by port number.
  */
-import { Poller } from "../nic/net/poller.js";
-import type { LiveRx, RxPort } from "../nic/port.js";
+import type { RxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
 import type { SlotPool } from "../packet/pool.js";
 import { CONTROL } from "./control.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
+import { LivePorts } from "./live-ports.js";
 import { BitPacer, PacketPacer } from "./pacer.js";
 import type { Plan } from "./plan.js";
 
@@ -26,14 +26,14 @@ interface Lookahead extends NumberedRxPort {
 }
 
 const LOOKAHEAD = 64;
-/** How often counters of network interfaces are read. */
-const UPDATE_EVERY_NS = 1e8;
 
 export class Ingress {
   /** When the first packet came in, in ns since the epoch; NaN before. */
   firstNs = Number.NaN;
   private arrivals = 0;
   private stopped = false;
+  /** Network interfaces have been told to stop, and give what they still have. */
+  private stopping = false;
   /** When packets were asked for first: `--duration` and `--rate` count from then. */
   private startNs = Number.NaN;
   /** With `--rate` in packets, or in bits. */
@@ -46,16 +46,8 @@ export class Ingress {
   private blocked: RxPort | undefined;
   /** What a port threw; nothing is received after it, and what was received before still leaves. */
   failure: unknown;
-  /** True where a port is a network interface: packets are taken as they come, and not merged by time. */
-  readonly live: boolean;
-  private readonly poller: Poller | undefined;
-  /** Port that is asked first. */
-  private turn = 0;
-  /** Network interfaces have been told to stop, and give what they still have. */
-  private stopping = false;
-  /** Slots in receive rings of network interfaces. */
-  private stocked = 0;
-  private updateNs = 0;
+  /** Where a port is a network interface: packets are taken as they come, and not merged by time. */
+  readonly live: LivePorts | undefined;
 
   constructor(
     private readonly plan: Plan,
@@ -70,8 +62,12 @@ export class Ingress {
     // A quarter of the slots at most waits here; the rest is for packets under way.
     const room = Math.max(1, Math.min(LOOKAHEAD, Math.floor(pool.size / 4 / ports.length)));
     this.ahead = ports.map((p) => ({ ...p, slots: new Uint32Array(room), head: 0, count: 0 }));
-    this.live = ports.some(({ rx }) => rx.live !== undefined);
-    if (this.live) this.poller = new Poller(ports.flatMap(({ rx }) => rx.live?.descriptors ?? []));
+    if (ports.some(({ rx }) => rx.live !== undefined)) {
+      const read = (rx: RxPort, slots: Uint32Array, want: number) => this.read(rx, slots, want);
+      this.live = new LivePorts(ports, pool, layout, counters, read, (error) => {
+        this.failure ??= error;
+      });
+    }
   }
 
   /** True when no packet will ever come in again. */
@@ -86,7 +82,7 @@ export class Ingress {
 
   /** Packets that were read and not received yet. */
   get held(): number {
-    let held = this.stocked;
+    let held = this.live?.stocked ?? 0;
     for (const port of this.ahead) held += port.count - port.head;
     return held;
   }
@@ -105,7 +101,7 @@ export class Ingress {
       if (late || failed || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
     }
     if (this.stopped) return 0;
-    if (this.live) return this.receiveLive(slots, max, now);
+    if (this.live !== undefined) return this.receiveLive(this.live, slots, max, now);
     const { packets, bits } = this;
     const want = packets === undefined ? max : Math.min(max, this.due(packets, now));
     if (want === 0) return 0;
@@ -117,7 +113,7 @@ export class Ingress {
 
   private start(now: number): void {
     this.startNs = now;
-    if (this.live) this.stock();
+    this.live?.stock();
     const { rate, ring } = this.plan.options;
     if (rate?.unit === "pps") this.packets = new PacketPacer(now, rate.value, ring);
     else if (rate !== undefined) this.bits = new BitPacer(now, rate.value);
@@ -158,10 +154,9 @@ export class Ingress {
 
   /** Packets that were read ahead but not received go back unread. */
   private stop(): void {
-    if (this.live) {
-      if (this.stopping) return;
+    if (this.live !== undefined) {
+      this.live.stop();
       this.stopping = true;
-      for (const { rx } of this.ahead) rx.live?.stop();
       return;
     }
     this.stopped = true;
@@ -171,75 +166,16 @@ export class Ingress {
     }
   }
 
-  /** Slots for receive rings: a quarter of all at most, the rest is for packets under way. */
-  private stock(): void {
-    const { pool, ahead } = this;
-    const most = Math.floor(pool.size / 4 / ahead.length);
-    for (const { rx } of ahead) {
-      const { live } = rx;
-      if (live === undefined || live.stock === 0) continue;
-      const slots = new Uint32Array(Math.min(live.stock, most));
-      const count = pool.take(slots, slots.length);
-      live.supply(slots, count);
-      this.stocked += count;
+  private receiveLive(live: LivePorts, slots: Uint32Array, max: number, now: number): number {
+    const count = live.receive(slots, max, now);
+    if (count === 0) {
+      if (this.stopping) this.stopped = live.end(now);
+      return 0;
     }
-  }
-
-  /** From the next port that has something, each in turn. */
-  private receiveLive(slots: Uint32Array, max: number, now: number): number {
-    const { ahead, pool } = this;
-    if (now >= this.updateNs) this.update(now);
-    for (let i = 0; i < ahead.length; i++) {
-      const { port, rx } = ahead[this.turn]!;
-      this.turn = this.turn + 1 < ahead.length ? this.turn + 1 : 0;
-      if (this.stopping && rx.live === undefined) continue;
-      const count = rx.done ? 0 : this.read(rx, slots, max);
-      if (count === 0) continue;
-      const { portIn } = this.arena;
-      for (let k = 0; k < count; k++) portIn[slots[k]!] = port;
-      this.stamp(slots, count, now);
-      return count;
-    }
-    // Without a free slot nothing could be read: what is there comes when one is back.
-    if (this.stopping && pool.available > 0) this.endLive(now);
-    return 0;
-  }
-
-  /** Rings give back what they have, and counters are read a last time. */
-  private endLive(now: number): void {
-    const { pool } = this;
-    const slots = new Uint32Array(LOOKAHEAD);
-    this.update(now);
-    for (const { rx } of this.ahead) {
-      const { live } = rx;
-      if (live === undefined) continue;
-      for (let count = live.withdraw(slots); count > 0; count = live.withdraw(slots)) pool.put(slots, 0, count);
-    }
-    this.stocked = 0;
-    this.stopped = true;
-    this.poller?.close();
-  }
-
-  private update(now: number): void {
-    this.updateNs = now + UPDATE_EVERY_NS;
-    for (const { port, rx } of this.ahead) if (rx.live !== undefined) this.updatePort(port, rx.live);
-  }
-
-  private updatePort(port: number, live: LiveRx): void {
-    try {
-      live.update();
-    } catch (error) {
-      this.failure ??= error;
-    }
-    const { counters } = this;
-    const at = this.layout.port + port * PORT_COUNTERS;
-    counters[at + PORT.IMISSED] = live.imissed;
-    counters[at + PORT.IERRORS] = live.ierrors;
-  }
-
-  /** Sleeps until a network interface has something, or `ms` are over. */
-  wait(ms: number): void {
-    if (!this.stopped) this.poller!.wait(ms);
+    const { portIn } = this.arena;
+    for (let i = 0; i < count; i++) portIn[slots[i]!] = live.port;
+    this.stamp(slots, count, now);
+    return count;
   }
 
   private receiveOne(slots: Uint32Array, want: number): number {
@@ -317,7 +253,7 @@ export class Ingress {
     if (this.arrivals === 0) this.firstNs = now;
     this.arrivals = arrivals;
     if (this.ahead.length === 1) this.count(this.ahead[0]!.port, count, bytes);
-    else if (this.live) this.count(this.arena.portIn[slots[0]!]!, count, bytes);
+    else if (this.live !== undefined) this.count(this.live.port, count, bytes);
     else this.countEach(slots, count);
   }
 
