@@ -45,6 +45,7 @@ wiresTest("a chain of ipsec, nids and router gives the digests it gives from a c
   const result = await wing.finish("SIGTERM");
   checkLedger(result);
   assert.ok(result.packets.tx > 0);
+  assert.ok(result.nfs.find((nf) => nf.name === "protect")!.outcomes["protected"]! > 0);
   assert.is(result.digest, expected.digest);
   assert.equal(result.ledger.drops, expected.ledger.drops);
   assert.equal(

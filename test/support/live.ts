@@ -32,7 +32,10 @@ export function traffic(cwd: string): string {
 
 /** A capture of so many frames of these lengths. */
 export function makeTraffic(cwd: string, sizes: readonly number[], count: number): string {
-  const streams = sizes.map((size) => ({ size, payload: "text", src: "10.1.0.0/16", dst: "198.18.0.0/15" }));
+  // What gateway() protects, and what it does not.
+  const streams = sizes.flatMap((size) =>
+    ["10.2.0.0/16", "198.18.0.0/15"].map((dst) => ({ size, payload: "text", src: "10.1.0.0/16", dst })),
+  );
   const ports = { in: { driver: "generator", count, flows: 64, streams }, out: { driver: "pcap", file: "in.pcap" } };
   writeFileSync(join(cwd, "traffic.json"), JSON.stringify({ name: "traffic", ports, policy: "traffic.csv" }));
   writeFileSync(join(cwd, "traffic.csv"), "*,ingress,egress\n");
