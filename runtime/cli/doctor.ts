@@ -10,6 +10,7 @@ import { afXdpFinding, libraryFindings, testToolFindings } from "../native/libra
 import { energyFindings, watchdogFindings } from "../native/meters.js";
 import { networkFindings } from "../native/rights.js";
 import { SystemFiles } from "../native/system-files.js";
+import { interfaceFindings } from "../nic/net/findings.js";
 
 export interface DoctorOptions {
   /** Installs what is missing first; "test" also what only tests need. Never asks. */
@@ -44,6 +45,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorResult>
     ...devices,
     ...networkFindings(files),
     socket,
+    ...interfaceFindings(),
     ...energyFindings(files),
     ...watchdogFindings(files),
     ...testToolFindings(),

@@ -85,6 +85,11 @@ export function isLive(config: PortConfig): config is LiveConfig {
 
 const isLiveDriver = (driver: string): driver is LiveConfig["driver"] => (LIVE as readonly string[]).includes(driver);
 
+/** True where a port that receives and sends does both by one socket, hence in one thread. */
+export function sharesSocket(config: PortConfig): boolean {
+  return config.driver === "xdp" || config.driver === "auto";
+}
+
 /** The largest IP packet in bytes that a port takes; undefined: whatever the slot holds. Of an interface it is the interface's, where it is there. */
 export function mtuOf(config: PortConfig): number | undefined {
   if (config.mtu !== undefined || !isLive(config)) return config.mtu;

@@ -13,6 +13,7 @@ const SIOCGIFMTU = 0x8921;
 const SIOCGIFINDEX = 0x8933;
 const SIOCETHTOOL = 0x8946;
 const ETHTOOL_GCHANNELS = 0x3c;
+const ETHTOOL_GRINGPARAM = 0x10;
 /** struct ifreq: name, then a union. */
 const IFREQ = { BYTES: 40, NAME: 16, VALUE: 16 } as const;
 const IFF_UP = 0x1;
@@ -85,16 +86,32 @@ export function linkState(name: string): LinkState {
   return (flags & IFF_UP) !== 0 && (flags & IFF_RUNNING) !== 0 ? "up" : "down";
 }
 
+/** A request of linux/ethtool.h over words that it fills. @returns false where the driver has none */
+function ethtool(name: string, words: Uint32Array): boolean {
+  const bytes = new Uint8Array(words.buffer);
+  return request(name, SIOCETHTOOL, (view) => view.setBigUint64(IFREQ.VALUE, addressOf(bytes), true)) !== undefined;
+}
+
+/** The answer to a request of one value (struct ethtool_value). */
+export function ethtoolValue(name: string, command: number): number | undefined {
+  const words = Uint32Array.of(command, 0);
+  return ethtool(name, words) ? words[1]! : undefined;
+}
+
+/** Descriptors of the driver's receive ring, and the most it can have. */
+export function ringSizes(name: string): { readonly rx: number; readonly rxMost: number } | undefined {
+  // struct ethtool_ringparam: command, four maxima (rx, rx mini, rx jumbo, tx), then what is set.
+  const words = new Uint32Array(9);
+  words[0] = ETHTOOL_GRINGPARAM;
+  return ethtool(name, words) ? { rx: words[5]!, rxMost: words[1]! } : undefined;
+}
+
 /** Receive queues in use; 1 where the driver does not say. */
 function queuesOf(name: string): number {
   // struct ethtool_channels: command, four maxima, then counts of rx, tx, other and combined.
   const channels = new Uint32Array(9);
   channels[0] = ETHTOOL_GCHANNELS;
-  const bytes = new Uint8Array(channels.buffer);
-  if (request(name, SIOCETHTOOL, (view) => view.setBigUint64(IFREQ.VALUE, addressOf(bytes), true)) === undefined) {
-    return 1;
-  }
-  return Math.max(1, channels[5]! + channels[8]!);
+  return ethtool(name, channels) ? Math.max(1, channels[5]! + channels[8]!) : 1;
 }
 
 /**
