@@ -2,6 +2,7 @@
 
 import { preparePocl } from "../runtime/device/opencl/pocl.js";
 import { type PlainError, RunError } from "../runtime/errors.js";
+import { whyNoAdapter } from "./device/adapter.js";
 import { whyNoDevice } from "./device/bed.js";
 import type { Cell, CellOptions, CellResult } from "./experiment.js";
 import { findExperiments } from "./find.js";
@@ -25,15 +26,21 @@ async function answer({ experiment, cell, options }: CellRequest): Promise<CellA
     const wanted: Cell | undefined = found?.cells(options.quick).find(({ name }) => name === cell);
     if (wanted === undefined)
       throw new RunError("bench", `there is no ${cell} of ${experiment}`, "report this as a bug");
-    // PoCL reads its environment when the first device is listed.
-    preparePocl(wanted.workgroups);
-    const why = wanted.noDevice === true ? undefined : whyNoDevice(wanted.anyDevice ?? false);
+    const why = await whyNot(wanted);
     if (why !== undefined) return { kind: "skipped", reason: `${experiment}: ${why}` };
     return { kind: "done", result: await wanted.run({ ...options, warn: (line) => console.error(line) }) };
   } catch (error) {
     const { name, message, stack } = error as Error;
     return { kind: "failed", error: { name, message, stack } };
   }
+}
+
+async function whyNot({ needs = "opencl", workgroups, anyDevice = false }: Cell): Promise<string | undefined> {
+  if (needs === "webgpu") return whyNoAdapter();
+  // PoCL reads its environment when the first device is listed.
+  preparePocl(workgroups);
+  if (needs === "nothing") return undefined;
+  return whyNoDevice(anyDevice);
 }
 
 // Who asked is gone: nobody wants the answer.

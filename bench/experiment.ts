@@ -33,8 +33,8 @@ export interface Cell {
   readonly workgroups: number;
   /** True where a device without persistent kernels will do. */
   readonly anyDevice?: boolean;
-  /** True where no device takes part. */
-  readonly noDevice?: boolean;
+  /** What the cell needs of the machine; absent: an OpenCL device. */
+  readonly needs?: "opencl" | "webgpu" | "nothing";
   run(options: CellOptions): Promise<CellResult>;
 }
 

@@ -9,6 +9,7 @@
 
 const NIDS_ACCEPT: u32 = 0u;
 const NIDS_TRANSITIONS: u32 = 1u;
+const NIDS_WHOLE: u32 = 2u;
 const NIDS_CLASSES: u32 = 16u;
 
 fn nids_step(state: u32, byte: u32, classes: u32, transitions: u32) -> u32 {
@@ -43,4 +44,22 @@ fn nf_nids(slot: u32, params_at: u32, table: u32) {
     state = nids_step(state, nids_byte(slot, at), classes, transitions);
   }
   params[params_at] = select(0u, 1u, state == accept);
+}
+
+// Without a pattern a packet is clean: nfs/nids/index.ts says whether that is final.
+fn nf_nids_outcome(params_at: u32) -> u32 {
+  return select(WB_UNDECIDED, 0u, params[params_at] == 0u);
+}
+
+// What is searched, as Nids.ranges in nfs/nids/cpu.ts has it.
+fn nf_nids_enter(slot: u32, params_at: u32, table: u32, packet: WbPacket) -> u32 {
+  var first = packet.l4;
+  var end = packet.l3_end;
+  if (tables[table + NIDS_WHOLE] == 0u) {
+    first = packet.payload;
+    end = select(first, packet.payload_end, (packet.flags & WB_FLAG_L4) != 0u);
+  }
+  params[params_at] = 0u;
+  params[params_at + WB_PARAM_PLACE] = first | ((end - first) << 16u);
+  return select(WB_SKIPS, WB_SERVE, end > first);
 }

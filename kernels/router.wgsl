@@ -16,3 +16,24 @@ fn nf_router(slot: u32, params_at: u32, table: u32) {
   }
   params[params_at] = hop;
 }
+
+// With a next hop it is forwarded.
+fn nf_router_outcome(params_at: u32) -> u32 {
+  return select(0u, WB_UNDECIDED, params[params_at] == 0u);
+}
+
+// The destination, which prepare reads where it is for the host. The TTL the host judges alone.
+fn nf_router_enter(slot: u32, params_at: u32, table: u32, packet: WbPacket) -> u32 {
+  if ((packet.flags & WB_FLAG_IPV4) == 0u) {
+    return WB_STAYS_OUT;
+  }
+  let at = packet.l3 + 16u;
+  let shift = (at & 3u) * 8u;
+  var word = slots[slot + (at >> 2u)] >> shift;
+  if (shift != 0u) {
+    word |= slots[slot + (at >> 2u) + 1u] << (32u - shift);
+  }
+  params[params_at] = 0u;
+  params[params_at + 1u] = wb_swap32(word);
+  return WB_SERVE;
+}

@@ -64,6 +64,21 @@ static inline uint wb_pause(uint idle) {
   return 1u;
 }
 
+#ifdef WB_FAULT_AFTER
+/*
+ * For tests of what is to find out a device that computes wrongly (runtime/device/fault.ts): one bit of one packet that was written, or of one
+ * answer that is not 0, is another. Bit n of WB_FAULT_PACKETS: program n writes packets. `once`: a word of the device's line.
+ */
+static void wb_fault(uint program, __global uchar *slot, __global uint *params, __global uint *once) {
+  const bool packet = ((WB_FAULT_PACKETS >> program) & 1u) != 0u;
+  if (!packet && params[0] == 0u) return;
+  if (atomic_exchange_explicit((volatile __global atomic_uint *)once, 1u, memory_order_relaxed, WB_SCOPE) != 0u) return;
+  const uint place = params[WB_PARAM_PLACE];
+  if (packet) slot[(place & 0xffffu) + (place >> 17)] ^= 1;
+  else params[0] ^= 1u;
+}
+#endif
+
 __kernel __attribute__((reqd_work_group_size(WB_WORKGROUP_SIZE, 1, 1))) void
 gpu_syncer(__global uchar *slots, __global uint *params, __global uint *queue, __global const uint *tables) {
   __local uint local_words[WB_LOCAL_WORDS];
@@ -147,6 +162,12 @@ gpu_syncer(__global uchar *slots, __global uint *params, __global uint *queue, _
       if (slot != WB_DUMMY) {
         wb_serve(row[WB_ROW_PROGRAM], slots + (size_t)slot * WB_SLOT_SIZE, params + (size_t)slot * WB_PARAM_WORDS,
                  tables + row[WB_ROW_TABLE], local_words);
+#ifdef WB_FAULT_AFTER
+        if (index >= WB_FAULT_AFTER) {
+          wb_fault(row[WB_ROW_PROGRAM], slots + (size_t)slot * WB_SLOT_SIZE, params + (size_t)slot * WB_PARAM_WORDS,
+                   queue + WB_TICKET + 1u);
+        }
+#endif
       }
     }
     work_group_barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE, WB_SCOPE);

@@ -86,7 +86,7 @@ export interface NfModule<Config = unknown, Loaded = Config> {
   possible?(loaded: Loaded): readonly string[];
   /** Port numbers that it writes to `portOut`: a file port among them is an output. */
   egressPorts?(loaded: Loaded): readonly number[];
-  /** Files it writes, so that two writers of one are refused. */
+  /** Files it writes, so that two writers of one are refused, and experiments leave them alone: `load` takes their paths from `context.resolve`. */
   outputs?(config: Config): readonly string[];
   /**
    * In main, before the run: reads and checks files; throws ConfigError with file and line. What it returns is posted to the NF's thread:

@@ -79,7 +79,14 @@ const NEVER_LOADED = {
   "gpu.js": /^dist\//,
   koffi: /^(?:vendor\/|doc\/|lib\/|cnoke\.cjs$)/,
   webgpu: /^build\//,
+  vega: /^build\/(?!vega\.module\.js$)|^rollup/,
+  "vega-lite": /^(?:bin\/|src\/|build\/(?!index\.js$))/,
+  // Plots are set in DejaVu Sans, regular and bold.
+  "dejavu-fonts-ttf": /^ttf\/(?!DejaVuSans(?:-Bold)?\.ttf$)|^(?:fontconfig\/|langcover|status|unicover|NEWS)/,
 };
+/** The packages that vega is made of bring their code a second time made small, programs of their own, and schemas. */
+const PART_OF_VEGA = /^(?:vega-[a-z-]+|d3-[a-z-]+|topojson-client)$/;
+const NOT_FOR_NODE = /\.min\.m?js$|^(?:src\/.*\.ts|rollup\.config\.js|bin\/.*|build\/.*-schema\.json)$/;
 
 /**
  * Whether the bundle takes a file of a package.
@@ -92,7 +99,8 @@ export function isWanted(name, path) {
   if (OTHER_PLATFORM.test(posix.dirname(path)) && !CODE.test(path)) return false;
   if (LICENCE.test(posix.basename(path))) return true;
   const never = /** @type {Record<string, RegExp>} */ (NEVER_LOADED)[name];
-  if (never?.test(path) || NOT_FOR_LINUX.test(path) || NOT_FOR_A_RUN.test(path)) return false;
+  if (never?.test(path) || (PART_OF_VEGA.test(name) && NOT_FOR_NODE.test(path))) return false;
+  if (NOT_FOR_LINUX.test(path) || NOT_FOR_A_RUN.test(path)) return false;
   return !(BINARY.test(path) && OTHER_PLATFORM.test(path));
 }
 

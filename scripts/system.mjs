@@ -84,6 +84,15 @@ export const WANTED = [
     packages: ["spin"],
     program: "spin",
   },
+  {
+    name: "Chromium",
+    purpose: "test",
+    use: "opens reports as their readers do",
+    without: "those tests are skipped",
+    packages: ["chromium"],
+    program: "chromium",
+    installOnly: "its launcher looks for it where root installs it",
+  },
 ];
 
 /** SwiftShader, a Vulkan device emulated on the CPU, and the Vulkan loader that Chromium ships beside it. */

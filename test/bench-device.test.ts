@@ -1,59 +1,24 @@
 /** Experiments of bench/device: each in its quick form, with turns so short that their figures mean nothing. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { earlyIndex } from "../bench/device/ablation-order.js";
+import { whyNoAdapter } from "../bench/device/adapter.js";
 import { whyNoDevice } from "../bench/device/bed.js";
 import { SlotSource, twoClasses } from "../bench/device/source.js";
 import { type CellOptions, Figures, type Finding } from "../bench/experiment.js";
-import { findExperiments } from "../bench/find.js";
 import { seededRandom } from "../bench/frames.js";
 import { deviceNote, renderFindings } from "../bench/report.js";
 import { runExperiment } from "../bench/run-experiment.js";
 import { kernelFolder } from "../runtime/device/kernel-files.js";
 import { skipUnless } from "./skip.js";
+import { of, runQuick } from "./support/bench-quick.js";
 
 const BENCH = fileURLToPath(new URL("../bench/main.js", import.meta.url));
 const missing = whyNoDevice(false);
-
-async function runQuick(name: string): Promise<readonly Finding[]> {
-  const experiment = (await findExperiments()).find((one) => one.name === name)!;
-  const scratch = mkdtempSync(join(tmpdir(), "wingbeat-bench-test-"));
-  const options: CellOptions = {
-    quick: true,
-    seed: 3,
-    frames: 1024,
-    data: scratch,
-    scratch,
-    repeats: 1,
-    turnMs: 10,
-    warn: (line) => console.log(line),
-  };
-  try {
-    const { findings, skipped, failed } = await runExperiment(experiment, options);
-    assert.equal(skipped, []);
-    assert.equal(failed, []);
-    const cells = experiment.cells(true).map((cell) => cell.name);
-    assert.equal([...new Set(findings.map((finding) => finding.cell))], cells, "every case has figures");
-    for (const { subject, figure, value, samples, device, unit } of findings) {
-      const what = `${subject}: ${figure}`;
-      assert.is(samples.length, 1, what);
-      assert.ok(Number.isFinite(value.median), what);
-      if (/Mpps|rows|^us$|^x$/.test(unit)) assert.ok(value.median > 0, what);
-      assert.type(device!.name, "string");
-    }
-    return findings;
-  } finally {
-    rmSync(scratch, { recursive: true });
-  }
-}
-
-const of = (findings: readonly Finding[], subject: RegExp, figure: RegExp) =>
-  findings.find((finding) => subject.test(finding.subject) && figure.test(finding.figure))!.value.median;
 
 function quick(name: string, expect: (findings: readonly Finding[]) => void): void {
   test(`${name}, quick`, async () => {
@@ -97,6 +62,15 @@ quick("device-slices", (findings) => {
 
 quick("device-lengths", (findings) => {
   assert.is(findings.length, 3);
+});
+
+test("device-webgpu-forwarding, quick", async () => {
+  const lack = await whyNoAdapter();
+  if (skipUnless(lack === undefined, `${lack}`)) return;
+  const findings = await runQuick("device-webgpu-forwarding");
+  assert.is(of(findings, /^forwarding on the device$/, /^published/), 1);
+  assert.is(of(findings, /^host routing$/, /^published/), 3);
+  assert.ok(of(findings, /^forwarding on the device$/, /^copied/) < of(findings, /^host routing$/, /^copied/));
 });
 
 test("the order of the paper is made of the product's kernel by moving one statement over the barrier", () => {

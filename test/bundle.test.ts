@@ -155,10 +155,11 @@ test("the examples are checked and run, with the digests they have outside; one 
 
 test("the conformance tests and the benchmarks start; what needs OpenCL is skipped with the reason", () => {
   if (skipUnless(closed === undefined, closed ?? "")) return;
-  const tests = inside(`${home}/test`, "router-gpu", "policy");
+  const tests = inside(`${home}/test`, "router-gpu", "policy", "report-plots");
   assert.is(tests.status, 0, tests.stdout + tests.stderr);
   assert.match(tests.stdout, /^skip test\/router-gpu-opencl\.test\.js: no OpenCL device: libOpenCL/m);
   assert.match(tests.stdout, /^ok {3}test\/policy\.test\.js/m);
+  assert.match(tests.stdout, /^ok {3}test\/report-plots\.test\.js/m);
   assert.match(tests.stdout, /^\d+ passed, 0 failed/m);
   const bench = inside(`${home}/bench`, "--list");
   assert.is(bench.status, 0, bench.stderr);
@@ -190,6 +191,18 @@ test("files of packages: wanted are code for Node on Linux x86-64, and licences"
     ["zod", "README.md", false],
     ["rxjs", "dist/cjs/index.js", true],
     ["rxjs", "dist/esm/index.js", false],
+    ["vega", "build/vega.module.js", true],
+    ["vega", "build/vega.min.js", false],
+    ["vega-lite", "build/index.js", true],
+    ["vega-lite", "build/vega-lite-schema.json", false],
+    ["vega-scenegraph", "build/vega-scenegraph.js", true],
+    ["d3-array", "dist/d3-array.min.js", false],
+    ["dejavu-fonts-ttf", "ttf/DejaVuSans.ttf", true],
+    ["dejavu-fonts-ttf", "ttf/DejaVuSans-Bold.ttf", true],
+    ["dejavu-fonts-ttf", "ttf/DejaVuSans-Oblique.ttf", false],
+    ["dejavu-fonts-ttf", "LICENSE", true],
+    ["@resvg/resvg-js-linux-x64-gnu", "resvgjs.linux-x64-gnu.node", true],
+    ["@resvg/resvg-js-linux-x64-musl", "resvgjs.linux-x64-musl.node", false],
     ["x", "armada.js", true],
   ] as const)
     assert.is(isWanted(pkg, path), wanted, `${pkg}: ${path}`);

@@ -22,6 +22,12 @@ test("--device is parsed whole", () => {
   assert.equal(parsed("opencl:gfx90c:xnack-:rounds"), ["opencl", "gfx90c:xnack-", true]);
   assert.equal(parsed("opencl:gfx90c:xnack-"), ["opencl", "gfx90c:xnack-", false]);
   assert.equal(parsed("webgpu:rounds"), ["webgpu", "rounds", false], "a name there");
+  const routing = (text: string) => [parseDevice(text).name, parseDevice(text).hostRouting];
+  assert.equal(routing("webgpu"), [undefined, false]);
+  assert.equal(routing("webgpu:host-routing"), [undefined, true]);
+  assert.equal(routing("webgpu:780M:host-routing"), ["780M", true]);
+  assert.equal(routing("webgpu:host-routing:780M"), ["host-routing:780M", false]);
+  assert.equal(routing("opencl:host-routing"), ["host-routing", false], "a name there");
   for (const text of [
     "",
     "cuda",

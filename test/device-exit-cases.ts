@@ -30,15 +30,18 @@ interface End {
   readonly left: readonly string[];
 }
 
-/** Runs the child in a process group of its own; `kill`: sends that once the device is at work. */
-async function runChild(mode: string, end: string, kill?: NodeJS.Signals): Promise<End> {
-  const child = spawn(process.execPath, [CHILD, mode, end], { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+/** Runs the child in a process group of its own; `kill`: sends that once the device is at work, or begun to be opened. */
+async function runChild(mode: string, end: string, kill?: NodeJS.Signals, ...more: string[]): Promise<End> {
+  const child = spawn(process.execPath, [CHILD, mode, end, ...more], {
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const guard = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), 60_000);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
       output += text;
-      if (kill !== undefined && /at work/.test(output)) child.kill(kill);
+      if (kill !== undefined && /at work|opening/.test(output)) child.kill(kill);
     });
   }
   const [code, signal] = (await once(child, "exit")) as [number | null, string | null];
@@ -83,5 +86,24 @@ export function exitCases(mode: "persistent" | "rounds" | "webgpu"): void {
     assert.is(thrown.code, 1, thrown.output);
     assert.match(thrown.output, /thrown while a kernel hangs/);
     assert.equal(thrown.left, []);
+  });
+}
+
+/** ms after the beginning: Dawn is being loaded, asked for adapters, makes the device, compiles shaders; which is when depends on the machine. */
+const WHILE_OPENING = [1, 40, 80, 120, 160, 250, 400];
+
+export function openingCases(mode: "webgpu" | "gpujs"): void {
+  test(`${mode}: exit while the device is being opened ends the process in order`, async () => {
+    for (const ms of WHILE_OPENING) {
+      const { code, output, left } = await runChild(mode, "opening", undefined, String(ms));
+      assert.is(code, 3, `after ${ms} ms: ${output}`);
+      assert.equal(left, []);
+    }
+  });
+
+  test(`${mode}: SIGTERM while the device is being opened ends the process`, async () => {
+    const { signal, output, left } = await runChild(mode, "opening", "SIGTERM", "60000");
+    assert.is(signal, "SIGTERM", output);
+    assert.equal(left, []);
   });
 }

@@ -39,6 +39,24 @@ test("--device webgpu, with a name and without: the bytes of the CPU, and what i
   }
 });
 
+test("packets go on from NF to NF on the device, and with host-routing they do not: the same bytes, fewer of them copied", () => {
+  if (without()) return;
+  const [forwarded, routed] = ["webgpu", "webgpu:host-routing"].map((text) =>
+    run(chain, "chain.json", ...onGpu, "--device", text),
+  );
+  assert.equal(same(forwarded!), same(routed!));
+  assert.equal(
+    forwarded!.sync.hops.map(({ from, to }) => [from, to]),
+    [["nids", "router"]],
+  );
+  assert.ok(forwarded!.sync.forwarded > 0);
+  assert.equal(routed!.sync.hops, []);
+  assert.ok(forwarded!.sync.bytes_copied < routed!.sync.bytes_copied);
+  assert.is(forwarded!.sync.packets + forwarded!.sync.forwarded, routed!.sync.packets);
+  const { stdout } = wingbeat(["run", "chain.json", ...onGpu, "--device", "webgpu"], chain);
+  assert.match(stdout, /^went on by themselves: nids -> router [\d,]+$/m);
+});
+
 test("one line says which device it is; --slice has nothing to act on", () => {
   if (without()) return;
   const args = ["run", "chain.json", "--place", "nids=gpu", "--device", "webgpu", "--workgroups", "2", "--slice", "5"];

@@ -11,6 +11,7 @@ import { PersistentServer } from "../runtime/device/opencl/persistent.js";
 import { listDevices, pickDevice } from "../runtime/device/opencl/platform.js";
 import { HOST } from "../runtime/device/queue.js";
 import { SYNC, Syncer } from "../runtime/device/syncer.js";
+import { WAKE_BYTES } from "../runtime/device/wake.js";
 import { Arena } from "../runtime/packet/arena.js";
 import { attachRegion } from "../runtime/packet/memory.js";
 
@@ -29,7 +30,8 @@ for (const sliceMs of [0, 5]) {
       warn: (line) => console.log(line),
     });
     const { info, regions, lockStep } = server;
-    const handle: DeviceHandle = { info, shape, lockStep, ...regions, nfs: [{ program: 0, table: 0 }] };
+    const wake = new SharedArrayBuffer(WAKE_BYTES);
+    const handle: DeviceHandle = { info, shape, lockStep, ...regions, wake, nfs: [{ program: 0, table: 0 }] };
     const arena = Arena.attach({ slots: SLOTS, region: regions.arena, owned: false });
     // One has queues 0 and 2, which may follow each other; slots come round again and again.
     const parties = [[0, 2], [1]].map((workgroups, i) => {

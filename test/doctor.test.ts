@@ -4,11 +4,12 @@ import { dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { doctor, formatDoctor } from "../runtime/cli/doctor.js";
+import { energyFindings } from "../runtime/measure/energy/findings.js";
 import { cpuFindings, memoryFindings } from "../runtime/native/cpu.js";
 import type { Finding } from "../runtime/native/finding.js";
-import { energyFindings, watchdogFindings } from "../runtime/native/meters.js";
 import { networkFindings } from "../runtime/native/rights.js";
 import { SystemFiles } from "../runtime/native/system-files.js";
+import { watchdogFindings } from "../runtime/native/watchdogs.js";
 
 const AREAS = ["cpu", "memory", "libraries", "devices", "network", "energy", "watchdogs", "tests"];
 let folder = "";

@@ -59,7 +59,18 @@ for (const mode of GPUJS_MODES) {
     const tables = new Uint32Array(attachRegion(server.regions.tables).buffer);
     tables[0] = 5;
     tables[32] = 70;
-    server.launch(0);
+    const isRegistered = () => queue[lineAt(0) + WG.STARTED] === 1;
+    server.launch(
+      0,
+      [0, 1].flatMap((program) => [0, 32].map((table) => ({ program, table }))),
+    );
+    assert.not(isRegistered(), "before the kernels are compiled");
+    assert.not(server.ended);
+    for (let turns = 0; !isRegistered(); turns++) {
+      assert.ok(turns < 100_000, "it does not start");
+      server.step(0);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     let served = 0;
     for (let round = 0; round < 20; round++) {
       if (round % 5 === 4) {

@@ -45,7 +45,25 @@ test("what cannot be measured is refused, and other cells still are", async () =
       assert.ok(error instanceof ConfigError || error instanceof RunError, what);
       assert.match(error.message, message, what);
     }
+    const noRing = await errorOf(runner.measure(cell, { kind: "offered", pps: 1000, ring: 0 }, TIMING, 0));
+    assert.match(noRing.message, /ring: found 0 descriptors, expected a whole number from 1 on/);
+    const noRate = await errorOf(runner.start(cell, { ring: 64 }));
+    assert.match(noRate.message, /ring: there is no rate in packets per second/);
     assert.ok((await runner.measure(cell, load, TIMING, 0)).packets.rx > 0);
+  });
+});
+
+test("a ring overrun by input that ends: what was offered is received or missed, and the ledger knows what was received", async () => {
+  await withRunner(async (runner) => {
+    for (const cores of ["d1", "d1n2"]) {
+      const offered = { loop: 1, rate: { unit: "pps", value: 20e6 }, ring: 32 } as const;
+      const { ports, ledger } = await (await runner.start({ ...cell, cores }, offered)).result;
+      const { ipackets, imissed } = ports[0]!;
+      assert.ok(ipackets > 0 && imissed > 0, `${ipackets} received, ${imissed} missed`);
+      assert.is(ipackets + imissed, 6000);
+      assert.is(ledger.rx, ipackets);
+      assert.ok(ledger.balanced);
+    }
   });
 });
 

@@ -64,7 +64,7 @@ test("kernel: bytes at any place and of any length, patterns of all kinds, as pl
   // The largest of them are more than gpu.js counts to; that it refuses them is tested in gpujs.test.ts.
   const sets = all14.filter((patterns) => gpuTables(patterns).length < exactBelow());
   assert.ok(sets.length >= 12);
-  const { all, at } = sideBySide(sets.map(gpuTables));
+  const { all, at } = sideBySide(sets.map((patterns) => gpuTables(patterns)));
   const slots = 512;
   const runner = await openRunner(["nids"], all, slots);
   const { arena } = runner;

@@ -4,6 +4,9 @@ import * as assert from "uvu/assert";
 import { failuresOf, summary } from "../runtime/cli/summary.js";
 import type { RunResult } from "../runtime/engine/result.js";
 
+/** Of a device that does not forward. */
+const NONE = { forwarded: 0, hops: [], forwarded_in_vain: 0 };
+
 function result(more: Partial<RunResult> = {}): RunResult {
   return {
     chain: "mine",
@@ -25,7 +28,7 @@ function result(more: Partial<RunResult> = {}): RunResult {
     nfs: [],
     ports: [],
     device: null,
-    sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 0 },
+    sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 0, copy_seconds: 0, ...NONE },
     order: { mode: "flow", reordered: 0, flow_reordered: 0 },
     cores: "d1",
     digest: null,
@@ -49,14 +52,24 @@ test("a run on the CPU has no line of a device", () => {
 });
 
 test("the device's lines say what it is, and what of its rows were dummies", () => {
-  const sync = { rows: 20, packets: 1200, dummies: 80, bytes_copied: 0 };
+  const sync = { rows: 20, packets: 1200, dummies: 80, bytes_copied: 0, copy_seconds: 0, ...NONE };
   const text = summary(result({ device: DEVICE, sync }));
   assert.match(text, /^device Iris: hardware, persistent, zero-copy, 8 workgroups$/m);
   assert.match(text, /^rows 20 with 1,200 packets and 80 dummies \(6\.25 % of entries\); 0 bytes copied$/m);
   const rounds = { ...DEVICE, emulated: true, persistent: false, zero_copy: false, workgroups: 1, launches: 1234 };
-  const copied = summary(result({ device: rounds, sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 5000 } }));
+  const copied = summary(
+    result({ device: rounds, sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 5000, copy_seconds: 0, ...NONE } }),
+  );
   assert.match(copied, /^device Iris: emulated on the CPU, rounds, copied, 1 workgroup, 1,234 launches$/m);
   assert.match(copied, /\(0 % of entries\); 5,000 bytes copied$/m);
+  const hops = [
+    { from: "a", to: "b", packets: 3000 },
+    { from: "b", to: "c", packets: 5 },
+  ];
+  const some = summary(result({ device: rounds, sync: { ...sync, forwarded: 3005, hops, forwarded_in_vain: 0 } }));
+  assert.match(some, /bytes copied\nwent on by themselves: a -> b 3,000, b -> c 5\n/);
+  const vain = summary(result({ device: rounds, sync: { ...sync, forwarded: 3005, hops, forwarded_in_vain: 7 } }));
+  assert.match(vain, /b -> c 5; in vain 7\n/);
 });
 
 test("a run fails by its ledger and by its device, and the summary is there all the same", () => {

@@ -1,6 +1,6 @@
 /** Devices for experiments: the product's own, opened anew for each turn, with or without other kernels than the product's. */
 import { fileURLToPath } from "node:url";
-import type { Device } from "../../runtime/device/device.js";
+import type { Device, DeviceReport } from "../../runtime/device/device.js";
 import { type DeviceOptions, openDevice } from "../../runtime/device/open.js";
 import { openCl } from "../../runtime/device/opencl/library.js";
 import { type FoundDevice, listDevices, pickDevice, traitsOf } from "../../runtime/device/opencl/platform.js";
@@ -38,7 +38,10 @@ export function whyNoDevice(any: boolean): string | undefined {
   }
 }
 
-export interface BedOptions extends Partial<Pick<DeviceOptions, "mode" | "sliceMs">> {
+/** A kind of device, as users name it: `opencl:rounds`, `gpujs:cpu`. */
+export type DeviceForm = Pick<DeviceOptions, "kind" | "mode" | "gpuJsMode">;
+
+export interface BedOptions extends Partial<DeviceForm & Pick<DeviceOptions, "sliceMs" | "inFlight" | "depth">> {
   readonly workgroups: number;
   readonly slots: number;
   readonly nfs: DeviceOptions["nfs"];
@@ -55,31 +58,26 @@ export interface BedOptions extends Partial<Pick<DeviceOptions, "mode" | "sliceM
 export async function withDevice<T>(
   options: BedOptions,
   use: (device: Device, arena: Arena) => T | Promise<T>,
-): Promise<{ readonly result: T; readonly launches: number; readonly bytesCopied: number }> {
-  const { variant, workgroups, slots, nfs, warn, mode, sliceMs } = options;
+): Promise<{ readonly result: T } & DeviceReport> {
+  const { variant, kind = "opencl", workgroups, ...rest } = options;
   const device = await openDevice({
-    kind: "opencl",
-    found: benchDevice(),
-    slots,
-    nfs,
-    workgroups,
     workgroupSize: SIZE,
     depth: DEPTH,
+    ...rest,
+    kind,
+    workgroups,
+    ...(kind === "opencl" && { found: benchDevice() }),
     kernelFolders: [...(variant === undefined ? [] : [variant]), BENCH_KERNELS],
-    ...(mode !== undefined && { mode }),
-    ...(sliceMs !== undefined && { sliceMs }),
-    warn,
   });
   try {
-    const arena = Arena.attach({ slots, region: device.arena, owned: false });
+    const arena = Arena.attach({ slots: options.slots, region: device.arena, owned: false });
     const registered = await device.start();
     if (registered < workgroups) {
       const problem = `only ${registered} of ${workgroups} workgroups run at once`;
       throw new RunError("bench", problem, "unset POCL_MAX_PTHREAD_COUNT, or end what else uses the device");
     }
     const result = await use(device, arena);
-    const { launches, bytesCopied } = await device.stop();
-    return { result, launches, bytesCopied };
+    return { result, ...(await device.stop()) };
   } finally {
     await device.close();
   }

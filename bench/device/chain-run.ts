@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { type LoadedChain, loadChain } from "../../runtime/chain/load.js";
 import { openDevice } from "../../runtime/device/open.js";
 import { deviceNfs, slotsFor } from "../../runtime/engine/device-plan.js";
+import { forwardingOf } from "../../runtime/engine/hops.js";
 import type { RunResult } from "../../runtime/engine/result.js";
 import { startRun } from "../../runtime/engine/run.js";
 import { parseCores } from "../../runtime/engine/topology.js";
 import { RunError } from "../../runtime/errors.js";
 import type { GeneratorInput } from "../../runtime/nic/generator/options.js";
 import type { CellOptions } from "../experiment.js";
-import { benchDevice } from "./bed.js";
+import { benchDevice, type DeviceForm } from "./bed.js";
 
 export interface ChainSpec {
   readonly name: string;
@@ -36,6 +37,10 @@ export async function chainOf(spec: ChainSpec, options: CellOptions): Promise<Lo
 export interface ChainRun {
   /** Absent: every NF on the CPU. */
   readonly workgroups?: number;
+  /** Absent: the OpenCL device. */
+  readonly form?: DeviceForm;
+  /** webgpu: packets go on from NF to NF there; else they come back to the host from each. */
+  readonly forwards?: boolean;
   /** ms; absent: the traffic once, with its digest, for comparison. */
   readonly ms?: number;
 }
@@ -45,14 +50,15 @@ export interface ChainRun {
  * @throws RunError where a packet is not accounted for, or the device has failed, or has copied
  */
 export async function runChain(chain: LoadedChain, run: ChainRun, options: CellOptions): Promise<RunResult> {
-  const { workgroups, ms } = run;
+  const { workgroups, ms, form = { kind: "opencl" }, forwards = false } = run;
   const { warn } = options;
   const device =
     workgroups === undefined
       ? undefined
       : await openDevice({
-          kind: "opencl",
-          found: benchDevice(),
+          ...form,
+          ...(form.kind === "opencl" && { found: benchDevice() }),
+          forwarding: forwards ? forwardingOf(chain) : undefined,
           slots: slotsFor,
           nfs: deviceNfs(chain),
           workgroups,

@@ -110,7 +110,7 @@ const harnessOverhead: Experiment = {
       name,
       workgroups: 0,
       anyDevice: true,
-      noDevice: !Object.values<string>(placement).includes("gpu"),
+      needs: Object.values<string>(placement).includes("gpu") ? "opencl" : "nothing",
       run: (options) => overhead(spec, placement as Placement, options),
     }));
     return cells;

@@ -128,7 +128,7 @@ async function path(options: CellOptions): Promise<CellResult> {
   }
 }
 
-const cell = (name: string, run: Cell["run"]): Cell => ({ name, workgroups: 0, noDevice: true, run });
+const cell = (name: string, run: Cell["run"]): Cell => ({ name, workgroups: 0, needs: "nothing", run });
 
 const latencyCost: Experiment = {
   name: "latency-cost",

@@ -60,7 +60,7 @@ import { openCrypto } from "./crypto/open.js";
 import { Inbound, PENDING } from "./inbound.js";
 import { RandomIvs, SeededIvs } from "./iv.js";
 import { OP, PARAM } from "./layout.js";
-import { KernelOffload } from "./offload.js";
+import { forward, KernelOffload } from "./offload.js";
 import { NOT_ASKED, Outbound } from "./outbound.js";
 import { OUTCOMES } from "./outcomes.js";
 import { loadSas, type SaTable } from "./sas.js";
@@ -195,7 +195,7 @@ export const nf: NfModule<IpsecConfig, IpsecLoaded> = {
   type: "ipsec",
   outcomes: OUTCOMES,
   schema: configSchema,
-  gpu: { program: "ipsec", writes: "packet", tables: ({ keys }) => keys },
+  gpu: { program: "ipsec", writes: "packet", tables: ({ keys }) => keys, forward },
   load(config: IpsecConfig, context: LoadContext): IpsecLoaded {
     const table = loadSas(context.resolve(config.sas), context.ports);
     const mtu = Math.min(...context.txPorts.map((port) => context.mtu[port]!));

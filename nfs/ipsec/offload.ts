@@ -5,7 +5,7 @@
  * the window has moved by so much since: finish verifies and decrypts those, and restores what a kernel decrypted too
  * soon (inbound.ts).
  */
-import type { Offload } from "../../runtime/chain/nf.js";
+import type { GpuForward, Offload } from "../../runtime/chain/nf.js";
 import { PARAM_PLACE } from "../../runtime/device/queue.js";
 import { type Arena, PARAM_WORDS } from "../../runtime/packet/arena.js";
 import type { Batch } from "../../runtime/packet/batch.js";
@@ -19,6 +19,18 @@ const OPS = OP_MASK;
 const KERNEL_PLACE = PARAM_PLACE;
 /** PARAM.PLACE counts the ciphertext, PARAM_PLACE all from the ESP header to the end of the ICV. */
 const AROUND = (ESP.CIPHER + ESP.ICV_BYTES) << 16;
+
+/** What is sealed is as finish leaves it. */
+export const forward: GpuForward<unknown> = {
+  final(outcome) {
+    if (outcome === "protected") return true;
+    return outcome === "opened"
+      ? "what comes out of a tunnel passes gate and classifier first"
+      : "the CPU decides that";
+  },
+  changes: [],
+  enters: () => "the CPU numbers packets, and checks numbers, in order",
+};
 
 /** The NF's own steps: both in arrival order. */
 interface Steps {

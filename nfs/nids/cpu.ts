@@ -62,7 +62,7 @@ export class Nids implements Nf {
     this.arena = arena;
     this.rules = rules;
     this.skipped = loaded.skipped;
-    this.wholeIp = rules.some((rule) => rule.protocol.buffer === "ip" && rule.pattern !== null);
+    this.wholeIp = searchesWholeIp(rules);
     this.evaluator = new Evaluator(arena, rules);
     this.flows = rules.some((rule) => needsTable(rule)) ? new FlowTable(arena) : null;
 
@@ -215,6 +215,11 @@ export class Nids implements Nf {
   alerts(): ReadonlyArray<readonly [number, number]> {
     return this.kept ?? [];
   }
+}
+
+/** Whether everything behind the IP header is searched, and not the L4 payload alone. */
+export function searchesWholeIp(rules: readonly Rule[]): boolean {
+  return rules.some((rule) => rule.protocol.buffer === "ip" && rule.pattern !== null);
 }
 
 /** Whether a rule can only be evaluated with a connection table. */

@@ -9,6 +9,7 @@
  * Layout, in u32 words, native byte order:
  *   0               ACCEPT       the accepting state, as transitions name it
  *   1               TRANSITIONS  word at which the transitions begin
+ *   2               WHOLE        1 where everything behind the IP header is searched, else the L4 payload is
  *   16              class of each of the 256 bytes, 4 to a word
  *   80              first state of each depth (bytes from the root) from 0 to the greatest + 1, as transitions name it
  *   TRANSITIONS     an entry for each state and class: the next state, multiplied by the number of classes
@@ -23,6 +24,7 @@ import type { Pattern } from "./mpse/mpse.js";
 
 const ACCEPT = 0;
 const TRANSITIONS = 1;
+const WHOLE = 2;
 const CLASSES = 16;
 const DEPTHS = CLASSES + 256 / 4;
 
@@ -30,7 +32,7 @@ const DEPTHS = CLASSES + 256 / 4;
  * @throws ConfigError where the automaton takes, or those it is made of may take, more than AUTOMATON_MAX_BYTES: the host needs several times
  * that for a while, and the device has to hold it beside the tables of the other NFs
  */
-export function gpuTables(patterns: readonly Pattern[]): Uint32Array {
+export function gpuTables(patterns: readonly Pattern[], whole = false): Uint32Array {
   const kinds = [true, false].map((nocase) => patterns.filter((pattern) => pattern.nocase === nocase));
   if (kinds.some((kind) => automatonBytes(kind) > AUTOMATON_MAX_BYTES)) throw tooBig(patterns.length);
   const [nocase, exact] = kinds.map((kind) => buildAutomaton(kind));
@@ -43,6 +45,7 @@ export function gpuTables(patterns: readonly Pattern[]): Uint32Array {
   const out = new Uint32Array(transitions + accept + classes);
   out[ACCEPT] = accept;
   out[TRANSITIONS] = transitions;
+  out[WHOLE] = whole ? 1 : 0;
   new Uint8Array(out.buffer).set(classOf, CLASSES * 4);
   for (const [depth, first] of depths.entries()) out[DEPTHS + depth] = first * classes;
   for (let i = 0; i < next.length; i++) out[transitions + i] = next[i] === ACCEPTS ? accept : next[i]! * classes;

@@ -2,7 +2,7 @@
  * The nids on a GPU: its kernel (kernels/nids.*) says which packets hold a pattern, the CPU does the rest, as it does behind its own
  * search: connections, rules, alerts.
  */
-import type { CreateContext, Offload } from "../../runtime/chain/nf.js";
+import type { CreateContext, GpuForward, Offload } from "../../runtime/chain/nf.js";
 import { PARAM_PLACE as PLACE } from "../../runtime/device/queue.js";
 import { type Arena, PARAM_WORDS, SLOT_SHIFT } from "../../runtime/packet/arena.js";
 import type { Batch } from "../../runtime/packet/batch.js";
@@ -17,6 +17,19 @@ const PARAM_PLACE = PLACE;
 const UNJUDGED = 0;
 /** Word of the params in which the kernel leaves its answer: 1 where some pattern may occur, else 0. */
 const HIT = 0;
+
+/** A packet without any pattern is clean unless some rule has none: such rules are asked for every packet. */
+export const forward: GpuForward<NidsLoaded> = {
+  final(outcome, { patternOf }) {
+    if (outcome !== "clean") return "rules are judged on the CPU";
+    return patternOf.includes(-1) ? "a rule without content is judged on the CPU for every packet" : true;
+  },
+  changes: [],
+  enters: ({ patterns }) =>
+    patterns.length === 0
+      ? "its rules have no content to search for"
+      : { reads: ["data"], asks: [PLACE], answers: [HIT] },
+};
 
 /** Its `engine` names both: the kernel's, and the one that identifies the patterns of a packet that hit. */
 export class GpuNids extends Nids {

@@ -37,8 +37,8 @@
  *   Snort 2.9 Users Manual, chapter 3; Suricata User Guide, "Suricata Rules" and "Eve JSON Output".
  */
 import type { NfModule } from "../../runtime/chain/nf.js";
-import { Nids } from "./cpu.js";
-import { GpuNids } from "./gpu.js";
+import { Nids, searchesWholeIp } from "./cpu.js";
+import { forward, GpuNids } from "./gpu.js";
 import { gpuTables } from "./gpu-tables.js";
 import { loadRules, type NidsLoaded } from "./load.js";
 import { type NidsConfig, schema } from "./schema.js";
@@ -47,7 +47,12 @@ export const nf: NfModule<NidsConfig, NidsLoaded> = {
   type: "nids",
   outcomes: [{ name: "clean" }, { name: "alert" }, { name: "drop", alwaysDrops: true }],
   schema,
-  gpu: { program: "nids", writes: "params", tables: ({ patterns }) => gpuTables(patterns) },
+  gpu: {
+    program: "nids",
+    writes: "params",
+    tables: ({ patterns, rules }) => gpuTables(patterns, searchesWholeIp(rules)),
+    forward,
+  },
   outputs: (config) => (config.alerts === undefined ? [] : [config.alerts]),
   load: loadRules,
   create: (loaded, context) => (context.place === "gpu" ? new GpuNids(loaded, context) : new Nids(loaded, context)),

@@ -6,7 +6,7 @@
  * one that reads the packets' headers (16,384 packets, full BGP table, two cores: 103-109 Mpps against 45-57). Rewriting stays on the
  * CPU, where it is a few instructions on a line that is in the cache; in the kernel every header would have to come and go.
  */
-import type { Offload } from "../../runtime/chain/nf.js";
+import type { GpuForward, Offload } from "../../runtime/chain/nf.js";
 import { PARAM_PLACE as PLACE } from "../../runtime/device/queue.js";
 import { type Arena, FLAG, PARAM_WORDS, SLOT_SHIFT } from "../../runtime/packet/arena.js";
 import type { Batch } from "../../runtime/packet/batch.js";
@@ -33,6 +33,13 @@ const FORWARD = 0;
 const NO_ROUTE_FOUND = 1;
 const TTL_EXPIRED = 2;
 const NOT_IPV4 = 3;
+
+/** A packet with a next hop is forwarded, and finish writes TTL, checksum and MAC addresses. */
+export const forward: GpuForward<unknown> = {
+  final: (outcome) => outcome === "forward" || "what is not forwarded the CPU decides",
+  changes: ["frame", "ttl"],
+  enters: () => ({ reads: ["header"], asks: [DESTINATION], answers: [HOP] }),
+};
 
 /** tbl24 (2^24 u16), then tbl8, both as the CPU has them. */
 export function gpuTables({ tbl24, tbl8 }: Fib): Uint32Array {

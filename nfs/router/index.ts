@@ -43,7 +43,7 @@ import type { CreateContext, LoadContext, Nf, NfModule } from "../../runtime/cha
 import { ConfigError } from "../../runtime/errors.js";
 import { CpuRouter } from "./cpu.js";
 import { buildFib, type Fib, MAX_NEXT_HOPS } from "./fib.js";
-import { gpuTables, RouterOffload } from "./gpu.js";
+import { forward, gpuTables, RouterOffload } from "./gpu.js";
 import { buildRewrites, dotted, MacTable, macBytes, type NextHops } from "./nexthops.js";
 import { readRoutes } from "./routes.js";
 
@@ -156,7 +156,7 @@ export const nf: NfModule<RouterConfig, LoadedRouter> = {
     { name: "not-ipv4", drops: true },
   ],
   schema,
-  gpu: { program: "router", writes: "params", tables: ({ fib }) => gpuTables(fib) },
+  gpu: { program: "router", writes: "params", tables: ({ fib }) => gpuTables(fib), forward },
   egressPorts: (loaded) => loaded.ports,
   load,
   create,

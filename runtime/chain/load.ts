@@ -1,5 +1,4 @@
 /** Reads a chain file with everything it names, and checks it whole before a thread starts. */
-import { devNull } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { ConfigError } from "../errors.js";
 import { isLive, mtuOf, type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
@@ -57,8 +56,11 @@ export interface LoadOptions {
   readonly out?: PortConfig | undefined;
   /** Replaces the places of the NFs it names. */
   readonly place?: ReadonlyMap<string, "cpu" | "gpu"> | undefined;
-  /** What NFs write (alerts) goes to the null device: they do the same work, and leave the user's files alone. For experiments. */
-  readonly discardOutputs?: boolean;
+  /**
+   * Where NFs write what they would write to this file (alerts), absolute; experiments leave the user's files alone. `outputs` of an NF still
+   * names the user's.
+   */
+  readonly redirect?: ((file: string) => string) | undefined;
   warn(line: string): void;
 }
 
@@ -125,14 +127,13 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
     const mtu = portNames.map((port) => mtuOf(configs.get(port)!) ?? SLOT_MTU);
     const outputs = (module.outputs?.(config) ?? []).map(resolvePath);
     const named: string[] = [];
-    const discarded = options.discardOutputs === true ? outputs : [];
     const loaded = await module.load(config, {
       name,
       where,
       resolve(path) {
-        const resolved = resolvePath(path);
-        named.push(resolved);
-        return discarded.includes(resolved) ? devNull : resolved;
+        const full = resolvePath(path);
+        named.push(full);
+        return outputs.includes(full) && options.redirect !== undefined ? options.redirect(full) : full;
       },
       ports: portNames,
       txPorts: knownTx,
@@ -140,20 +141,16 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
       mtu,
       warn: options.warn,
     });
-    const kept = discarded.find((path) => !named.includes(path));
-    if (kept !== undefined) {
-      const problem = `NF ${name} writes ${kept} by a path of its own, so that experiments would overwrite it`;
-      throw new ConfigError(where, problem, "in load(), take the path that context.resolve() returns");
-    }
     for (const port of module.egressPorts?.(loaded) ?? []) egress.add(port);
     const source = sources.get(name)!;
     if (isAbsolute(source)) named.push(source);
+    for (const path of options.redirect === undefined ? [] : outputs.filter((one) => !named.includes(one))) {
+      options.warn(`NF ${name} writes ${path} and does not ask where (LoadContext.resolve): it is written anew`);
+    }
     // An output is named once; named once more, it is read as well.
     for (const path of outputs) if (named.includes(path)) named.splice(named.indexOf(path), 1);
     for (const path of named) read.push({ file: path, what: `which NF ${name} reads` });
-    const place = places.get(name) ?? nf.place;
-    const written = discarded.length > 0 ? [] : outputs;
-    nfs.push({ name, type: nf.type, source, place, module, loaded, outputs: written });
+    nfs.push({ name, type: nf.type, source, place: places.get(name) ?? nf.place, module, loaded, outputs });
   }
   checkGpuPlaces(file, nfs, places);
 

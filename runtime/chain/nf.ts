@@ -32,7 +32,7 @@ export interface LoadContext {
   readonly name: string;
   /** Where in the chain file its configuration stands, e.g. `chain.json: nfs.ipsec.config`. */
   readonly where: string;
-  /** Resolves a path relative to the chain file. */
+  /** Resolves a path relative to the chain file. Where experiments discard outputs, that of an output leads to the null device. */
   resolve(path: string): string;
   /** Names of all ports; the index is the port number in `portIn` and `portOut`. */
   readonly ports: readonly string[];
@@ -85,6 +85,37 @@ export interface Offload {
   finish(batch: Batch): void;
 }
 
+/** Parts of a packet, coarse enough to be named: Ethernet header; TTL and checksum of the IP header; the rest of it; all that is behind. */
+export type PacketPart = "frame" | "ttl" | "header" | "data";
+
+/**
+ * What lets a packet go from NF to NF on the device itself (kernels/forward.wgsl): the kernel of this NF, or of the one behind it, runs on it
+ * before the host has finished it here. So it has to be known what a finish that comes later would still change. (NBA declares its data
+ * blocks for the like.)
+ */
+export interface GpuForward<Loaded> {
+  /**
+   * Whether an outcome is certain from what the kernel answers: `nf_<program>_outcome` then names it. `finish` has to come to it as well, and
+   * to leave packet bytes as they are but for `changes`.
+   * @returns in words why the CPU has to decide, where it has
+   */
+  final(outcome: string, loaded: Loaded): true | string;
+  /** What `finish` changes of a packet whose outcome is final. */
+  readonly changes: readonly PacketPart[];
+  /** How a packet comes to the kernel on the device; or why it does not, in words. */
+  enters(loaded: Loaded): GpuEntrance | string;
+}
+
+/** `prepare` as `nf_<program>_enter` does it: no state, nothing but the packet and what the gate has found in it. */
+export interface GpuEntrance {
+  /** What that and the kernel read. */
+  readonly reads: readonly PacketPart[];
+  /** Words of the params that prepare and enter write alike: with other values, the kernel's answer is to another question. */
+  readonly asks: readonly number[];
+  /** Words of the params that the kernel answers in. */
+  readonly answers: readonly number[];
+}
+
 /** How an NF runs on a GPU. */
 export interface GpuProgram<Loaded> {
   /** Device code: kernels/<program>.cl and .wgsl, nfs/<program>/gpujs.ts; or the absolute path of a user's module, which holds `plain`. */
@@ -95,6 +126,8 @@ export interface GpuProgram<Loaded> {
   readonly writes: "packet" | "params";
   /** Read-only tables as the kernel reads them, u32 in native byte order. */
   tables(loaded: Loaded): Uint32Array;
+  /** Absent: every packet comes from the host and goes back to it. */
+  readonly forward?: GpuForward<Loaded>;
 }
 
 /** An NF at work in the thread that owns it. */
@@ -128,7 +161,10 @@ export interface NfModule<Config = unknown, Loaded = unknown> {
   possible?(loaded: Loaded): readonly string[];
   /** Indices of ports this configuration sends packets to (a router's routes): a file port used so is an output. */
   egressPorts?(loaded: Loaded): readonly number[];
-  /** Files an NF writes (alerts), so that `check` and `run` can refuse two NFs on one file. */
+  /**
+   * Files an NF writes (alerts), so that `check` and `run` can refuse two NFs on one file, and experiments leave them alone: `load` takes
+   * their paths from `context.resolve`.
+   */
   outputs?(config: Config): readonly string[];
   /**
    * Control plane: reads and validates files; throws ConfigError with file and line. The result is posted to the worker, so it is

@@ -4,6 +4,8 @@ import type { Command } from "commander";
 import { type LoadedChain, type LoadedNf, loadChain } from "../chain/load.js";
 import type { OutcomeSpec } from "../chain/nf.js";
 import { DEFAULT_TYPE, NON_IP_TYPE, type Target } from "../chain/policy.js";
+import { hopsOf } from "../engine/hops.js";
+import { collect, parsePlaces } from "./options.js";
 import { checkJson, warn, writeJson } from "./output.js";
 
 interface CheckResult {
@@ -13,6 +15,14 @@ interface CheckResult {
   /** Where each NF is placed, and whether it has a kernel for a GPU. */
   readonly nfs: readonly { name: string; type: string; place: "cpu" | "gpu"; gpu: boolean }[];
   readonly policy: readonly { type: string; at: string; next: string }[];
+  /** Rows of the policy from one NF that is placed on gpu to another: whether a WebGPU device hands the packets on by itself, else why not. */
+  readonly hops: readonly {
+    from: string;
+    to: string;
+    types: readonly string[];
+    forwarded: boolean;
+    why: string | null;
+  }[];
   readonly warnings: readonly string[];
 }
 
@@ -21,10 +31,12 @@ export function addCheckCommand(program: Command): void {
     .command("check")
     .description("validate a chain with its policy, rules, routes and SAs; print the resolved policy table")
     .argument("<CHAIN.json>", "chain file")
+    .option("--place <NF=cpu|gpu,...>", "where NFs run, whatever the chain says", collect)
     .option("--json <FILE>", "write the result as JSON; -: stdout")
-    .action(async (file: string, flags: { json?: string }) => {
+    .action(async (file: string, flags: { json?: string; place?: string[] }) => {
       const warnings: string[] = [];
-      const chain = await loadChain(file, { warn: (line) => warnings.push(line) });
+      const place = flags.place === undefined ? undefined : parsePlaces(flags.place);
+      const chain = await loadChain(file, { place, warn: (line) => warnings.push(line) });
       checkJson(flags.json, chain.files);
       const result = examine(chain, warnings);
       if (flags.json !== undefined) writeJson(flags.json, result);
@@ -57,7 +69,22 @@ export function examine(chain: LoadedChain, loadWarnings: readonly string[]): Ch
     driver: p.config.driver,
   }));
   const nfs = chain.nfs.map(({ name, type, place, module }) => ({ name, type, place, gpu: module.gpu !== undefined }));
-  return { chain: chain.name, ok: true, ports, nfs, policy, warnings: [...loadWarnings, ...policyWarnings(chain)] };
+  const hops = hopsOf(chain).map(({ from, to, outcome, types, lack }) => ({
+    from: `${chain.nfs[from]!.name}.${outcome}`,
+    to: chain.nfs[to]!.name,
+    types,
+    forwarded: lack === undefined,
+    why: lack ?? null,
+  }));
+  return {
+    chain: chain.name,
+    ok: true,
+    ports,
+    nfs,
+    policy,
+    hops,
+    warnings: [...loadWarnings, ...policyWarnings(chain)],
+  };
 }
 
 function describe(target: Target | undefined, chain: LoadedChain, reason: string): string {
@@ -185,6 +212,10 @@ function print(result: CheckResult): void {
   );
   if (nfs.length > 0) process.stdout.write(`NFs ${nfs.join(", ")}\n`);
   process.stdout.write(`${table.toString()}\n`);
+  for (const { from, to, types, forwarded, why } of result.hops) {
+    const hop = `webgpu: ${from} -> ${to} (${types.join(", ")})`;
+    process.stdout.write(`${hop}: ${forwarded ? "stays on the device" : `through the host; ${why}`}\n`);
+  }
   for (const line of result.warnings) warn(line);
   process.stdout.write(result.warnings.length === 0 ? "ok\n" : `ok, with ${result.warnings.length} warning(s)\n`);
 }

@@ -4,12 +4,13 @@
  */
 import { describe, type Installed, installSystem } from "../../scripts/install.mjs";
 import { deviceFindings } from "../device/findings.js";
+import { energyFindings, nvmlFinding } from "../measure/energy/findings.js";
 import { cpuFindings, memoryFindings } from "../native/cpu.js";
 import type { Finding } from "../native/finding.js";
 import { afXdpFinding, libraryFindings, testToolFindings } from "../native/libraries.js";
-import { energyFindings, watchdogFindings } from "../native/meters.js";
 import { networkFindings } from "../native/rights.js";
 import { SystemFiles } from "../native/system-files.js";
+import { watchdogFindings } from "../native/watchdogs.js";
 import { interfaceFindings } from "../nic/net/findings.js";
 
 export interface DoctorOptions {
@@ -37,7 +38,12 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorResult>
     install = installSystem({ purpose: options.install === "test" ? "test" : "run", force: true, say });
     for (const line of describe(install)) say(line);
   }
-  const [libraries, devices, socket] = await Promise.all([libraryFindings(), deviceFindings(), afXdpFinding()]);
+  const [libraries, devices, socket, nvml] = await Promise.all([
+    libraryFindings(),
+    deviceFindings(),
+    afXdpFinding(),
+    nvmlFinding(),
+  ]);
   const findings = [
     ...cpuFindings(files),
     ...memoryFindings(files),
@@ -46,7 +52,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorResult>
     ...networkFindings(files),
     socket,
     ...interfaceFindings(),
-    ...energyFindings(files),
+    ...energyFindings(files, nvml),
     ...watchdogFindings(files),
     ...testToolFindings(),
   ];

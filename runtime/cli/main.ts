@@ -4,8 +4,11 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { exitCodeOf } from "../errors.js";
 import { addCheckCommand } from "./check.js";
+import { addCompareCommand } from "./compare.js";
 import { addDoctorCommand } from "./doctor-command.js";
 import { addGenCommand } from "./gen.js";
+import { addPaperCommand } from "./paper.js";
+import { addPowerCommand } from "./power.js";
 import { addRunCommand } from "./run.js";
 
 /** Exit codes: a failed run, wrong usage. */
@@ -23,8 +26,11 @@ const program = new Command("wingbeat")
   .exitOverride();
 addRunCommand(program);
 addCheckCommand(program);
+addCompareCommand(program);
 addDoctorCommand(program);
 addGenCommand(program);
+addPaperCommand(program);
+addPowerCommand(program);
 
 // A reader that went away (`wingbeat ... | head`) is no error of ours; a result that cannot be written is.
 let resultLost = false;

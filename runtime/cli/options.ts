@@ -49,6 +49,9 @@ export function parseWorkgroups(text: string | undefined): number | undefined {
   return text === undefined ? undefined : parseInteger("--workgroups", text, 1, MAX_WORKGROUPS);
 }
 
+/** For options that may be given several times. */
+export const collect = (value: string, before: string[] = []): string[] => [...before, value];
+
 /** `--place a=cpu,b=gpu`, several times or in one. */
 export function parsePlaces(texts: readonly string[]): Map<string, "cpu" | "gpu"> {
   const places = new Map<string, "cpu" | "gpu">();

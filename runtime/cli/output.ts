@@ -14,23 +14,23 @@ export function warn(line: string): void {
  * Refuses a `--json` target that cannot be written, or that would overwrite something the verb reads or writes: before the work, so
  * that no hour of it is lost.
  * @param used what else the verb touches
+ * @param option that named the target
  */
-export function checkJson(target: string | undefined, used: readonly UsedFile[] = []): void {
+export function checkJson(target: string | undefined, used: readonly UsedFile[] = [], option = "--json"): void {
   if (target === undefined || target === "-") return;
   const identity = fileIdentity(target);
   const other = used.find((u) => fileIdentity(u.file) === identity);
   if (other !== undefined) {
-    throw new ConfigError("--json", `${target} would overwrite ${other.file}, ${other.what}`, "name another file");
+    throw new ConfigError(option, `${target} would overwrite ${other.file}, ${other.what}`, "name another file");
   }
   const stat = statSync(target, { throwIfNoEntry: false });
-  if (stat?.isDirectory()) throw new ConfigError("--json", `${target} is a directory`, "name a file in it");
+  if (stat?.isDirectory()) throw new ConfigError(option, `${target} is a directory`, "name a file in it");
   const folder = dirname(resolve(target));
-  if (!existsSync(folder))
-    throw new ConfigError("--json", `${target}: there is no folder ${folder}`, "create it first");
+  if (!existsSync(folder)) throw new ConfigError(option, `${target}: there is no folder ${folder}`, "create it first");
   try {
     accessSync(stat === undefined ? folder : target, constants.W_OK);
   } catch {
-    throw new ConfigError("--json", `no permission to write ${target}`, "write to a folder of your own");
+    throw new ConfigError(option, `no permission to write ${target}`, "write to a folder of your own");
   }
 }
 

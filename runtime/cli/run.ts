@@ -9,6 +9,7 @@ import { ConfigError } from "../errors.js";
 import { parsePortString } from "../nic/drivers.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import {
+  collect,
   parseChoice,
   parseInteger,
   parsePlaces,
@@ -19,6 +20,7 @@ import {
 } from "./options.js";
 import { checkJson, warn, writeJson } from "./output.js";
 import { endProgress, showProgress } from "./progress.js";
+import { stopOnSignals } from "./stop-on-signals.js";
 import { failuresOf, summary } from "./summary.js";
 
 interface RunFlags {
@@ -43,8 +45,6 @@ interface RunFlags {
   quiet?: boolean;
 }
 
-const collect = (value: string, before: string[] = []) => [...before, value];
-
 export function addRunCommand(program: Command): void {
   program
     .command("run")
@@ -55,7 +55,7 @@ export function addRunCommand(program: Command): void {
     .option("--place <NF=cpu|gpu,...>", "where NFs run, whatever the chain says", collect)
     .option(
       "--device <KIND>",
-      "auto, none, opencl[:NAME], opencl[:NAME]:rounds (launch per round, with copies), webgpu[:NAME], gpujs[:MODE] (webasm, cpu, webgpu)",
+      "auto, none, opencl[:NAME], opencl[:NAME]:rounds (launch per round, with copies), webgpu[:NAME], webgpu[:NAME]:host-routing (packets come back from each NF, to compare), gpujs[:MODE] (webasm, cpu, webgpu)",
       "auto",
     )
     .option(
@@ -115,7 +115,7 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
     throw error;
   }
   const progress = flags.quiet ? undefined : showProgress(run);
-  const release = stopOnSignals(run);
+  const release = stopOnSignals("stopping: draining packets under way", () => run.stop());
   try {
     const result = await run.result;
     if (progress !== undefined) endProgress(progress);
@@ -155,27 +155,4 @@ function runOptions(flags: RunFlags) {
     wait: parseChoice("--wait", flags.wait, ["spin", "yield", "sleep", "adaptive"] as const),
     cores: parseCores(flags.cores),
   };
-}
-
-const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
-/** First Ctrl-C: stop in order. Second: leave at once. Returns a function that takes the handlers off again. */
-function stopOnSignals(run: Run): () => void {
-  let asked = false;
-  const release = () => {
-    for (const signal of STOPPING) process.off(signal, onSignal);
-  };
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (asked) {
-      // Not process.exit: that waits for the threads, and one may hang in a system call (a pipe nobody reads).
-      release();
-      process.kill(process.pid, signal);
-      return;
-    }
-    asked = true;
-    warn("stopping: draining packets under way (again to leave at once)");
-    run.stop();
-  };
-  for (const signal of STOPPING) process.on(signal, onSignal);
-  return release;
 }

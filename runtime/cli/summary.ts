@@ -76,6 +76,12 @@ export function failuresOf({ ledger, failure }: RunResult): string[] {
   return lines;
 }
 
+function hopsLine({ hops, forwarded_in_vain: vain }: RunResult["sync"]): string {
+  if (hops.length === 0) return "";
+  const each = hops.map(({ from, to, packets }) => `${from} -> ${to} ${count(packets)}`).join(", ");
+  return `\nwent on by themselves: ${each}${vain > 0 ? `; in vain ${count(vain)}` : ""}`;
+}
+
 function deviceLine({ device, sync }: RunResult): string {
   const { name, emulated, persistent, zero_copy: zeroCopy, workgroups, launches } = device!;
   const traits = [
@@ -90,6 +96,6 @@ function deviceLine({ device, sync }: RunResult): string {
   return (
     `device ${name}: ${traits.join(", ")}\n` +
     `rows ${count(sync.rows)} with ${count(sync.packets)} packets and ${count(sync.dummies)} dummies (${share} % of entries); ` +
-    `${count(sync.bytes_copied)} bytes copied`
+    `${count(sync.bytes_copied)} bytes copied${hopsLine(sync)}`
   );
 }

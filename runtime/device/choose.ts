@@ -18,6 +18,8 @@ export interface DeviceRequest {
   readonly name: string | undefined;
   /** Launch per round with copies even where persistent kernels would run. */
   readonly rounds: boolean;
+  /** Packets come back to the host from every NF, also where the device could hand them on by itself. */
+  readonly hostRouting: boolean;
   /** As it was written, for messages. */
   readonly text: string;
 }
@@ -44,22 +46,28 @@ export type Candidate = OpenClCandidate | WebGpuCandidate | GpuJsCandidate;
 
 const KINDS = ["auto", "none", "opencl", "webgpu", "gpujs"] as const;
 const ROUNDS = "rounds";
+const HOST_ROUTING = "host-routing";
 
-/** `auto`, `none`, or `KIND[:NAME][:rounds]`; the last for opencl alone. @throws ConfigError */
+/**
+ * `auto`, `none`, or `KIND[:NAME]`, behind it `:rounds` for opencl and `:host-routing` for webgpu.
+ * @throws ConfigError
+ */
 export function parseDevice(text: string): DeviceRequest {
   const [first, ...rest] = text.split(":");
   const kind = KINDS.find((known) => known === first);
   const wrong = (problem: string) => new ConfigError("--device", `found "${text}"; ${problem}`);
-  if (kind === undefined) throw wrong("it takes auto, none, opencl[:NAME][:rounds], webgpu[:NAME], gpujs[:MODE]");
+  if (kind === undefined)
+    throw wrong("it takes auto, none, opencl[:NAME][:rounds], webgpu[:NAME][:host-routing], gpujs[:MODE]");
   if ((kind === "auto" || kind === "none") && rest.length > 0) throw wrong("only opencl, webgpu and gpujs take a name");
   const rounds = kind === "opencl" && rest.at(-1) === ROUNDS;
-  if (rounds) rest.pop();
+  const hostRouting = kind === "webgpu" && rest.at(-1) === HOST_ROUTING;
+  if (rounds || hostRouting) rest.pop();
   const name = rest.join(":").trim();
   if (rest.length > 0 && name === "") throw wrong("a part of the device's name is expected behind the colon");
   if (kind === "gpujs" && rest.length > 0 && !GPUJS_MODES.some((mode) => mode === name)) {
     throw wrong(`the modes of gpujs are ${GPUJS_MODES.join(", ")}`);
   }
-  return { kind, name: rest.length > 0 ? name : undefined, rounds, text };
+  return { kind, name: rest.length > 0 ? name : undefined, rounds, hostRouting, text };
 }
 
 /**

@@ -7,6 +7,7 @@
  * the NFs' tables into its memory, starts it before the data plane and stops it after.
  */
 import type { RegionHandle } from "../packet/memory.js";
+import type { AheadHandle } from "./forward.js";
 import type { QueueShape } from "./queue.js";
 
 export type DeviceKind = "opencl" | "webgpu" | "gpujs";
@@ -47,16 +48,22 @@ export interface DeviceHandle {
   readonly shape: QueueShape;
   readonly queue: RegionHandle;
   readonly tables: RegionHandle;
+  /** Words of wake.ts: to wake the device thread with when a row is published. */
+  readonly wake: SharedArrayBuffer;
   /** In the order the NFs were given. */
   readonly nfs: readonly DeviceNfHandle[];
   /** True where threads of a workgroup run in lock-step, so that rows of packets of like length pay. */
   readonly lockStep: boolean;
+  /** Present where the device hands packets on from NF to NF by itself. */
+  readonly ahead?: AheadHandle;
 }
 
 /** What a device says when it has stopped. */
 export interface DeviceReport {
   /** Packet bytes (and params with them) copied to and from the device; 0 with zero-copy. */
   readonly bytesCopied: number;
+  /** ms the device thread has spent with copying them, as far as it does that itself and not the driver; 0 with zero-copy. */
+  readonly copyMs: number;
   /** Kernel launches. */
   readonly launches: number;
 }

@@ -79,6 +79,7 @@ function deviceFinding(device: OpenClDevice, name: string, hardware: boolean): F
     area: "devices",
     name: `opencl: ${name}`,
     detail: `${device.platform}; ${facts.join("; ")}`,
+    emulated,
   } as const;
   if (unusable !== undefined) return { ...common, state: "limited", remedy: "a newer driver of its vendor" };
   if (!persistent) {

@@ -4,6 +4,7 @@ import { ConfigError, type PlainError, RunError, reviveError } from "../errors.j
 import { arenaBytes } from "../packet/arena.js";
 import { attachRegion } from "../packet/memory.js";
 import type { Device, DeviceHandle, DeviceNf, DeviceNfHandle, DeviceReport } from "./device.js";
+import { type Forwarding, routeTableAt, routeWords, writeRoutes } from "./forward.js";
 import type { GpuJsMode } from "./gpujs/compile.js";
 import type { FoundDevice } from "./opencl/platform.js";
 import { preparePocl } from "./opencl/pocl.js";
@@ -12,7 +13,7 @@ import { HOST, type QueueShape } from "./queue.js";
 import type { ServerRequest } from "./server.js";
 import type { AnyRequest } from "./servers.js";
 import { TableHeap } from "./tables.js";
-import { WAKE, WAKE_BYTES } from "./wake.js";
+import { WAKE_BYTES, wakeThread } from "./wake.js";
 import { prepareVulkan } from "./webgpu/library.js";
 import type { DeviceMessage, DeviceRequest, DeviceSetup, OpenedDevice } from "./worker.js";
 
@@ -29,20 +30,26 @@ export interface DeviceOptions {
   /** Slots of the arena, or how many for this shape of the queues. */
   readonly slots: number | ((shape: QueueShape) => number);
   readonly nfs: readonly DeviceNf[];
+  /** webgpu: where packets go on from NF to NF on the device itself; absent: they come back to the host from each. */
+  readonly forwarding?: Forwarding | undefined;
   /** Absent: as many as the device runs at once, at most 8. */
   readonly workgroups?: number;
   /** Threads of a workgroup, a power of two; 64. */
   readonly workgroupSize?: number;
   /** Rows of a queue, a power of two; 8. */
   readonly depth?: number;
+  /** Rounds under way at once, for experiments; absent: as many as are fastest. */
+  readonly inFlight?: number;
   /** ms after which a persistent kernel returns and is launched again, for drivers whose watchdog resets long kernels; 0: never. */
   readonly sliceMs?: number;
   /** ms without a sign of life from this process after which a persistent kernel returns; 5000. */
   readonly patienceMs?: number;
   /** Folders that are looked through for .cl and .wgsl files before kernels/. */
   readonly kernelFolders?: readonly string[];
-  /** webgpu, for tests: the device is destroyed once it has been given as many rounds (0: at the first launch), as if its driver had reset it. */
+  /** For tests, webgpu and gpujs in mode webgpu: the device is destroyed once it has been given as many rounds (0: at the first launch), as if its driver had reset it. */
   readonly loseAfter?: number;
+  /** For tests: the device computes wrongly, once, after as many rounds (of a persistent kernel: rows of a queue); see fault.ts. */
+  readonly corruptAfter?: number;
   /** One line on stderr. */
   warn(line: string): void;
 }
@@ -67,6 +74,9 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
   const depth = inRange("depth", options.depth ?? DEPTH, MOST_DEPTH, true);
   const { workgroups } = options;
   if (workgroups !== undefined) inRange("workgroups", workgroups, MOST_WORKGROUPS, false);
+  // Others have packets where the host has them, or one launch for each NF.
+  const forwarding = options.kind === "webgpu" ? options.forwarding : undefined;
+  const routes = Math.max(1, TableHeap.room(options.nfs.map((nf) => nf.tables)));
   const programs = [...new Set(options.nfs.map((nf) => nf.program))];
   const setup: DeviceSetup = {
     request: prepared(options, {
@@ -77,13 +87,17 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
       kernelFolders: options.kernelFolders ?? [],
       programs,
       nfs: options.nfs.map(({ program, writes }) => ({ program: programs.indexOf(program), writes })),
-      tableWords: Math.max(1, TableHeap.room(options.nfs.map((nf) => nf.tables))),
+      inFlight: options.inFlight,
+      tableWords: routes + (forwarding === undefined ? 0 : routeWords(forwarding)),
+      forwarding,
+      routes,
+      corruptAfter: options.corruptAfter,
     }),
     wake: new SharedArrayBuffer(WAKE_BYTES),
   };
   const thread = new Thread(setup, options);
   const opened = await thread.opened;
-  return new ThreadDevice(thread, opened, options, programs, setup.request.tableWords);
+  return new ThreadDevice(thread, opened, options, programs, setup.request);
 }
 
 /** What the device thread is asked for. Drivers' environment is set here and now, since a worker's never reaches native code. */
@@ -95,7 +109,7 @@ function prepared(options: DeviceOptions, common: Omit<ServerRequest, "kind">): 
   }
   if (kind === "gpujs") {
     if (gpuJsMode === "webgpu") prepareVulkan();
-    return { ...common, kind, mode: gpuJsMode };
+    return { ...common, kind, mode: gpuJsMode, loseAfter };
   }
   preparePocl(common.workgroups);
   return { ...common, kind, found, mode, sliceMs, patienceMs };
@@ -113,6 +127,8 @@ class Thread {
   readonly opened: Promise<OpenedDevice>;
   /** Rejects when the device fails. */
   readonly failed: Promise<never>;
+  /** Words of wake.ts. */
+  readonly shared: SharedArrayBuffer;
   private readonly worker: Worker;
   private readonly wake: Int32Array;
   private readonly gone: Promise<void>;
@@ -126,6 +142,7 @@ class Thread {
   private closing = false;
 
   constructor(setup: DeviceSetup, options: DeviceOptions) {
+    this.shared = setup.wake;
     this.wake = new Int32Array(setup.wake);
     this.letGo = endWithThread(this.wake);
     this.worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: setup });
@@ -175,8 +192,7 @@ class Thread {
 
   private send(request: DeviceRequest): void {
     this.worker.postMessage(request);
-    Atomics.add(this.wake, WAKE, 1);
-    Atomics.notify(this.wake, WAKE);
+    wakeThread(this.wake);
   }
 
   private expect(): Promise<unknown> {
@@ -240,16 +256,19 @@ class ThreadDevice implements Device {
     opened: OpenedDevice,
     options: DeviceOptions,
     programs: readonly string[],
-    tableWords: number,
+    private readonly request: Pick<ServerRequest, "tableWords" | "forwarding" | "routes">,
   ) {
     const { info, shape, lockStep, regions } = opened;
     this.failed = thread.failed;
     this.arena = regions.arena;
-    this.heap = new TableHeap(tableWords);
+    const { tableWords, forwarding, routes } = request;
+    this.heap = new TableHeap(routes);
     this.tables = new Uint32Array(attachRegion(regions.tables).buffer, 0, tableWords);
     this.queue = new Int32Array(attachRegion(regions.queue).buffer);
     const nfs = options.nfs.map(({ program, tables }) => this.place(programs.indexOf(program), tables));
-    this.handle = { info, shape, lockStep, queue: regions.queue, tables: regions.tables, nfs };
+    if (forwarding !== undefined) writeRoutes(this.tables, routes, forwarding, nfs);
+    const { queue, tables, ahead } = regions;
+    this.handle = { info, shape, lockStep, queue, tables, wake: thread.shared, nfs, ...(ahead && { ahead }) };
     // Before the wait for what is under way.
     process.prependOnceListener("exit", this.raiseStop);
     // Nobody may be left to look after the kernel. The memory is there until close().
@@ -270,6 +289,13 @@ class ThreadDevice implements Device {
   async swapTable(nf: number, tables: Uint32Array): Promise<DeviceNfHandle> {
     const handle = this.place(this.handle.nfs[nf]!.program, tables);
     await this.thread.ask({ kind: "upload", from: handle.table, count: tables.length });
+    const { forwarding, routes } = this.request;
+    if (forwarding !== undefined) {
+      // What goes on to the NF on the device from now on meets the new table, as rows do that name it.
+      const from = routes + routeTableAt(nf);
+      this.tables[from] = handle.table;
+      await this.thread.ask({ kind: "upload", from, count: 1 });
+    }
     return handle;
   }
 
@@ -278,7 +304,7 @@ class ThreadDevice implements Device {
   }
 
   start(): Promise<number> {
-    this.started ??= this.thread.ask({ kind: "start" }) as Promise<number>;
+    this.started ??= this.thread.ask({ kind: "start", nfs: this.handle.nfs }) as Promise<number>;
     return this.started;
   }
 

@@ -4,6 +4,7 @@
  */
 import type { Arena } from "../packet/arena.js";
 import { attachRegion, copyMemory, mapRegion, type RegionHandle, unmapRegion } from "../packet/memory.js";
+import type { AheadRound } from "./ahead-round.js";
 import { DUMMY, PARAM_PLACE, type QueueShape, ROW, ROW_HEADER, rowWords } from "./queue.js";
 
 /** Bytes of the unit an entry of a packed row counts in; WB_PACKED of the kernels. */
@@ -60,6 +61,8 @@ export class PackedRound {
     private readonly shape: QueueShape,
     mostRows: number,
     private readonly writes: Uint8Array,
+    /** Where packets may go on from NF to NF on the device. */
+    readonly ahead?: AheadRound,
   ) {
     const entries = mostRows * shape.workgroupSize;
     this.packetBytes = PackedRound.packetBytesOf(entries);
@@ -92,20 +95,45 @@ export class PackedRound {
     return this.count * rowWords(this.shape) * 4;
   }
 
-  /** Copies rows in: those first whose packets come back. `at`: where each begins in `queue`. */
+  /**
+   * Copies rows in: those first whose packets come back, and those side by side from which packets may go on. `at`: where each begins in
+   * `queue`.
+   */
   pack(queue: Uint32Array, at: Uint32Array, count: number): void {
+    const { ahead } = this;
     this.count = 0;
     this.packetEnd = 0;
     this.placeBytes = 0;
     this.packets = 0;
-    for (let i = 0; i < count; i++) if (this.writes[queue[at[i]! + ROW.PROGRAM]!] === 1) this.packRow(queue, at[i]!);
+    this.packRows(queue, at, count, 1, false);
+    if (ahead !== undefined) {
+      ahead.packets = 0;
+      ahead.from = this.count;
+      this.packRows(queue, at, count, 1, true);
+    }
     this.writtenEnd = this.packetEnd;
     this.writtenBytes = this.placeBytes;
-    for (let i = 0; i < count; i++) if (this.writes[queue[at[i]! + ROW.PROGRAM]!] === 0) this.packRow(queue, at[i]!);
+    if (ahead !== undefined) {
+      this.packRows(queue, at, count, 0, true);
+      ahead.to = this.count;
+    }
+    this.packRows(queue, at, count, 0, false);
   }
 
-  private packRow(queue: Uint32Array, at: number): void {
-    const { arena, params, rows, slots, places, bytes, packetsAt } = this;
+  /** Those among the rows whose kernel writes to packets, or does not, and from which packets go on, or do not. */
+  private packRows(queue: Uint32Array, at: Uint32Array, count: number, writes: 0 | 1, goesOn: boolean): void {
+    const { ahead } = this;
+    for (let i = 0; i < count; i++) {
+      const row = at[i]!;
+      if (this.writes[queue[row + ROW.PROGRAM]!] !== writes) continue;
+      const reads = ahead === undefined ? 0 : ahead.reads[queue[row + ROW.NF]!]!;
+      if ((reads !== 0) === goesOn) this.packRow(queue, row, reads);
+    }
+  }
+
+  /** @param reads READS of the NFs behind: the device needs that of the packets as well */
+  private packRow(queue: Uint32Array, at: number, reads: number): void {
+    const { arena, params, rows, slots, places, bytes, packetsAt, ahead } = this;
     const size = this.shape.workgroupSize;
     const row = this.count * (HEADER + size);
     for (let i = 0; i < HEADER; i++) rows[row + i] = queue[at + i]!;
@@ -121,11 +149,19 @@ export class PackedRound {
       for (let i = 0; i < WORDS; i++) params[entry * WORDS + i] = arena.params[slot * WORDS + i]!;
       const place = params[entry * WORDS + PLACE]!;
       places[entry] = place;
-      const first = place & 0xffff;
-      const length = place >>> 16;
+      let first = place & 0xffff;
+      let behind = first + (place >>> 16);
+      if (reads !== 0) {
+        ahead!.describe(entry, slot, reads);
+        if (ahead!.end > ahead!.first) {
+          // A place of no bytes is nowhere.
+          first = behind === first ? ahead!.first : Math.min(first, ahead!.first);
+          behind = Math.max(behind, ahead!.end);
+        }
+      }
       // Whole words: a packet shares none with its neighbour.
       const from = first >>> 2;
-      const to = (first + length + 3) >>> 2;
+      const to = (behind + 3) >>> 2;
       const base = end > 4 * from ? Math.ceil((end - 4 * from) / UNIT) : 0;
       rows[row + HEADER + t] = base;
       const there = (base * UNIT) / 4;
@@ -133,7 +169,7 @@ export class PackedRound {
       if (to - from < LONG) for (let i = from; i < to; i++) bytes[there + i] = arena.u32[here + i]!;
       else copy(packetsAt + 4 * (there + from), arena.address + 4 * (here + from), 4 * (to - from));
       end = 4 * (there + to);
-      this.placeBytes += length;
+      this.placeBytes += behind - first;
       this.packets++;
     }
     this.packetEnd = end;
@@ -163,11 +199,12 @@ export class PackedRound {
         else copy(arena.address + 4 * (here + from), packetsAt + 4 * (there + from), 4 * (to - from));
       }
     }
+    this.ahead?.unpack(slots);
   }
 
   /** Bytes of packets and params that a round copies, there and back. */
   get bytesCopied(): number {
-    return this.placeBytes + this.writtenBytes + 2 * 4 * WORDS * this.packets;
+    return this.placeBytes + this.writtenBytes + 2 * 4 * WORDS * this.packets + (this.ahead?.bytesCopied ?? 0);
   }
 
   free(): void {

@@ -1,8 +1,8 @@
 /** The end of a process whose device thread waits for a driver: Dawn aborts where a thread is ended while promises of its are open. */
 import koffi from "koffi";
-import { PENDING } from "./wake.js";
+import { ENDING, PENDING, wakeThread } from "./wake.js";
 
-/** ms that rounds under way have to end. */
+/** ms that rounds under way, or a device that is being opened, have to end. */
 const LIMIT_MS = 2000;
 
 /**
@@ -18,6 +18,9 @@ export function endWithThread(wake: Int32Array): () => void {
   };
   const end = (code: number) => {
     const limit = performance.now() + LIMIT_MS;
+    // Before the look at PENDING; the thread raises PENDING before it looks at this.
+    Atomics.store(wake, ENDING, 1);
+    wakeThread(wake);
     while (Atomics.load(wake, PENDING) === 1) {
       const left = limit - performance.now();
       if (left > 0) {

@@ -3,11 +3,11 @@
  * device meet. Everything is u32 in native byte order; the kernels get the same numbers as macros (see {@link queueDefines}).
  *
  * ```
- *   line 0            host to device: STOP, LEAVE, HEARTBEAT, PATIENCE, LAUNCH, FIRST, QUEUES
+ *   line 0            host to device: STOP, LEAVE, HEARTBEAT, PATIENCE, LAUNCH, FIRST, QUEUES, ASLEEP
  *   line 1            device: TICKET
  *   line 2 + wg       control line of a workgroup: CPU_INDEX and WANTED in its first half, GPU_INDEX and what else the device says in the other
  *   rows              queue 0: DEPTH rows, queue 1: ...
- *   row               header (ROW_HEADER words: PROGRAM, COUNT, TABLE), then one entry for each thread: a slot number, or DUMMY
+ *   row               header (ROW_HEADER words: PROGRAM, COUNT, TABLE, NF), then one entry for each thread: a slot number, or DUMMY
  * ```
  *
  * A line is 128 bytes, so no two workgroups write into one line, and CPU_INDEX and GPU_INDEX, which different sides write, lie in
@@ -42,9 +42,11 @@ export const enum HOST {
   FIRST = 5,
   /** Queues in use, the first ones: tickets are taken for these, and only they get rows. All, until it is known how many workgroups run at once. */
   QUEUES = 6,
+  /** 1: the device thread is about to sleep, or asleep, and who publishes a row wakes it. Rounds only: a running kernel needs no waking. */
+  ASLEEP = 7,
 }
 
-/** Word of the device's line: tickets taken in this launch. The host sets it to 0 between launches. */
+/** Word of the device's line: tickets taken in this launch. The host sets it to 0 between launches. The next word is that of a fault (tests). */
 export const TICKET = LINE_WORDS;
 
 /** Words of a workgroup's control line. */
@@ -75,6 +77,8 @@ export const enum ROW {
   /** Where the NF's tables begin, in words from the start of the tables' memory. With each row, so that a new table is swapped in
    * between two rows, and the old one is free once the last row that names it is done. */
   TABLE = 2,
+  /** Number of the NF among those the device was opened with: several may have one program. */
+  NF = 3,
 }
 
 /** Word of a slot's params that says what the kernel works on: bits 0-15 first byte, from the start of the slot; 16-31 bytes. */
@@ -133,6 +137,7 @@ export function queueDefines(shape: QueueShape): Record<string, number> {
     WB_ROW_PROGRAM: ROW.PROGRAM,
     WB_ROW_COUNT: ROW.COUNT,
     WB_ROW_TABLE: ROW.TABLE,
+    WB_ROW_NF: ROW.NF,
     WB_PARAM_PLACE: PARAM_PLACE,
   };
 }

@@ -6,6 +6,7 @@ import { attachRegion } from "../packet/memory.js";
 import type { DeviceHandle } from "./device.js";
 import { DUMMY, HOST, lineAt, ROW, ROW_HEADER, rowAt, rowWords, WG } from "./queue.js";
 import type { SlotFifo } from "./slot-fifo.js";
+import { wakeThread } from "./wake.js";
 
 /** Constants of this module are part of the compiled code; imported bindings are looked up at each use (V8 11, Node 20). */
 const EMPTY = DUMMY;
@@ -19,6 +20,7 @@ export class RowQueues {
   private readonly words: Uint32Array;
   /** The same memory for Atomics: indices are u32, held as i32 and compared by difference. */
   private readonly atomic: Int32Array;
+  private readonly wake: Int32Array;
   private readonly depth: number;
   private readonly rowWords: number;
   /** Of each queue: word of its control line, word of its first row, the NF whose partition it is in. */
@@ -48,6 +50,7 @@ export class RowQueues {
     const { buffer } = attachRegion(handle.queue);
     this.words = new Uint32Array(buffer);
     this.atomic = new Int32Array(buffer);
+    this.wake = new Int32Array(handle.wake);
     this.size = shape.workgroupSize;
     this.depth = shape.depth;
     this.rowWords = rowWords(shape);
@@ -155,12 +158,20 @@ export class RowQueues {
     words[row + ROW.PROGRAM] = this.program[nf]!;
     words[row + ROW.COUNT] = count;
     words[row + ROW.TABLE] = this.table[nf]!;
+    words[row + ROW.NF] = nf;
     this.nfs[queue * this.depth + (index & (this.depth - 1))] = nf;
     this.packets[queue] = this.packets[queue]! + count;
     this.packetsInFlight += count;
     this.rowsInFlight++;
     this.cpuIndex[queue] = index + 1;
     Atomics.store(this.atomic, this.line[queue]! + WG.CPU_INDEX, (index + 1) | 0);
+    // After the row is there: the thread raises it, then looks for rows, then sleeps.
+    if (Atomics.load(this.atomic, HOST.ASLEEP) === 1) this.wakeThread();
+  }
+
+  private wakeThread(): void {
+    Atomics.store(this.atomic, HOST.ASLEEP, 0);
+    wakeThread(this.wake);
   }
 
   /** Takes the packets of rows that are done, as many rows as fit in `out`; 0 where none is done. */

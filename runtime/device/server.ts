@@ -3,7 +3,8 @@
  * with the device's help. Every call returns soon.
  */
 import type { RegionHandle } from "../packet/memory.js";
-import type { DeviceInfo, DeviceKind, DeviceNf, DeviceReport } from "./device.js";
+import type { DeviceInfo, DeviceKind, DeviceNf, DeviceNfHandle, DeviceReport } from "./device.js";
+import type { AheadHandle, Forwarding } from "./forward.js";
 import type { QueueShape } from "./queue.js";
 
 /** More queues than this keep a core busy with filling rows, whatever the device could take; where nobody asks for more. */
@@ -29,7 +30,15 @@ export interface ServerRequest {
   /** Kernels in use, each once. */
   readonly programs: readonly string[];
   readonly nfs: readonly ServedNf[];
+  /** Words of the tables' memory. */
   readonly tableWords: number;
+  /** Rounds under way at once, of devices that packets are copied to; undefined: IN_FLIGHT of round-host.ts. For experiments. */
+  readonly inFlight: number | undefined;
+  /** Of devices that hand packets on from NF to NF by themselves; the routes lie behind the tables, from word `routes` on. */
+  readonly forwarding?: Forwarding | undefined;
+  readonly routes: number;
+  /** For tests: rounds after which it computes wrongly, once. */
+  readonly corruptAfter?: number | undefined;
 }
 
 /** Memory that host and server share. */
@@ -37,7 +46,12 @@ export interface SharedRegions {
   readonly arena: RegionHandle;
   readonly queue: RegionHandle;
   readonly tables: RegionHandle;
+  /** Of a device that forwards. */
+  readonly ahead?: AheadHandle;
 }
+
+/** A server that has nothing to do for so long is woken when a row is published; ms. */
+export const LONG_MS = 100;
 
 export interface DeviceServer {
   readonly info: DeviceInfo;
@@ -51,12 +65,12 @@ export interface DeviceServer {
    * never.
    */
   readonly pending?: boolean;
-  /** Begins serving. */
-  launch(now: number): void;
+  /** Begins serving. `nfs`: kernels and tables that rows will name. */
+  launch(now: number, nfs: readonly DeviceNfHandle[]): void;
   /**
    * One look at everything there is to do.
    * @param now ms on a clock that does not go back
-   * @returns ms until the next look; 0: at once
+   * @returns ms until the next look; 0: at once; from {@link LONG_MS} on: or when a row is published
    * @throws RunError where the device has failed
    */
   step(now: number): number;

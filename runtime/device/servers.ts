@@ -7,6 +7,11 @@ import { openWebGpu, type WebGpuRequest } from "./webgpu/open.js";
 
 export type AnyRequest = OpenClRequest | WebGpuRequest | GpuJsRequest;
 
+/** True where the device is reached through Dawn, which aborts where a thread ends while promises of its are open. */
+export function usesDawn(request: AnyRequest): boolean {
+  return request.kind === "webgpu" || (request.kind === "gpujs" && request.mode === "webgpu");
+}
+
 /**
  * @param slots says how many slots the arena is to have, once it is known how many workgroups there will be
  * @param warn one line for the user

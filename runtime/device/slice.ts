@@ -2,8 +2,9 @@
  * Slices: where a driver's watchdog resets kernels that run for long, the persistent kernel returns now and then, with its state in shared
  * memory, and is launched again. How long a slice is, and whether there are any.
  */
-import { activeWatchdog, type WatchedVendor } from "../native/meters.js";
+
 import type { SystemFiles } from "../native/system-files.js";
+import { activeWatchdog, type WatchedVendor } from "../native/watchdogs.js";
 import { type OpenClDevice, traitsOf } from "./opencl/platform.js";
 
 /**

@@ -7,11 +7,11 @@ import { setTimeout as delay, setImmediate } from "node:timers/promises";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type PlainError, RunError } from "../errors.js";
 import { attachRegion } from "../packet/memory.js";
-import type { DeviceInfo } from "./device.js";
+import type { DeviceInfo, DeviceNfHandle } from "./device.js";
 import { HOST, lineAt, type QueueShape, WG } from "./queue.js";
-import type { DeviceServer, SharedRegions } from "./server.js";
-import { type AnyRequest, openServer } from "./servers.js";
-import { PENDING, WAKE } from "./wake.js";
+import { type DeviceServer, LONG_MS, type SharedRegions } from "./server.js";
+import { type AnyRequest, openServer, usesDawn } from "./servers.js";
+import { ENDING, PENDING, WAKE } from "./wake.js";
 
 export interface DeviceSetup {
   readonly request: AnyRequest;
@@ -22,7 +22,8 @@ export interface DeviceSetup {
 /** What main asks for; it waits for the answer to one before it sends the next. */
 export type DeviceRequest =
   | { readonly kind: "slots"; readonly slots: number }
-  | { readonly kind: "start" }
+  /** `nfs`: where each NF's tables are, which lie in the memory by now. */
+  | { readonly kind: "start"; readonly nfs: readonly DeviceNfHandle[] }
   | { readonly kind: "upload"; readonly from: number; readonly count: number }
   | { readonly kind: "stop" }
   | { readonly kind: "close" };
@@ -67,14 +68,39 @@ function receive(): DeviceRequest | undefined {
   return receiveMessageOnPort(port)?.message as DeviceRequest | undefined;
 }
 
-/** Asks main how many slots the arena is to have. */
+/** Says to main whether the thread may be in a driver, or has promises of one open. */
+function tellPending(pending: 0 | 1): void {
+  if (Atomics.exchange(wakeWord, PENDING, pending) !== pending) Atomics.notify(wakeWord, PENDING);
+}
+
+/** Where main has ended the thread does not go on; its promises have settled. */
+function stayIfEnding(): void {
+  if (Atomics.load(wakeWord, ENDING) === 0) return;
+  tellPending(0);
+  Atomics.wait(wakeWord, ENDING, 1);
+}
+
+/** Asks main how many slots the arena is to have. No promise is open meanwhile. */
 function askSlots(shape: QueueShape): number {
   post({ kind: "shape", shape });
   for (;;) {
     const seen = Atomics.load(wakeWord, WAKE);
+    stayIfEnding();
     const message = receive();
     if (message?.kind === "slots") return message.slots;
     Atomics.wait(wakeWord, WAKE, seen, IDLE_MS);
+  }
+}
+
+/** Opens the device. Dawn has promises open all the time: a process that ends waits for them, as it does for those of rounds. */
+async function open(): Promise<DeviceServer> {
+  if (usesDawn(request)) tellPending(1);
+  stayIfEnding();
+  try {
+    return await openServer(request, askSlots, (line) => post({ kind: "warn", line }));
+  } finally {
+    stayIfEnding();
+    tellPending(0);
   }
 }
 
@@ -101,10 +127,15 @@ class DeviceThread {
       const ms = this.look();
       if (this.closed) break;
       if (this.pending()) await (this.phase === "over" ? delay(IDLE_TURN_MS) : setImmediate());
-      else if (ms > 0) Atomics.wait(wakeWord, WAKE, seen, ms);
+      else if (ms > 0 && this.maySleep(ms)) Atomics.wait(wakeWord, WAKE, seen, ms);
     }
     // A thread that ends while they are open aborts the process.
     while (this.pending()) await delay(IDLE_TURN_MS);
+  }
+
+  /** Before a long sleep it says so and looks once more: a row published after that look wakes it. */
+  private maySleep(ms: number): boolean {
+    return ms < LONG_MS || this.phase !== "running" || Atomics.exchange(this.words, HOST.ASLEEP, 1) === 1;
   }
 
   /**
@@ -117,9 +148,9 @@ class DeviceThread {
 
   /** Whether promises of the driver are open, which main is told. */
   private pending(): boolean {
-    const pending = Number(this.server.pending === true);
-    if (Atomics.exchange(wakeWord, PENDING, pending) !== pending) Atomics.notify(wakeWord, PENDING);
-    return pending === 1;
+    const pending = this.server.pending === true;
+    tellPending(pending ? 1 : 0);
+    return pending;
   }
 
   private enter(phase: "starting" | "running" | "stopping" | "over"): void {
@@ -132,7 +163,7 @@ class DeviceThread {
     try {
       if (message.kind === "start") {
         this.enter("starting");
-        server.launch(performance.now());
+        server.launch(performance.now(), message.nfs);
       } else if (message.kind === "upload") {
         server.uploadTables(message.from, message.count);
         post({ kind: "done", value: undefined });
@@ -230,7 +261,7 @@ class DeviceThread {
 }
 
 try {
-  const server = await openServer(request, askSlots, (line) => post({ kind: "warn", line }));
+  const server = await open();
   const { info, shape, lockStep, regions } = server;
   post({ kind: "opened", device: { info, shape, lockStep, regions } });
   await new DeviceThread(server).run();

@@ -22,6 +22,8 @@ export interface CounterLayout {
   readonly flowReordered: number;
   /** SYNC_COUNTERS of a CPUSyncer (device/syncer.ts). */
   readonly sync: number;
+  /** One for each pair of NFs between which packets stay on the device, then one for what the device did in vain; none without. */
+  readonly hops: number;
   readonly length: number;
 }
 
@@ -41,7 +43,7 @@ export const enum PORT {
 
 export const PORT_COUNTERS = 7;
 
-export function counterLayout(plan: Pick<Plan, "ports" | "nfs" | "drops">): CounterLayout {
+export function counterLayout(plan: Pick<Plan, "ports" | "nfs" | "drops" | "device">): CounterLayout {
   const port = 0;
   const outcome = port + plan.ports.length * PORT_COUNTERS;
   const nfBytes = outcome + plan.nfs.length * OUTCOMES_PER_NF;
@@ -50,7 +52,10 @@ export function counterLayout(plan: Pick<Plan, "ports" | "nfs" | "drops">): Coun
   const reordered = toKernel + 1;
   const flowReordered = reordered + 1;
   const sync = flowReordered + 1;
-  return { port, outcome, nfBytes, drop, toKernel, reordered, flowReordered, sync, length: sync + SYNC_COUNTERS };
+  const hops = sync + SYNC_COUNTERS;
+  const pairs = plan.device?.hops?.pairs.length;
+  const length = hops + (pairs === undefined ? 0 : pairs + 1);
+  return { port, outcome, nfBytes, drop, toKernel, reordered, flowReordered, sync, hops, length };
 }
 
 const LINE_BYTES = 64;

@@ -7,6 +7,7 @@ import { ConfigError, RunError } from "../errors.js";
 import { isLive } from "../nic/drivers.js";
 import { arenaBytes } from "../packet/arena.js";
 import type { RegionHandle } from "../packet/memory.js";
+import { type PlanHops, planHops } from "./hops.js";
 
 /** Slots without a device: bursts of a few cores in flight; 8 MiB, so that they stay in the second-level caches. */
 const CPU_SLOTS = 4096;
@@ -75,6 +76,8 @@ export interface PlanDevice {
   readonly numberOf: readonly number[];
   /** By number of the NF in the chain: the drop reason of packets the device did not serve; -1 where it runs on the CPU. */
   readonly stalled: readonly number[];
+  /** Of a device that hands packets on by itself. */
+  readonly hops: PlanHops | undefined;
 }
 
 /** The reason of packets that a device which has come to a halt did not serve. */
@@ -93,6 +96,7 @@ export function planDevice(
   return {
     handle,
     numberOf: chain.nfs.map((_, i) => placed.indexOf(i)),
+    hops: handle.ahead && planHops(chain),
     stalled: chain.nfs.map((nf, i) => (placed.includes(i) ? addDrop(nf.name, STALLED_REASON) : -1)),
   };
 }

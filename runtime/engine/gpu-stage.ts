@@ -6,6 +6,7 @@
 import type { Nf, Offload } from "../chain/nf.js";
 import type { Arena } from "../packet/arena.js";
 import { Batch, MAX_BATCH } from "../packet/batch.js";
+import { Ahead } from "./ahead.js";
 import type { CounterLayout } from "./counters.js";
 import type { Lanes } from "./lanes.js";
 import type { Plan } from "./plan.js";
@@ -56,6 +57,8 @@ export class GpuStage {
   private readonly wants = new Uint8Array(MAX_BATCH);
   private readonly outboxes: readonly Uint32Array[];
   private readonly outboxCount: Uint32Array;
+  /** Where the device hands packets on by itself. */
+  private readonly ahead: Ahead | undefined;
   /** Packets in all buffers. */
   private held = 0;
 
@@ -70,6 +73,9 @@ export class GpuStage {
     this.outboxes = Array.from({ length: port.lanes }, () => new Uint32Array(MAX_BATCH));
     this.outboxCount = new Uint32Array(port.lanes);
     const only = plan.nfs.map((_, i) => (i === index ? new Finish(this.offload, kept) : undefined));
+    const { handle, hops, numberOf } = plan.device!;
+    const { next, params } = arena;
+    this.ahead = hops && new Ahead({ handle, hops, numberOf, next, params, counters, at: layout.hops }, index);
     // Bytes are counted here, before prepare: afterwards a frame may have another length.
     this.finisher = new Processor(plan, arena, only, layout, counters, false);
   }
@@ -98,6 +104,7 @@ export class GpuStage {
     if (n === 0) return 0;
     batch.count = n;
     this.offload.prepare(batch, wants);
+    if (this.ahead !== undefined) this.ahead.use(batch, wants);
     const { outcomes } = batch;
     let idle = 0;
     let busy = 0;
@@ -187,5 +194,6 @@ export class GpuStage {
     // Where the NF is next once more, the packet has to be prepared once more.
     if (this.context.plan.cyclic) this.finisher.runOnce(slots, count);
     else this.finisher.run(slots, count);
+    if (this.ahead !== undefined) this.ahead.settle(slots, count);
   }
 }

@@ -82,6 +82,14 @@ export interface RunResult {
     readonly packets: number;
     readonly dummies: number;
     readonly bytes_copied: number;
+    /** Of the device thread, for what it copies itself. */
+    readonly copy_seconds: number;
+    /** Packets that went on to an NF on the device itself: each is one that was not published for it. 0 where the device does not forward. */
+    readonly forwarded: number;
+    /** The same by pair of NFs. */
+    readonly hops: readonly { readonly from: string; readonly to: string; readonly packets: number }[];
+    /** Packets the device went on with, and the host sent elsewhere or had something else to ask. */
+    readonly forwarded_in_vain: number;
   };
   /** Packets that left a port after a later one; `flow_reordered`: after a later one of their flow (see flow-audit.ts). */
   readonly order: { readonly mode: string; readonly reordered: number; readonly flow_reordered: number };
@@ -180,6 +188,8 @@ export function makeResult(parts: ResultParts): RunResult {
       packets: counters[layout.sync + SYNC.PACKETS]!,
       dummies: counters[layout.sync + SYNC.DUMMIES]!,
       bytes_copied: parts.device?.report?.bytesCopied ?? 0,
+      copy_seconds: (parts.device?.report?.copyMs ?? 0) / 1000,
+      ...hopsResult(plan, layout, counters),
     },
     order: {
       mode: plan.options.order,
@@ -191,6 +201,20 @@ export function makeResult(parts: ResultParts): RunResult {
     alerts_digest: plan.options.digest ? alertsDigest(allAlerts(reports)) : null,
     failure: parts.failure ?? null,
   };
+}
+
+function hopsResult(
+  { device, nfs }: Plan,
+  layout: CounterLayout,
+  counters: Float64Array,
+): Pick<RunResult["sync"], "forwarded" | "hops" | "forwarded_in_vain"> {
+  const pairs = device?.hops?.pairs;
+  if (pairs === undefined) return { forwarded: 0, hops: [], forwarded_in_vain: 0 };
+  const hops = pairs.map(({ from, to }, i) => {
+    return { from: nfs[from]!.name, to: nfs[to]!.name, packets: counters[layout.hops + i]! };
+  });
+  const forwarded = hops.reduce((sum, { packets }) => sum + packets, 0);
+  return { forwarded, hops, forwarded_in_vain: counters[layout.hops + pairs.length]! };
 }
 
 function deviceResult(plan: Plan, end: DeviceEnd | undefined): RunResult["device"] {

@@ -12,6 +12,7 @@ import { adaptersHere } from "../device/webgpu/here.js";
 import { RunError } from "../errors.js";
 import { SystemFiles } from "../native/system-files.js";
 import { deviceNfs, isLiveChain, slotsFor } from "./device-plan.js";
+import { forwardingOf } from "./hops.js";
 
 /** What no flag says of a device: for experiments, and for tests of what goes wrong. */
 export type DeviceTuning = Partial<Pick<DeviceOptions, "workgroupSize" | "depth" | "kernelFolders" | "loseAfter">>;
@@ -49,6 +50,7 @@ export async function openRunDevice(
       slots: (shape) => slotsFor(shape, isLiveChain(chain)),
       nfs,
       ...(workgroups !== undefined && { workgroups }),
+      ...(!request.hostRouting && { forwarding: forwardingOf(chain) }),
       warn,
     });
     if (request.kind === "auto") await startOrClose(device);
@@ -78,7 +80,7 @@ function lackIn(chain: LoadedChain, kind: DeviceKind): string | undefined {
 }
 
 /** @throws RunError where there is none, and it is known why */
-function openClDevices(): FoundDevice[] {
+export function openClDevices(): FoundDevice[] {
   const found = listDevices(openCl());
   const lack = found.length === 0 ? missingPocl() : undefined;
   if (lack !== undefined) throw new RunError("opencl", `there is no device: ${lack.problem}`, lack.remedy);

@@ -67,8 +67,10 @@ export class ChainRunner implements Runner {
     preparePocl(options.workgroups);
     const { signal } = options;
     if (signal?.aborted) this.stop();
-    signal?.addEventListener("abort", () => this.stop(), { once: true });
+    signal?.addEventListener("abort", this.onSignal);
   }
+
+  private readonly onSignal = () => this.stop();
 
   /** @throws ConfigError for the first thing that is wrong with the chain */
   static async open(file: string, options: RunnerOptions): Promise<ChainRunner> {
@@ -118,6 +120,7 @@ export class ChainRunner implements Runner {
   /** Stops what is measured, and waits for its end. */
   async close(): Promise<void> {
     this.stop();
+    this.options.signal?.removeEventListener("abort", this.onSignal);
     await this.current.catch(() => {});
   }
 

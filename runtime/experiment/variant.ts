@@ -1,4 +1,5 @@
 /** A chain as experiments run it: loaded once, then placed, fed and emptied in many ways, and no file of the user's is written. */
+import { devNull } from "node:os";
 import { type LoadedChain, type LoadedNf, type LoadedPort, loadChain } from "../chain/load.js";
 import { ConfigError } from "../errors.js";
 import type { PortConfig } from "../nic/drivers.js";
@@ -7,9 +8,29 @@ import type { FrameSize, Placement } from "./cell.js";
 /** What ports receive from, by name; a port that is not named keeps its own. */
 export type Inputs = ReadonlyMap<string, PortConfig>;
 
-/** @throws ConfigError for the first thing that is wrong */
-export function loadForExperiments(file: string, warn: (line: string) => void): Promise<LoadedChain> {
-  return loadChain(file, { discardOutputs: true, warn });
+/**
+ * What NFs write (alerts) goes to the null device: they do the same work.
+ * @param input replaces the port named `in`
+ * @throws ConfigError for the first thing that is wrong, and for an NF that would write a file of the user's all the same
+ */
+export async function loadForExperiments(
+  file: string,
+  warn: (line: string) => void,
+  input?: PortConfig,
+): Promise<LoadedChain> {
+  const discarded: string[] = [];
+  const redirect = (path: string) => {
+    discarded.push(path);
+    return devNull;
+  };
+  const chain = await loadChain(file, { in: input, redirect, warn });
+  for (const { name, outputs } of chain.nfs) {
+    const kept = outputs.find((path) => !discarded.includes(path));
+    if (kept === undefined) continue;
+    const problem = `NF ${name} writes ${kept} by a path of its own, so that experiments would overwrite it`;
+    throw new ConfigError(`${file}: nfs.${name}`, problem, "in load(), take the path that context.resolve() returns");
+  }
+  return chain;
 }
 
 /**

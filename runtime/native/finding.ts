@@ -6,6 +6,8 @@ export interface Finding {
   readonly state: "ok" | "missing" | "limited";
   /** What was found, in words. */
   readonly detail: string;
+  /** Of devices: true where a CPU plays GPU. */
+  readonly emulated?: boolean;
   /** The exact command or act that mends a lack; absent where nothing does, or nothing needs to. */
   readonly remedy?: string;
 }

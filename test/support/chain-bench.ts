@@ -97,8 +97,11 @@ class MemoryRx implements RxPort {
   async close(): Promise<void> {}
 }
 
-/** Turns in which nothing moves, after which it will not. */
-const STUCK = 40_000;
+/**
+ * Turns in which nothing moves, after which it will not. Many more than a stall takes: the clock goes on only in turns of cores that ask
+ * for it, and where the device has most turns, and a syncer is one core of nine, that is one turn in forty.
+ */
+const STUCK = 400_000;
 /** What the clock of an execution shows of a turn, and what a syncer waits without progress: about a thousand turns. */
 const TURN_NS = 100;
 const STALL_NS = 400_000;

@@ -1,16 +1,33 @@
 /**
  * A process that runs a device and comes to a bad end, or none, as its arguments say: `node device-child.js MODE END`. Prints a line when the
- * device is at work. MODE: persistent or rounds, on OpenCL; or webgpu. END "start": serves nothing.
+ * device is at work. MODE: persistent or rounds, on OpenCL; webgpu; or gpujs, in its mode webgpu. END "start": serves nothing; "opening MS": ends
+ * by exit MS after it has begun to open the device.
  */
+import type { DeviceOptions } from "../../runtime/device/open.js";
 import { DeviceLoad, openTestDevice } from "./device-load.js";
 import { Random } from "./random.js";
 
-const [mode, end] = process.argv.slice(2) as ["persistent" | "rounds" | "webgpu", string];
-const device = await openTestDevice(mode === "webgpu" ? { kind: "webgpu", workgroups: 2 } : { workgroups: 2, mode });
+const [mode, end, ms] = process.argv.slice(2) as ["persistent" | "rounds" | "webgpu" | "gpujs", string, string];
+if (end === "opening") {
+  console.log("opening");
+  setTimeout(() => process.exit(3), Number(ms));
+}
+const device = await openTestDevice(optionsOf(mode));
 await device.start();
-if (end === "start") process.exit(0);
+if (end === "start" || end === "opening") process.exit(end === "start" ? 0 : 3);
 const load = new DeviceLoad(device, new Random(1));
 load.run(1000);
+
+function optionsOf(mode: string): Partial<DeviceOptions> {
+  if (mode === "gpujs") {
+    return {
+      kind: "gpujs",
+      gpuJsMode: "webgpu",
+      nfs: [{ program: "nids", writes: "params", tables: new Uint32Array(1) }],
+    };
+  }
+  return mode === "webgpu" ? { kind: "webgpu", workgroups: 2 } : { workgroups: 2, mode: mode as "rounds" };
+}
 
 /** A packet at which its thread stays for ever. */
 function hang(): void {

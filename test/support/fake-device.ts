@@ -1,6 +1,7 @@
 /** A device's shared memory without a device: whoever the test sets to it serves the rows (gpu-syncer.ts). */
 import type { DeviceHandle, DeviceNfHandle } from "../../runtime/device/device.js";
 import { lineAt, type QueueShape, queueBytes, WG } from "../../runtime/device/queue.js";
+import { WAKE_BYTES } from "../../runtime/device/wake.js";
 import { mapRegion, unmapRegion } from "../../runtime/packet/memory.js";
 
 export interface FakeDeviceOptions extends QueueShape {
@@ -35,6 +36,7 @@ export function fakeDevice(options: FakeDeviceOptions): FakeDevice {
     shape,
     queue: plain(queue),
     tables: plain(tables),
+    wake: new SharedArrayBuffer(WAKE_BYTES),
     nfs,
     lockStep: options.lockStep ?? false,
   };

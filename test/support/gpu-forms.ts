@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import { type LoadedChain, loadChain } from "../../runtime/chain/load.js";
 import { type DeviceOptions, openDevice } from "../../runtime/device/open.js";
 import { deviceNfs, slotsFor } from "../../runtime/engine/device-plan.js";
+import { forwardingOf } from "../../runtime/engine/hops.js";
 import type { OrderMode } from "../../runtime/engine/plan.js";
 import type { RunResult } from "../../runtime/engine/result.js";
 import { startRun } from "../../runtime/engine/run.js";
@@ -29,8 +30,11 @@ export interface Form {
   readonly batch?: number;
   /** ms of a launch of the persistent kernel; 0: one launch for the whole run. */
   readonly sliceMs?: number;
-  /** Rounds after which the device is destroyed. */
+  /** Rounds, or launches of gpujs, after which the device is destroyed. */
   readonly loseAfter?: number;
+  readonly gpuJsMode?: DeviceOptions["gpuJsMode"];
+  /** False: every packet comes back to the host from every NF, also where the device could hand it on. */
+  readonly forwards?: boolean;
 }
 
 export async function load(
@@ -65,6 +69,8 @@ export async function runLoaded(
           depth: form.depth ?? 8,
           sliceMs: form.sliceMs ?? 0,
           ...(form.loseAfter && { loseAfter: form.loseAfter }),
+          ...(form.gpuJsMode && { gpuJsMode: form.gpuJsMode }),
+          ...(form.forwards !== false && { forwarding: forwardingOf(chain) }),
           warn: () => {},
         });
   const run = startRun(chain, {
@@ -109,5 +115,6 @@ export function randomForm(r: Random, place: readonly string[], kind: DeviceOpti
     mode: r.pick(["persistent", "persistent", "rounds"]),
     batch: r.pick([1, 7, 64, 64, 256]),
     sliceMs: r.pick([0, 0, 2, 20]),
+    forwards: r.chance(0.7),
   };
 }

@@ -66,7 +66,7 @@ export function scriptedDevice(script: Script): ScriptedDevice {
       asked.push("stop");
       await worker?.terminate();
       if (script.stopFails) throw new RunError("scripted device", "it has not come to an end");
-      return { bytesCopied: 0, launches: 1 };
+      return { bytesCopied: 0, copyMs: 0, launches: 1 };
     },
     // The memory stays mapped: a test ends soon enough.
     async close() {

@@ -1,5 +1,7 @@
 /** gpu.js in one of its modes: what of it is used, and kernels that are compiled or refused, never replaced by another mode in silence. */
+import { setTimeout as delay } from "node:timers/promises";
 import { RunError } from "../../errors.js";
+import type { AdapterFacts } from "../webgpu/adapter.js";
 import type { GpuJsConstants, GpuJsProgram } from "./program.js";
 
 /** Modes in the order they are tried; `webgpu` where it is asked for. */
@@ -7,6 +9,8 @@ export const GPUJS_MODES = ["webasm", "cpu", "webgpu"] as const;
 export type GpuJsMode = (typeof GPUJS_MODES)[number];
 
 const MOST_ITERATIONS = 4096;
+/** ms in which a device that is lost says so: it may refuse a launch before that. */
+const TOLD_MS = 20;
 
 type Answers = Float32Array | Promise<Float32Array>;
 /** (bytes, entries, stride) for all threads of a launch. */
@@ -28,20 +32,34 @@ export interface LoadedKernel {
 }
 
 export class GpuJs {
+  /** Why the device is lost, in mode webgpu; launches on it fail without a reason. */
+  lost: string | undefined;
+  private closing = false;
+
   private constructor(
     private readonly gpu: Gpu,
     readonly mode: GpuJsMode,
     /** What it runs on, and whether a CPU plays it. */
     readonly name: string,
     readonly emulated: boolean,
-  ) {}
+    private readonly provided: ProvidedAdapter | undefined,
+  ) {
+    provided?.onLost((reason) => {
+      if (!this.closing) this.lost = reason;
+    });
+  }
 
   /** @throws RunError where gpu.js, or an adapter for webgpu, is not there */
   static async open(mode: GpuJsMode): Promise<GpuJs> {
     const adapter = mode === "webgpu" ? await provideAdapter() : undefined;
     const gpu = await load(mode);
-    const name = `gpu.js ${mode}${adapter === undefined ? "" : ` on ${adapter.name}`}`;
-    return new GpuJs(gpu, mode, name, adapter?.emulated ?? true);
+    const name = `gpu.js ${mode}${adapter === undefined ? "" : ` on ${adapter.facts.name}`}`;
+    return new GpuJs(gpu, mode, name, adapter?.facts.emulated ?? true, adapter);
+  }
+
+  /** For tests: as if a driver had reset the device. */
+  loseDevice(): void {
+    this.provided?.destroyDevices();
   }
 
   /**
@@ -80,7 +98,8 @@ export class GpuJs {
           throw refuse(error);
         }
         if (!(answers instanceof Promise)) return checked(answers);
-        return answers.then(checked, (error) => {
+        return answers.then(checked, async (error) => {
+          await delay(TOLD_MS);
           throw refuse(error);
         });
       },
@@ -89,6 +108,7 @@ export class GpuJs {
   }
 
   async close(): Promise<void> {
+    this.closing = true;
     await this.gpu.destroy();
   }
 }
@@ -104,13 +124,37 @@ async function load(mode: GpuJsMode): Promise<Gpu> {
   }
 }
 
+/** The adapter gpu.js gets, and what becomes of the devices it asks that for. */
+interface ProvidedAdapter {
+  readonly facts: AdapterFacts;
+  onLost(tell: (reason: string) => void): void;
+  destroyDevices(): void;
+}
+
 /** gpu.js asks navigator.gpu for an adapter: gets the one this program takes. The main thread has called prepareVulkan(). */
-async function provideAdapter(): Promise<{ name: string; emulated: boolean }> {
+async function provideAdapter(): Promise<ProvidedAdapter> {
   const { listAdapters, pickAdapter } = await import("../webgpu/adapter.js");
   const { adapter, facts } = pickAdapter(await listAdapters());
+  const devices: GPUDevice[] = [];
+  let tell: (reason: string) => void = () => {};
+  const requestDevice = adapter.requestDevice.bind(adapter);
+  adapter.requestDevice = async (descriptor) => {
+    const device = await requestDevice(descriptor);
+    devices.push(device);
+    device.lost.then(({ reason, message }) => tell(`${reason}${message === "" ? "" : `: ${message}`}`));
+    return device;
+  };
   const gpu = { requestAdapter: async () => adapter };
   Object.defineProperty(globalThis, "navigator", { value: { gpu }, configurable: true, writable: true });
-  return facts;
+  return {
+    facts,
+    onLost(listener) {
+      tell = listener;
+    },
+    destroyDevices() {
+      for (const device of devices) device.destroy();
+    },
+  };
 }
 
 /** gpu.js reads the text of a function; that of a method begins with its name. */

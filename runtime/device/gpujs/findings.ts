@@ -10,7 +10,7 @@ export function gpuJsFinding(): Finding {
     const detail =
       `gpu.js ${version}; modes ${GPUJS_MODES.join(", ")}; a launch per batch with copies, no ESP; webasm and cpu run on the CPU: ` +
       "for NFs written as a plain function and for comparison";
-    return { ...finding, state: "ok", detail };
+    return { ...finding, state: "ok", detail, emulated: true };
   } catch {
     return { ...finding, state: "missing", detail: "the npm package gpu.js is not here", remedy: "npm ci" };
   }

@@ -8,6 +8,8 @@ import { GpuJsServer } from "./server.js";
 export interface GpuJsRequest extends ServerRequest {
   readonly kind: "gpujs";
   readonly mode: GpuJsMode;
+  /** For tests, in mode webgpu: the device is destroyed once it has been given as many launches; 0: at the first. */
+  readonly loseAfter: number | undefined;
 }
 
 /** Rows of two queues fill a launch. */
@@ -18,11 +20,11 @@ const WORKGROUPS = 2;
  * @throws RunError where gpu.js or an adapter is not there, or a kernel does not compile
  */
 export async function openGpuJs(request: GpuJsRequest, slots: (shape: QueueShape) => number): Promise<GpuJsServer> {
-  const { mode, workgroups, workgroupSize, depth, tableWords } = request;
+  const { mode, workgroups, workgroupSize, depth, tableWords, loseAfter, corruptAfter } = request;
   const programs = await Promise.all(request.programs.map(importGpuJs));
   const gpu = await GpuJs.open(mode);
   const shape: QueueShape = { workgroups: workgroups ?? WORKGROUPS, workgroupSize, depth };
-  const server = new GpuJsServer(gpu, { shape, programs, slots: slots(shape), tableWords });
+  const server = new GpuJsServer(gpu, { shape, programs, slots: slots(shape), tableWords, loseAfter, corruptAfter });
   try {
     await server.tryKernels();
   } catch (error) {

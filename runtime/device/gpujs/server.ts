@@ -3,10 +3,12 @@
  * copies the answers back. Modes cpu and webasm serve a round before `step` returns; webgpu while the event loop turns.
  */
 
+import { RunError } from "../../errors.js";
 import { yieldCpu } from "../../native/yield-cpu.js";
 import { Arena, arenaBytes } from "../../packet/arena.js";
 import { attachRegion, mapRegion, unmapRegion } from "../../packet/memory.js";
-import type { DeviceInfo, DeviceReport } from "../device.js";
+import type { DeviceInfo, DeviceNfHandle, DeviceReport } from "../device.js";
+import { Fault } from "../fault.js";
 import { HOST, type QueueShape, queueBytes } from "../queue.js";
 import { Pace } from "../round-host.js";
 import { RowTaker } from "../rounds.js";
@@ -23,7 +25,14 @@ export interface GpuJsOptions {
   readonly programs: readonly GpuJsProgram[];
   readonly slots: number;
   readonly tableWords: number;
+  /** For tests: the device is lost once it has been given as many launches; 0: at the first. */
+  readonly loseAfter?: number | undefined;
+  /** For tests; see {@link Fault}. */
+  readonly corruptAfter?: number | undefined;
 }
+
+/** ms between looks at the first launches, beside the turns of the event loop. */
+const STARTING_MS = 1;
 
 export class GpuJsServer implements DeviceServer {
   readonly info: DeviceInfo;
@@ -38,13 +47,17 @@ export class GpuJsServer implements DeviceServer {
   private readonly queueWords: Uint32Array;
   private readonly tables: Uint32Array;
   private readonly taker: RowTaker;
+  private readonly fault: Fault | undefined;
   private readonly rows: Uint32Array;
   private readonly queues: Uint16Array;
   private readonly served: Uint8Array;
   private readonly threads: number;
   private count = 0;
+  private readonly loseAfter: number | undefined;
   /** A round is under way. */
   private busy = false;
+  /** Kernels are being compiled with their tables: nobody registers before that is done. */
+  private starting = false;
   private failure: Error | undefined;
   private halting = false;
   private readonly pace = new Pace();
@@ -54,11 +67,13 @@ export class GpuJsServer implements DeviceServer {
   private launched = 0;
   /** Of launches that are no more. */
   private bytesCopied = 0;
+  private copyMs = 0;
 
   constructor(
     private readonly gpu: GpuJs,
-    { shape, programs, slots, tableWords }: GpuJsOptions,
+    { shape, programs, slots, tableWords, loseAfter, corruptAfter }: GpuJsOptions,
   ) {
+    this.loseAfter = loseAfter;
     this.shape = shape;
     this.programs = programs;
     this.resident = shape.workgroups;
@@ -70,6 +85,9 @@ export class GpuJsServer implements DeviceServer {
     this.queueWords = new Uint32Array(attachRegion(queue!).buffer);
     this.tables = new Uint32Array(attachRegion(tables!).buffer, 0, tableWords);
     this.taker = new RowTaker(queue!, shape);
+    // No kernel writes to packets here.
+    const writes = new Uint8Array(programs.length);
+    this.fault = corruptAfter === undefined ? undefined : new Fault(corruptAfter, this.arena, shape, writes);
     const most = Math.max(1, Math.min(shape.workgroups * shape.depth, Math.floor(MOST_THREADS / shape.workgroupSize)));
     this.rows = new Uint32Array(most);
     this.queues = new Uint16Array(most);
@@ -87,21 +105,39 @@ export class GpuJsServer implements DeviceServer {
   }
 
   get ended(): boolean {
-    return !this.busy;
+    return !this.busy && !this.starting;
   }
 
-  /** True while the event loop has to turn: for a round to end, or what gpu.js closes. */
+  /** True while the event loop has to turn: for a round to end, a kernel to be compiled, or what gpu.js closes. */
   get pending(): boolean {
-    return this.busy || this.closing;
+    return this.busy || this.starting || this.closing;
   }
 
-  launch(now: number): void {
+  /** Compiles each kernel with its tables, which takes a second for those of a router: no packet is to wait for that. */
+  launch(now: number, nfs: readonly DeviceNfHandle[]): void {
     this.pace.busy(now);
-    this.taker.register();
+    this.starting = true;
+    void this.compileAll(nfs).then(
+      () => {
+        this.starting = false;
+        if (!this.halting) this.taker.register();
+      },
+      (error: Error) => {
+        this.starting = false;
+        this.fail(error);
+      },
+    );
+  }
+
+  private async compileAll(nfs: readonly DeviceNfHandle[]): Promise<void> {
+    if (this.loseAfter === 0) this.gpu.loseDevice();
+    for (const { program, table } of nfs) await this.launchFor(program, table).trial();
   }
 
   step(now: number): number {
+    if (!this.busy) this.failure ??= this.loss();
     if (this.failure !== undefined) throw this.failure;
+    if (this.starting) return STARTING_MS;
     // The process ends: main has no time to send a message.
     if (!this.halting && Atomics.load(this.queueWords, HOST.STOP) !== 0) this.halt();
     if (this.busy || this.halting || !this.takeRows()) {
@@ -149,6 +185,7 @@ export class GpuJsServer implements DeviceServer {
       const launch = this.launchFor(program, table);
       const answers = launch.run(queueWords, mine);
       this.launched++;
+      if (this.launched === this.loseAfter) this.gpu.loseDevice();
       if (!(answers instanceof Promise)) launch.collect(answers);
       else
         return answers.then((arrived) => {
@@ -171,13 +208,22 @@ export class GpuJsServer implements DeviceServer {
   }
 
   private done(): void {
+    this.fault?.served(this.queueWords, this.rows, this.count);
     this.taker.done(this.queues, this.count);
     this.busy = false;
   }
 
+  /** Of a device that is lost, what a launch says is of no use. */
   private fail(error: Error): void {
-    this.failure = error;
+    this.failure ??= this.loss() ?? error;
     this.busy = false;
+  }
+
+  private loss(): RunError | undefined {
+    const { lost, name } = this.gpu;
+    if (lost === undefined) return undefined;
+    const problem = `it is lost (${lost}); ${this.busy ? this.count : 0} rows were in flight`;
+    return new RunError(`device ${name}`, problem, "a driver resets kernels that run for long: use another --device");
   }
 
   halt(): void {
@@ -191,15 +237,19 @@ export class GpuJsServer implements DeviceServer {
       const table = Number(key.split(" ")[1]);
       if (table < from || table >= from + count) continue;
       this.bytesCopied += launch.bytesCopied;
+      this.copyMs += launch.copyMs;
       launch.free();
       this.launches.delete(key);
     }
   }
 
   report(): DeviceReport {
-    let { bytesCopied } = this;
-    for (const launch of this.launches.values()) bytesCopied += launch.bytesCopied;
-    return { bytesCopied, launches: this.launched };
+    let { bytesCopied, copyMs } = this;
+    for (const launch of this.launches.values()) {
+      bytesCopied += launch.bytesCopied;
+      copyMs += launch.copyMs;
+    }
+    return { bytesCopied, copyMs, launches: this.launched };
   }
 
   close(): void {

@@ -7,7 +7,7 @@ import { Arena, arenaBytes } from "../../packet/arena.js";
 import { attachRegion } from "../../packet/memory.js";
 import type { DeviceInfo, DeviceReport } from "../device.js";
 import { HOST, lineAt, type QueueShape, queueBytes, TICKET, WG } from "../queue.js";
-import type { DeviceServer, SharedRegions } from "../server.js";
+import type { DeviceServer, ServedNf, SharedRegions } from "../server.js";
 import type { OpenClContext } from "./context.js";
 import { CL, check, type Handle, statusName } from "./library.js";
 import { traitsOf } from "./platform.js";
@@ -24,6 +24,9 @@ export interface PersistentOptions {
   /** ms without a heartbeat after which workgroups take this process for dead and return. */
   readonly patienceMs: number;
   readonly kernelFolders: readonly string[];
+  readonly nfs?: readonly ServedNf[];
+  /** For tests: rows of a queue after which the kernel computes wrongly, once; see kernels/syncer.cl. */
+  readonly corruptAfter?: number | undefined;
   warn(line: string): void;
 }
 
@@ -89,7 +92,7 @@ export class PersistentServer implements DeviceServer {
         programs: options.programs,
         entry: "syncer",
         folders: options.kernelFolders,
-        ...(device.isPoclHere && { defines: { WB_YIELD: 1 } }),
+        defines: { ...(device.isPoclHere && { WB_YIELD: 1 }), ...faultDefines(options) },
       },
       true,
     );
@@ -262,10 +265,18 @@ export class PersistentServer implements DeviceServer {
   }
 
   report(): DeviceReport {
-    return { bytesCopied: 0, launches: this.launches };
+    return { bytesCopied: 0, copyMs: 0, launches: this.launches };
   }
 
   close(): void {
     this.device.close();
   }
+}
+
+/** Macros of wb_fault in kernels/syncer.cl; none without a fault. */
+function faultDefines({ corruptAfter, nfs = [] }: PersistentOptions): Record<string, number> {
+  if (corruptAfter === undefined) return {};
+  let packets = 0;
+  for (const { program, writes } of nfs) if (writes === "packet") packets |= 1 << program;
+  return { WB_FAULT_AFTER: corruptAfter, WB_FAULT_PACKETS: packets >>> 0 };
 }

@@ -3,7 +3,7 @@
  * them (generated, so that a new NF is a new file and nothing else), and the entry: syncer.cl or rounds.cl.
  */
 import { RunError } from "../../errors.js";
-import { layoutConstants, readKernel } from "../kernel-files.js";
+import { layoutConstants, readKernel, readTables } from "../kernel-files.js";
 import type { QueueShape } from "../queue.js";
 import { CL, create, type Handle, info, type OpenCl, statusName } from "./library.js";
 
@@ -23,9 +23,13 @@ export interface ProgramOptions {
 export function programSource(options: ProgramOptions): string {
   const { shape, programs } = options;
   const read = (name: string): string => `#line 1 "${name}.cl"\n${readKernel(`${name}.cl`, options.folders)}`;
+  const kernel = (name: string): string => {
+    const tables = readTables(name, "cl", options.folders);
+    return tables === undefined ? read(name) : `#line 1 "${tables.name}"\n${tables.text}\n${read(name)}`;
+  };
   const macros = layoutConstants(shape, options.defines);
   const defines = Object.entries(macros).map(([name, value]) => `#define ${name} ${value}u`);
-  return [defines.join("\n"), read("common"), ...programs.map(read), dispatch(programs), read(options.entry)].join(
+  return [defines.join("\n"), read("common"), ...programs.map(kernel), dispatch(programs), read(options.entry)].join(
     "\n",
   );
 }

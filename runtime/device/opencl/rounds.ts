@@ -8,7 +8,7 @@ import { yieldCpu } from "../../native/yield-cpu.js";
 import type { DeviceInfo, DeviceReport } from "../device.js";
 import { PACKED } from "../packing.js";
 import type { QueueShape } from "../queue.js";
-import { dummyRow, IN_FLIGHT, Pace, RoundHost, type RoundsOptions } from "../round-host.js";
+import { dummyRow, Pace, RoundHost, type RoundsOptions } from "../round-host.js";
 import type { DeviceServer, SharedRegions } from "../server.js";
 import type { OpenClContext } from "./context.js";
 import { CL, check, type Handle, statusName } from "./library.js";
@@ -34,7 +34,7 @@ export class RoundsServer implements DeviceServer {
   private readonly kernel: Handle;
   private readonly tables: Handle;
   private readonly tableWords: number;
-  /** Of round n modulo IN_FLIGHT, as its event. */
+  /** Of round n modulo their number, as its event. */
   private readonly buffers: readonly Buffers[];
   private readonly events: (Handle | undefined)[] = [];
   /** Tables on their way to the device, oldest first: the host's memory is read until then. */
@@ -110,7 +110,7 @@ export class RoundsServer implements DeviceServer {
     let moved = false;
     if (this.uploads.length > 0) this.endUpload();
     if (host.started !== host.ended) moved = this.endRound();
-    if (!this.halting && host.started - host.ended < IN_FLIGHT) moved = this.startRound() || moved;
+    if (!this.halting && host.started - host.ended < this.buffers.length) moved = this.startRound() || moved;
     if (moved) {
       pace.busy(now);
       return 0;
@@ -124,7 +124,7 @@ export class RoundsServer implements DeviceServer {
     const { device, eventOut, host } = this;
     const { cl, queue } = device;
     if (!host.pack()) return false;
-    const at = host.started % IN_FLIGHT;
+    const at = host.started % this.buffers.length;
     const round = host.rounds[at]!;
     const { packets, params, rows } = this.buffers[at]!;
     if (round.packetEnd > 0) this.write(packets, round.packetEnd, round.packetsAt);
@@ -162,7 +162,7 @@ export class RoundsServer implements DeviceServer {
   /** The oldest round, where its last copy is complete: commands run in order. */
   private endRound(): boolean {
     const { host } = this;
-    const event = this.events[host.ended % IN_FLIGHT]!;
+    const event = this.events[host.ended % this.buffers.length]!;
     const status = this.device.status(event);
     if (status > CL.COMPLETE) return false;
     this.device.cl.releaseEvent(event);
@@ -211,7 +211,8 @@ export class RoundsServer implements DeviceServer {
   }
 
   report(): DeviceReport {
-    return { bytesCopied: this.host.bytesCopied, launches: this.host.started };
+    const { bytesCopied, copyMs, started } = this.host;
+    return { bytesCopied, copyMs, launches: started };
   }
 
   close(): void {

@@ -35,7 +35,7 @@ export function adapterFindings(answer: readonly AdapterFacts[] | Error, drivers
   const hardware = answer.some(({ emulated }) => !emulated);
   return answer.map((facts) => {
     const { name, emulated } = facts;
-    const common = { area: "devices", name: `webgpu: ${name}`, detail: details(facts) } as const;
+    const common = { area: "devices", name: `webgpu: ${name}`, detail: details(facts), emulated } as const;
     if (!emulated) return { ...common, state: "ok" };
     if (hardware) return { ...common, state: "limited" };
     const remedy = `where there is a GPU, a Vulkan driver for it that Dawn accepts (${refused}): its vendor's, or a newer mesa-vulkan-drivers`;

@@ -1,7 +1,9 @@
 /** From what a run asks for to a server on a WebGPU adapter. */
 import { availableParallelism } from "node:os";
+import { PARAM_WORDS } from "../../packet/arena.js";
+import { forwardConstants, mostKept, PACKET_WORDS } from "../forward.js";
 import { PACKED, PackedRound } from "../packing.js";
-import type { QueueShape } from "../queue.js";
+import { type QueueShape, rowWords } from "../queue.js";
 import { mostRows, RoundHost } from "../round-host.js";
 import { type DeviceServer, MOST_WORKGROUPS, type ServerRequest } from "../server.js";
 import { type Adapter, listAdapters, openDevice, pickAdapter, type Wanted } from "./adapter.js";
@@ -26,11 +28,19 @@ export async function openWebGpu(request: WebGpuRequest, slots: (shape: QueueSha
   const { name, workgroupSize, depth, programs, kernelFolders, loseAfter } = request;
   const adapter = pickAdapter(await listAdapters(), name);
   const shape: QueueShape = { workgroups: request.workgroups ?? usualQueues(adapter), workgroupSize, depth };
-  const constants = { WB_PACKED: PACKED };
-  const source = shaderSource({ shape, programs, entry: "rounds", constants, folders: kernelFolders });
-  const entries = mostRows(shape) * workgroupSize;
+  const { forwarding, routes } = request;
+  const rows = mostRows(shape);
+  const entries = rows * workgroupSize;
+  const constants = {
+    WB_PACKED: PACKED,
+    ...(forwarding && forwardConstants(forwarding, routes, entries, rows * rowWords(shape))),
+  };
+  const entry = forwarding === undefined ? "rounds" : "forward";
+  const source = shaderSource({ shape, programs, entry, constants, folders: kernelFolders });
+  const ahead = forwarding === undefined ? 0 : PACKET_WORDS + PARAM_WORDS + forwarding.hops * mostKept(forwarding);
+  const around = AROUND_PACKET + 4 * ahead;
   const wanted: Wanted = {
-    buffer: Math.max(4 * request.tableWords, PackedRound.packetBytesOf(entries) + entries * AROUND_PACKET),
+    buffer: Math.max(4 * request.tableWords, PackedRound.packetBytesOf(entries) + entries * around),
     workgroupSize,
     workgroupMemory: workgroupBytes(source),
     storageBuffers: 4,

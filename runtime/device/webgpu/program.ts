@@ -4,7 +4,7 @@
  * and what the compiler complains about is led back to file and line here.
  */
 import { RunError } from "../../errors.js";
-import { layoutConstants, readKernel } from "../kernel-files.js";
+import { layoutConstants, readKernel, readTables } from "../kernel-files.js";
 import type { QueueShape } from "../queue.js";
 import { scoped } from "./adapter.js";
 
@@ -12,13 +12,16 @@ export interface ShaderOptions {
   readonly shape: QueueShape;
   /** Kernels in use; the position of each is its ROW.PROGRAM. */
   readonly programs: readonly string[];
-  /** File with the entry points: "rounds". */
+  /** File with the entry points: "rounds", or "forward" for packets that go on from NF to NF. */
   readonly entry: string;
   /** More constants, u32; WB_PACKED is 0 unless given. */
   readonly constants?: Readonly<Record<string, number>>;
   /** Folders to look for .wgsl files in before kernels/; tests and benchmarks give some. */
   readonly folders?: readonly string[];
 }
+
+/** The entry with which packets go on. */
+const FORWARD = "forward";
 
 interface Part {
   readonly file: string;
@@ -35,13 +38,17 @@ export function shaderSource(options: ShaderOptions): ShaderSource {
   const { shape, programs, entry, folders } = options;
   const constants = Object.entries(layoutConstants(shape, { WB_PACKED: 0, ...options.constants }));
   const file = (name: string): Part => ({ file: `${name}.wgsl`, text: readKernel(`${name}.wgsl`, folders) });
+  const tablesOf = (program: string): Part[] => {
+    const tables = readTables(program, "wgsl", folders);
+    return tables === undefined ? [] : [{ file: tables.name, text: tables.text }];
+  };
   const kernels = programs.map(file);
   const texts = kernels.map(({ text }) => text);
   const parts: Part[] = [
     { file: "layout", text: constants.map(([name, value]) => `const ${name}: u32 = ${value}u;`).join("\n") },
     file("common"),
-    ...kernels,
-    { file: "dispatch", text: dispatch(programs, texts) },
+    ...programs.flatMap((name, i) => [...tablesOf(name), kernels[i]!]),
+    { file: "dispatch", text: dispatch(programs, texts) + (entry === FORWARD ? onwards(programs, texts) : "") },
     file(entry),
   ].map((part) => ({ ...part, text: part.text.replace(/\n*$/, "\n") }));
   return { code: parts.map(({ text }) => text).join(""), parts };
@@ -62,6 +69,30 @@ function dispatch(programs: readonly string[], texts: readonly string[]): string
     "  switch program {",
     ...programs.map((name, i) => `    case ${i}u: { nf_${name}(slot, params_at, table); }`),
     "    default: {}",
+    "  }",
+    "}",
+  ].join("\n");
+}
+
+/** wb_outcome and wb_enter, which call those of the NFs that take part: what their kernel answers, and what is to be done at them. */
+function onwards(programs: readonly string[], texts: readonly string[]): string {
+  const cases = (part: string, parameters: string) =>
+    programs.flatMap((name, i) =>
+      texts[i]!.includes(`fn nf_${name}_${part}(`)
+        ? [`    case ${i}u: { return nf_${name}_${part}(${parameters}); }`]
+        : [],
+    );
+  return [
+    "\nfn wb_outcome(program: u32, params_at: u32) -> u32 {",
+    "  switch program {",
+    ...cases("outcome", "params_at"),
+    "    default: { return WB_UNDECIDED; }",
+    "  }",
+    "}",
+    "fn wb_enter(program: u32, slot: u32, params_at: u32, table: u32, packet: WbPacket) -> u32 {",
+    "  switch program {",
+    ...cases("enter", "slot, params_at, table, packet"),
+    "    default: { return WB_STAYS_OUT; }",
     "  }",
     "}",
   ].join("\n");

@@ -9,9 +9,9 @@ export interface RoundBuffers {
   readonly packets: GPUBuffer;
   readonly params: GPUBuffer;
   readonly rows: GPUBuffer;
-  /** Mapped while the host fills it: packets, params, rows, one behind the other. Mapped again as soon as the device has read it. */
+  /** Mapped while the host fills it: packets, params, rows, what describes packets, one behind the other. Mapped again as soon as the device has read it. */
   readonly up: GPUBuffer;
-  /** Mapped while the host reads it: packets, params. */
+  /** Mapped while the host reads it: packets, params, paths, what is kept of hops. */
   readonly back: GPUBuffer;
   readonly bindings: GPUBindGroup;
 }
@@ -44,12 +44,20 @@ export async function makeResources(
     );
   const tables = await buffer("the tables", 4 * tableWords, STORAGE | COPY_DST);
   const made: RoundBuffers[] = [];
-  for (const { packetBytes, paramBytes, rowBytes } of rounds) {
+  for (const { packetBytes, paramBytes, rowBytes, ahead } of rounds) {
+    const describedBytes = ahead?.described.byteLength ?? 0;
+    const aheadBytes = ahead === undefined ? 0 : ahead.paths.byteLength + ahead.kept.byteLength;
     const packets = await buffer("packets", packetBytes, STORAGE | COPY_DST | COPY_SRC);
-    const params = await buffer("params", paramBytes, STORAGE | COPY_DST | COPY_SRC);
-    const rows = await buffer("rows", rowBytes, STORAGE | COPY_DST);
-    const up = await buffer("copies to the device", packetBytes + paramBytes + rowBytes, MAP_WRITE | COPY_SRC, true);
-    const back = await buffer("copies from the device", packetBytes + paramBytes, MAP_READ | COPY_DST);
+    const params = await buffer(
+      "params",
+      (ahead === undefined ? 1 : 2) * paramBytes + aheadBytes,
+      STORAGE | COPY_DST | COPY_SRC,
+    );
+    const rows = await buffer("rows", rowBytes + describedBytes, STORAGE | COPY_DST);
+    const upBytes = packetBytes + paramBytes + rowBytes + describedBytes;
+    const up = await buffer("copies to the device", upBytes, MAP_WRITE | COPY_SRC, true);
+    const backBytes = packetBytes + paramBytes + aheadBytes;
+    const back = await buffer("copies from the device", backBytes, MAP_READ | COPY_DST);
     const entries = [packets, params, rows, tables].map((one, binding) => ({ binding, resource: { buffer: one } }));
     const bindings = await scoped(device, "the bindings", () => device.createBindGroup({ layout, entries }));
     made.push({ packets, params, rows, up, back, bindings });

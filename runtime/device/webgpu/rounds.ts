@@ -9,7 +9,7 @@ import { PARAM_WORDS } from "../../packet/arena.js";
 import { attachRegion } from "../../packet/memory.js";
 import type { DeviceInfo, DeviceReport } from "../device.js";
 import type { QueueShape } from "../queue.js";
-import { dummyRow, IN_FLIGHT, Pace, type RoundHost } from "../round-host.js";
+import { dummyRow, Pace, type RoundHost } from "../round-host.js";
 import type { DeviceServer, SharedRegions } from "../server.js";
 import type { OpenedGpu } from "./adapter.js";
 import type { Resources } from "./resources.js";
@@ -27,9 +27,11 @@ export class WebGpuRounds implements DeviceServer {
   private readonly device: GPUDevice;
   private readonly pace = new Pace();
   private readonly tables: Uint32Array;
-  /** Of round n modulo IN_FLIGHT: the host may fill `up`; `back` has arrived. */
-  private readonly writable = new Uint8Array(IN_FLIGHT).fill(1);
-  private readonly arrived = new Uint8Array(IN_FLIGHT);
+  /** Rounds under way at most. */
+  private readonly inFlight: number;
+  /** Of round n modulo inFlight: the host may fill `up`; `back` has arrived. */
+  private readonly writable: Uint8Array;
+  private readonly arrived: Uint8Array;
   /** The first launch: under way, and complete. */
   private trying = false;
   private readonly tried = new Uint8Array(1);
@@ -48,6 +50,9 @@ export class WebGpuRounds implements DeviceServer {
   ) {
     const { name, emulated } = facts;
     this.device = device;
+    this.inFlight = host.rounds.length;
+    this.writable = new Uint8Array(this.inFlight).fill(1);
+    this.arrived = new Uint8Array(this.inFlight);
     this.info = { kind: "webgpu", name, emulated, persistent: false, zeroCopy: false };
     this.lockStep = !emulated;
     this.resident = shape.workgroups;
@@ -121,7 +126,7 @@ export class WebGpuRounds implements DeviceServer {
     if (!this.hasStarted()) return STARTING_MS;
     let moved = false;
     if (!this.ended) moved = this.endRound();
-    if (!this.halting && host.started - host.ended < IN_FLIGHT) moved = this.startRound() || moved;
+    if (!this.halting && host.started - host.ended < this.inFlight) moved = this.startRound() || moved;
     if (moved) {
       pace.busy(now);
       return 0;
@@ -133,29 +138,42 @@ export class WebGpuRounds implements DeviceServer {
 
   private startRound(): boolean {
     const { device, host } = this;
-    const at = host.started % IN_FLIGHT;
+    const at = host.started % this.inFlight;
     if (this.writable[at] === 0 || !host.pack()) return false;
     const round = host.rounds[at]!;
     const { packets, params, rows, up, back, bindings } = this.resources.rounds[at]!;
-    const { memory, packetBytes, paramBytes, packetEnd, paramEnd, rowEnd, writtenEnd } = round;
+    const { memory, packetBytes, paramBytes, rowBytes, packetEnd, paramEnd, rowEnd, writtenEnd, ahead } = round;
     const rowsFrom = packetBytes + paramBytes;
     const rowsTo = packetEnd + paramEnd;
-    const mapped = new Uint8Array(up.getMappedRange(0, rowsTo + rowEnd));
+    const since = performance.now();
+    const end = rowsTo + rowEnd;
+    const more = ahead?.count ?? 0;
+    const mapped = new Uint8Array(up.getMappedRange(0, end + (more > 0 ? ahead!.upBytes : 0)));
     mapped.set(memory.subarray(0, packetEnd));
     mapped.set(memory.subarray(packetBytes, packetBytes + paramEnd), packetEnd);
     mapped.set(memory.subarray(rowsFrom, rowsFrom + rowEnd), rowsTo);
+    if (more > 0) ahead!.putInto(mapped, end);
     up.unmap();
+    host.copyMs += performance.now() - since;
     const encoder = device.createCommandEncoder();
     if (packetEnd > 0) encoder.copyBufferToBuffer(up, 0, packets, 0, packetEnd);
     encoder.copyBufferToBuffer(up, packetEnd, params, 0, paramEnd);
     encoder.copyBufferToBuffer(up, rowsTo, rows, 0, rowEnd);
+    if (more > 0) encoder.copyBufferToBuffer(up, end, rows, rowBytes + ahead!.upFrom, ahead!.upBytes);
     this.dispatch(encoder, bindings, round.count);
     if (writtenEnd > 0) encoder.copyBufferToBuffer(packets, 0, back, 0, writtenEnd);
     encoder.copyBufferToBuffer(params, 0, back, writtenEnd, paramEnd);
+    let backEnd = writtenEnd + paramEnd;
+    if (more > 0) {
+      const { pathsFrom, pathBytes, keptFrom, keptBytes } = ahead!;
+      encoder.copyBufferToBuffer(params, paramBytes + pathsFrom, back, backEnd, pathBytes);
+      encoder.copyBufferToBuffer(params, paramBytes + keptFrom, back, backEnd + pathBytes, keptBytes);
+      backEnd += pathBytes + keptBytes;
+    }
     device.queue.submit([encoder.finish()]);
     this.writable[at] = 0;
     this.settle(up.mapAsync(GPUMapMode.WRITE), this.writable, at);
-    this.settle(back.mapAsync(GPUMapMode.READ, 0, writtenEnd + paramEnd), this.arrived, at);
+    this.settle(back.mapAsync(GPUMapMode.READ, 0, backEnd), this.arrived, at);
     host.started++;
     if (host.started === this.loseAfter) device.destroy();
     return true;
@@ -179,15 +197,20 @@ export class WebGpuRounds implements DeviceServer {
   /** The oldest round, where its copies are here: submits run in order. */
   private endRound(): boolean {
     const { host } = this;
-    const at = host.ended % IN_FLIGHT;
+    const at = host.ended % this.inFlight;
     if (this.arrived[at] === 0) return false;
     this.arrived[at] = 0;
-    const { memory, packetBytes, writtenEnd, paramEnd } = host.rounds[at]!;
+    const { memory, packetBytes, writtenEnd, paramEnd, ahead } = host.rounds[at]!;
     const { back } = this.resources.rounds[at]!;
-    const mapped = new Uint8Array(back.getMappedRange(0, writtenEnd + paramEnd));
+    const since = performance.now();
+    const end = writtenEnd + paramEnd;
+    const more = ahead?.count ?? 0;
+    const mapped = new Uint8Array(back.getMappedRange(0, end + (more > 0 ? ahead!.backBytes : 0)));
     memory.set(mapped.subarray(0, writtenEnd));
-    memory.set(mapped.subarray(writtenEnd, writtenEnd + paramEnd), packetBytes);
+    memory.set(mapped.subarray(writtenEnd, end), packetBytes);
+    if (more > 0) ahead!.takeFrom(mapped, end);
     back.unmap();
+    host.copyMs += performance.now() - since;
     host.end();
     return true;
   }
@@ -204,7 +227,8 @@ export class WebGpuRounds implements DeviceServer {
   }
 
   report(): DeviceReport {
-    return { bytesCopied: this.host.bytesCopied, launches: this.host.started };
+    const { bytesCopied, copyMs, started } = this.host;
+    return { bytesCopied, copyMs, launches: started };
   }
 
   close(): void {

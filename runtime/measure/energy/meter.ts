@@ -29,6 +29,8 @@ export interface MeterInfo {
 
 export interface DomainEnergy extends DomainInfo {
   readonly joules: number;
+  /** Watts of the idle machine in this domain; absent where idle was not measured. */
+  readonly idle_watts?: number;
 }
 
 /** Energy of a span of time. Plain JSON. */
@@ -44,6 +46,8 @@ export interface EnergySpan {
   readonly domains: readonly DomainEnergy[];
   /** Watts of the idle machine, measured before; null where that was not done. What is above it the work has caused. */
   readonly idle_watts: number | null;
+  /** Plus or minus; absent where idle was not measured. */
+  readonly idle_uncertainty_watts?: number;
 }
 
 /** A meter in use: main thread only, one span at a time. */

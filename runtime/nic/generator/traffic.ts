@@ -10,6 +10,7 @@ import { IPPROTO } from "../../packet/protocols.js";
 import { FrameStore, storedBytes } from "../store.js";
 import { Flows, planStreams, Share, type Stream } from "./flows.js";
 import { atLeast, FrameBuilder, headerBytes } from "./frame.js";
+import { IMIX, ImixDeck } from "./imix.js";
 import type { GeneratorOptions } from "./options.js";
 import { type Pattern, readPatterns } from "./patterns.js";
 import { Random } from "./random.js";
@@ -17,8 +18,6 @@ import { Random } from "./random.js";
 const LEAST = 4096;
 const MOST_FOR_HITS = 131072;
 const MEMORY_LIMIT = 1024 * 1024 * 1024;
-/** Simple IMIX in wingbeat's frame sizes, which are layer 2 without FCS. */
-const IMIX = [...Array<number>(28).fill(64), ...Array<number>(16).fill(570), ...Array<number>(4).fill(1518)];
 
 /**
  * @param where what the options belong to, for messages
@@ -94,7 +93,7 @@ function draw(streams: readonly Stream[], flows: Flows, count: number, random: R
   const total = streams.reduce((sum, stream) => sum + stream.weight, 0);
   const turn = new Uint32Array(streams.length);
   // Every stream deals its own sizes, so that its mix is right whatever the others take.
-  const mixes = streams.map(() => ({ left: 0, sizes: IMIX.slice() }));
+  const mixes = streams.map(() => new ImixDeck(random));
   for (let i = 0; i < count; i++) {
     let chosen = 0;
     if (streams.length > 1) {
@@ -107,7 +106,7 @@ function draw(streams: readonly Stream[], flows: Flows, count: number, random: R
     const headers = headerBytes(stream, flows.ipv6[flow] === 1, flows.proto[flow] === IPPROTO.TCP);
     let bytes = stream.size;
     if (bytes === 0) {
-      bytes = Math.max(deal(mixes[chosen]!, random), atLeast(headers));
+      bytes = Math.max(mixes[chosen]!.deal(), atLeast(headers));
     } else if (bytes < headers) {
       throw new ConfigError(
         where,
@@ -121,16 +120,6 @@ function draw(streams: readonly Stream[], flows: Flows, count: number, random: R
     draft.payload[i] = bytes - headers;
   }
   return draft;
-}
-
-/** The next size of an IMIX: all 48, in an order drawn anew each time. */
-function deal(mix: { left: number; sizes: number[] }, random: Random): number {
-  if (mix.left === 0) mix.left = mix.sizes.length;
-  const at = random.below(mix.left--);
-  const size = mix.sizes[at]!;
-  mix.sizes[at] = mix.sizes[mix.left]!;
-  mix.sizes[mix.left] = size;
-  return size;
 }
 
 /** Which packets hold a pattern, and which one. */

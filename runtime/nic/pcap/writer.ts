@@ -49,8 +49,12 @@ export class CaptureWriter implements Bytes {
     this.flush();
   }
 
-  /** Appends a frame of `count` bytes at `at`. @throws RunError where the file cannot be written */
-  record(from: Bytes, at: number, count: number, sec: number, nsec: number): void {
+  /**
+   * Appends a frame of `count` bytes at `at`.
+   * @param wire its length on the wire, where that is more: a frame that was cut off when it was captured
+   * @throws RunError where the file cannot be written
+   */
+  record(from: Bytes, at: number, count: number, sec: number, nsec: number, wire = count): void {
     if (this.used + ENHANCED_BYTES + count + 3 > BUFFER_BYTES) this.flush();
     const { view, used } = this;
     if (this.pcapng) {
@@ -64,7 +68,7 @@ export class CaptureWriter implements Bytes {
       view.setUint32(used + 12, Math.floor(middle / 65536), true);
       view.setUint32(used + 16, (middle % 65536) * 65536 + (low % 65536), true);
       view.setUint32(used + 20, count, true);
-      view.setUint32(used + 24, count, true);
+      view.setUint32(used + 24, wire, true);
       // The last word first: of its bytes the frame then takes what it needs, and the padding is zero.
       view.setUint32(used + bytes - 8, 0, true);
       copyBytes(this, used + 28, from, at, count);
@@ -74,7 +78,7 @@ export class CaptureWriter implements Bytes {
       view.setUint32(used, sec, true);
       view.setUint32(used + 4, nsec, true);
       view.setUint32(used + 8, count, true);
-      view.setUint32(used + 12, count, true);
+      view.setUint32(used + 12, wire, true);
       copyBytes(this, used + CLASSIC.RECORD_BYTES, from, at, count);
       this.used = used + CLASSIC.RECORD_BYTES + count;
     }

@@ -1,64 +1,6 @@
-/** Energy meters, and the drivers' watchdogs that end kernels which run for long. */
-import { dirname } from "node:path";
-import { isVirtual } from "./cpu.js";
+/** The drivers' watchdogs that end kernels which run for long. */
 import type { Finding } from "./finding.js";
-import { findLibrary } from "./library-path.js";
 import type { SystemFiles } from "./system-files.js";
-
-export function energyFindings(files: SystemFiles): Finding[] {
-  return [rapl(files), sensors(files), battery(files), nvml()];
-}
-
-/** RAPL counts the package's energy (Intel, and AMD since Zen); kernels let only root read it since CVE-2020-8694. */
-function rapl(files: SystemFiles): Finding {
-  const common = { area: "energy", name: "RAPL (powercap)" } as const;
-  const counters = files.glob("/sys/class/powercap/*/energy_uj");
-  if (counters.length === 0) {
-    if (isVirtual(files))
-      return { ...common, state: "missing", detail: "a virtual machine's host keeps its meters to itself" };
-    const remedy = "sudo modprobe intel_rapl_msr (it serves AMD processors, too)";
-    return { ...common, state: "missing", detail: "no domain under /sys/class/powercap", remedy };
-  }
-  const domains = counters.map((path) => files.text(`${dirname(path)}/name`) ?? "unnamed").join(", ");
-  const refused = counters.filter((path) => !files.readable(path));
-  if (refused.length === 0) return { ...common, state: "ok", detail: domains };
-  const remedy = "sudo chmod a+r /sys/class/powercap/*/energy_uj (until the next boot)";
-  return { ...common, state: "limited", detail: `${domains}: this user may not read them`, remedy };
-}
-
-function sensors(files: SystemFiles): Finding {
-  const common = { area: "energy", name: "hwmon power sensors" } as const;
-  const patterns = ["power*_input", "power*_average", "energy*_input"];
-  const found = patterns.flatMap((pattern) => files.glob(`/sys/class/hwmon/hwmon*/${pattern}`));
-  const names = found.map((path) => {
-    const file = path.slice(dirname(path).length + 1);
-    const label = files.text(path.replace(/_(input|average)$/, "_label")) ?? file;
-    return `${files.text(`${dirname(path)}/name`) ?? "unnamed"} ${label}`;
-  });
-  if (names.length === 0) return { ...common, state: "missing", detail: "no sensor reports power or energy" };
-  return { ...common, state: "ok", detail: names.join(", ") };
-}
-
-function battery(files: SystemFiles): Finding {
-  const common = { area: "energy", name: "battery" } as const;
-  const folders = files
-    .glob("/sys/class/power_supply/*/type")
-    .filter((path) => files.text(path) === "Battery")
-    .map((path) => dirname(path));
-  const folder = folders.find((path) => files.exists(`${path}/power_now`) || files.exists(`${path}/current_now`));
-  if (folder === undefined) return { ...common, state: "missing", detail: "none that reports its power" };
-  const status = files.text(`${folder}/status`) ?? "unknown";
-  const detail = `${folder.split("/").at(-1)}, ${status.toLowerCase()}`;
-  if (status === "Discharging") return { ...common, state: "ok", detail };
-  return { ...common, state: "limited", detail, remedy: "unplug the charger: the battery meters only what it gives" };
-}
-
-function nvml(): Finding {
-  const common = { area: "energy", name: "NVML (NVIDIA)" } as const;
-  const path = findLibrary(["libnvidia-ml.so.1"]);
-  if (path === undefined) return { ...common, state: "missing", detail: "no NVIDIA driver" };
-  return { ...common, state: "ok", detail: path };
-}
 
 /** A persistent kernel runs as long as the program; a driver that takes that for a hang resets the GPU. */
 export function watchdogFindings(files: SystemFiles): Finding[] {
