@@ -1,5 +1,7 @@
 /** AF_XDP ports on virtual wires: what goes in by tcpreplay comes out as dumpcap sees it, and every packet is accounted for. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { folder, gateway, run } from "./chain-support.js";
@@ -113,6 +115,23 @@ wiresTest("both directions of a gateway at once, on two ports", async (space) =>
   for (const dump of dumps) await dump.end();
   // What tcpreplay sends on a wire's end is captured there, too.
   for (const name of ["a", "b"]) assert.is(frames(join(cwd, `${name}.pcap`)).length, 2 * COUNT);
+});
+
+wiresTest("a core with nothing to receive sleeps", async (space, cwd) => {
+  space.wire("a");
+  const wing = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a", "--out", "null");
+  await wing.says(/port in: a by AF_XDP/);
+  // Fields of /proc/PID/stat behind the name: utime and stime are the 12th and 13th, in hundredths of a second.
+  const spent = () => {
+    const fields = readFileSync(`/proc/${wing.child.pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+    return Number(fields[11]) + Number(fields[12]);
+  };
+  await delay(500);
+  const before = spent();
+  await delay(2000);
+  const percent = (spent() - before) / 2;
+  await wing.finish();
+  assert.ok(percent < 15, `${percent} % of a core: spinning takes 100 on a free one, sleeping 1 to 2`);
 });
 
 test.run();
