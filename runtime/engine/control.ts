@@ -8,6 +8,8 @@ export const enum CONTROL {
   DRAINED = 2,
   /** 1 = the GPU device has failed or come to a halt: what waits for it is taken back unserved. Set after STOP. */
   DEVICE_FAILED = 3,
+  /** 1 = nothing will be received any more; what is under way is on its way out. Set by the receiving thread. */
+  ENDED = 4,
   /** Plus thread number: 1 while that thread sleeps until its doorbell rings. Behind these words, as many with {@link QUIET}. */
   WAITING = 16,
 }

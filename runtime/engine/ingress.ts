@@ -9,6 +9,7 @@ import type { Arena } from "../packet/arena.js";
 import type { SlotPool } from "../packet/pool.js";
 import { CONTROL } from "./control.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
+import { LivePorts } from "./live-ports.js";
 import { BitPacer, PacketPacer } from "./pacer.js";
 import type { Plan } from "./plan.js";
 
@@ -31,6 +32,8 @@ export class Ingress {
   firstNs = Number.NaN;
   private arrivals = 0;
   private stopped = false;
+  /** Network interfaces have been told to stop, and give what they still have. */
+  private stopping = false;
   /** When packets were asked for first: `--duration` and `--rate` count from then. */
   private startNs = Number.NaN;
   /** With `--rate` in packets, or in bits. */
@@ -43,6 +46,8 @@ export class Ingress {
   private blocked: RxPort | undefined;
   /** What a port threw; nothing is received after it, and what was received before still leaves. */
   failure: unknown;
+  /** Where a port is a network interface: packets are taken as they come, and not merged by time. */
+  readonly live: LivePorts | undefined;
 
   constructor(
     private readonly plan: Plan,
@@ -57,6 +62,12 @@ export class Ingress {
     // A quarter of the slots at most waits here; the rest is for packets under way.
     const room = Math.max(1, Math.min(LOOKAHEAD, Math.floor(pool.size / 4 / ports.length)));
     this.ahead = ports.map((p) => ({ ...p, slots: new Uint32Array(room), head: 0, count: 0 }));
+    if (ports.some(({ rx }) => rx.live !== undefined)) {
+      const read = (rx: RxPort, slots: Uint32Array, want: number) => this.read(rx, slots, want);
+      this.live = new LivePorts(ports, pool, layout, counters, read, (error) => {
+        this.failure ??= error;
+      });
+    }
   }
 
   /** True when no packet will ever come in again. */
@@ -71,7 +82,7 @@ export class Ingress {
 
   /** Packets that were read and not received yet. */
   get held(): number {
-    let held = 0;
+    let held = this.live?.stocked ?? 0;
     for (const port of this.ahead) held += port.count - port.head;
     return held;
   }
@@ -90,6 +101,7 @@ export class Ingress {
       if (late || failed || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
     }
     if (this.stopped) return 0;
+    if (this.live !== undefined) return this.receiveLive(this.live, slots, max, now);
     const { packets, bits } = this;
     const want = packets === undefined ? max : Math.min(max, this.due(packets, now));
     if (want === 0) return 0;
@@ -101,6 +113,7 @@ export class Ingress {
 
   private start(now: number): void {
     this.startNs = now;
+    this.live?.stock();
     const { rate, ring } = this.plan.options;
     if (rate?.unit === "pps") this.packets = new PacketPacer(now, rate.value, ring);
     else if (rate !== undefined) this.bits = new BitPacer(now, rate.value);
@@ -141,11 +154,28 @@ export class Ingress {
 
   /** Packets that were read ahead but not received go back unread. */
   private stop(): void {
+    if (this.live !== undefined) {
+      this.live.stop();
+      this.stopping = true;
+      return;
+    }
     this.stopped = true;
     for (const port of this.ahead) {
       this.pool.put(port.slots, port.head, port.count - port.head);
       port.head = port.count;
     }
+  }
+
+  private receiveLive(live: LivePorts, slots: Uint32Array, max: number, now: number): number {
+    const count = live.receive(slots, max, now);
+    if (count === 0) {
+      if (this.stopping) this.stopped = live.end(now);
+      return 0;
+    }
+    const { portIn } = this.arena;
+    for (let i = 0; i < count; i++) portIn[slots[i]!] = live.port;
+    this.stamp(slots, count, now);
+    return count;
   }
 
   private receiveOne(slots: Uint32Array, want: number): number {
@@ -204,7 +234,7 @@ export class Ingress {
     } catch (error) {
       this.failure ??= error;
     }
-    this.blocked = taken > 0 && count === 0 && this.failure === undefined ? rx : undefined;
+    this.blocked = taken > 0 && count === 0 && this.failure === undefined && rx.live === undefined ? rx : undefined;
     if (count < taken) this.pool.put(slots, count, taken - count);
     return count;
   }
@@ -223,6 +253,7 @@ export class Ingress {
     if (this.arrivals === 0) this.firstNs = now;
     this.arrivals = arrivals;
     if (this.ahead.length === 1) this.count(this.ahead[0]!.port, count, bytes);
+    else if (this.live !== undefined) this.count(this.live.port, count, bytes);
     else this.countEach(slots, count);
   }
 

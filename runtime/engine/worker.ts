@@ -10,7 +10,7 @@ import type { SyncerOptions } from "../device/syncer.js";
 import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
-import { openRx, openTx } from "../nic/drivers.js";
+import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
 import type { TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
 import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
@@ -133,7 +133,11 @@ async function work(
   const control = new Int32Array(setup.control);
   if (role.rx) {
     for (const [i, p] of plan.ports.entries()) {
-      const context = { name: p.name, arena, warn };
+      if (p.rx && p.tx && !role.tx && sharesSocket(p.config)) {
+        const problem = `port ${p.name} receives and sends, which takes one io core for both`;
+        throw new RunError("--cores", problem, "use d1");
+      }
+      const context = { name: p.name, arena, warn, both: p.tx };
       if (p.rx) rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
     }
   }
