@@ -2,7 +2,8 @@
  * The receiving side of a thread: bursts from its ports, stamped, paced, until the ports are done or the run stops.
  *
  * Several captures are merged by their timestamps, as mergecap would, so that arrival order is a property of the input and not
- * of batch size or timing. Equal timestamps go by port number.
+ * of batch size or timing. Equal timestamps go by port number. Where a capture is played several times its timestamps begin anew, so rounds are
+ * merged one after the other: else the capture with the earlier ones would be played to its end first, or for ever, and the others never.
  */
 import type { RxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
@@ -22,9 +23,15 @@ interface Lookahead extends NumberedRxPort {
   readonly slots: Uint32Array;
   head: number;
   count: number;
+  /** Number of the round that its next packet is of, and packets of that round still to come. */
+  round: number;
+  left: number;
+  /** Of a round; {@link ENDLESS} where rounds do not matter. */
+  readonly frames: number;
 }
 
 const LOOKAHEAD = 64;
+const ENDLESS = Number.POSITIVE_INFINITY;
 
 export class Ingress {
   /** When the first packet came in, in ns since the epoch; NaN before. */
@@ -56,7 +63,11 @@ export class Ingress {
   ) {
     // A quarter of the slots at most waits here; the rest is for packets under way.
     const room = Math.max(1, Math.min(LOOKAHEAD, Math.floor(pool.size / 4 / ports.length)));
-    this.ahead = ports.map((p) => ({ ...p, slots: new Uint32Array(room), head: 0, count: 0 }));
+    const rounds = ports.some(({ rx }) => rx.round?.anew);
+    this.ahead = ports.map((port) => {
+      const frames = rounds ? (port.rx.round?.frames ?? ENDLESS) : ENDLESS;
+      return { ...port, slots: new Uint32Array(room), head: 0, count: 0, round: 0, left: frames, frames };
+    });
   }
 
   /** True when no packet will ever come in again. */
@@ -174,12 +185,20 @@ export class Ingress {
           first = port;
           continue;
         }
+        if (port.round !== first.round) {
+          if (port.round < first.round) first = port;
+          continue;
+        }
         const a = port.slots[port.head]!;
         const b = first.slots[first.head]!;
         if (tsSec[a]! < tsSec[b]! || (tsSec[a] === tsSec[b] && tsNsec[a]! < tsNsec[b]!)) first = port;
       }
       if (first === undefined) return count;
       const slot = first.slots[first.head++]!;
+      if (--first.left === 0) {
+        first.round++;
+        first.left = first.frames;
+      }
       portIn[slot] = first.port;
       rxNs[slot] = dueNs;
       bits?.take(len[slot]!);
