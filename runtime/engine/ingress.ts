@@ -93,14 +93,8 @@ export class Ingress {
    */
   receive(slots: Uint32Array, max: number): number {
     const now = this.clock();
-    const { duration } = this.plan.options;
     if (Number.isNaN(this.startNs)) this.start(now);
-    if (!this.stopped) {
-      const late = duration > 0 && now - this.startNs >= duration * 1e9;
-      const failed = this.failure !== undefined;
-      if (late || failed || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
-    }
-    if (this.stopped) return 0;
+    if (this.isOver(now)) return 0;
     const { packets, bits } = this;
     const want = packets === undefined ? max : Math.min(max, this.due(packets, now));
     if (want === 0) return 0;
@@ -108,6 +102,16 @@ export class Ingress {
     const count = merged ? this.merge(slots, want, now) : this.receiveOne(slots, want);
     if (count > 0) this.stamp(slots, count, now);
     return count;
+  }
+
+  /** Whether nothing is to be received any more, by now. */
+  private isOver(now: number): boolean {
+    if (this.stopped) return true;
+    const { duration } = this.plan.options;
+    const late = duration > 0 && now - this.startNs >= duration * 1e9;
+    const failed = this.failure !== undefined;
+    if (late || failed || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
+    return this.stopped;
   }
 
   private start(now: number): void {
@@ -125,6 +129,8 @@ export class Ingress {
       // Nothing is there, or no slot to read it into: next time.
       if (passed === 0) return 0;
       packets.skip(passed);
+      // Where frames have to be read to be passed over, more may fall due meanwhile than are passed, and more each time.
+      if (this.isOver(this.clock())) return 0;
     }
     return packets.ready;
   }
