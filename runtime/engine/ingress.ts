@@ -2,7 +2,8 @@
  * The receiving side of a thread: bursts from its ports, stamped, paced, until the ports are done or the run stops.
  *
  * Several captures are merged by their timestamps, as mergecap would, so that arrival order is a property of the input and not
- * of batch size or timing. Equal timestamps go by port number.
+ * of batch size or timing. Equal timestamps go by port number. Where a capture is played several times its timestamps begin anew, so rounds are
+ * merged one after the other: else the capture with the earlier ones would be played to its end first, or for ever, and the others never.
  */
 import type { RxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
@@ -23,9 +24,15 @@ interface Lookahead extends NumberedRxPort {
   readonly slots: Uint32Array;
   head: number;
   count: number;
+  /** Number of the round that its next packet is of, and packets of that round still to come. */
+  round: number;
+  left: number;
+  /** Of a round; {@link ENDLESS} where rounds do not matter. */
+  readonly frames: number;
 }
 
 const LOOKAHEAD = 64;
+const ENDLESS = Number.POSITIVE_INFINITY;
 
 export class Ingress {
   /** When the first packet came in, in ns since the epoch; NaN before. */
@@ -61,7 +68,11 @@ export class Ingress {
   ) {
     // A quarter of the slots at most waits here; the rest is for packets under way.
     const room = Math.max(1, Math.min(LOOKAHEAD, Math.floor(pool.size / 4 / ports.length)));
-    this.ahead = ports.map((p) => ({ ...p, slots: new Uint32Array(room), head: 0, count: 0 }));
+    const rounds = ports.some(({ rx }) => rx.round?.anew);
+    this.ahead = ports.map((port) => {
+      const frames = rounds ? (port.rx.round?.frames ?? ENDLESS) : ENDLESS;
+      return { ...port, slots: new Uint32Array(room), head: 0, count: 0, round: 0, left: frames, frames };
+    });
     if (ports.some(({ rx }) => rx.live !== undefined)) {
       const read = (rx: RxPort, slots: Uint32Array, want: number) => this.read(rx, slots, want);
       this.live = new LivePorts(ports, pool, layout, counters, read, (error) => {
@@ -93,14 +104,8 @@ export class Ingress {
    */
   receive(slots: Uint32Array, max: number): number {
     const now = this.clock();
-    const { duration } = this.plan.options;
     if (Number.isNaN(this.startNs)) this.start(now);
-    if (!this.stopped) {
-      const late = duration > 0 && now - this.startNs >= duration * 1e9;
-      const failed = this.failure !== undefined;
-      if (late || failed || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
-    }
-    if (this.stopped) return 0;
+    if (this.isOver(now)) return 0;
     if (this.live !== undefined) return this.receiveLive(this.live, slots, max, now);
     const { packets, bits } = this;
     const want = packets === undefined ? max : Math.min(max, this.due(packets, now));
@@ -109,6 +114,16 @@ export class Ingress {
     const count = merged ? this.merge(slots, want, now) : this.receiveOne(slots, want);
     if (count > 0) this.stamp(slots, count, now);
     return count;
+  }
+
+  /** Whether nothing is to be received any more, by now. */
+  private isOver(now: number): boolean {
+    if (this.stopped) return true;
+    const { duration } = this.plan.options;
+    const late = duration > 0 && now - this.startNs >= duration * 1e9;
+    const failed = this.failure !== undefined;
+    if (late || failed || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
+    return this.stopped;
   }
 
   private start(now: number): void {
@@ -127,6 +142,8 @@ export class Ingress {
       // Nothing is there, or no slot to read it into: next time.
       if (passed === 0) return 0;
       packets.skip(passed);
+      // Where frames have to be read to be passed over, more may fall due meanwhile than are passed, and more each time.
+      if (this.isOver(this.clock())) return 0;
     }
     return packets.ready;
   }
@@ -204,12 +221,20 @@ export class Ingress {
           first = port;
           continue;
         }
+        if (port.round !== first.round) {
+          if (port.round < first.round) first = port;
+          continue;
+        }
         const a = port.slots[port.head]!;
         const b = first.slots[first.head]!;
         if (tsSec[a]! < tsSec[b]! || (tsSec[a] === tsSec[b] && tsNsec[a]! < tsNsec[b]!)) first = port;
       }
       if (first === undefined) return count;
       const slot = first.slots[first.head++]!;
+      if (--first.left === 0) {
+        first.round++;
+        first.left = first.frames;
+      }
       portIn[slot] = first.port;
       rxNs[slot] = dueNs;
       bits?.take(len[slot]!);

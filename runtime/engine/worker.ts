@@ -15,7 +15,7 @@ import type { TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
 import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
 import { clockSince, type Epoch } from "./clock.js";
-import { stopReceiving } from "./control.js";
+import { awaitOutputs, outputsOpen, stopReceiving } from "./control.js";
 import { Core } from "./core.js";
 import type { NumberedRxPort } from "./ingress.js";
 import type { Plan } from "./plan.js";
@@ -162,11 +162,13 @@ async function work(
     for (const [i, p] of plan.ports.entries()) {
       if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn });
     }
+    outputsOpen(control);
   }
   const names = plan.ports.map((p) => p.name);
   const digest = role.tx && plan.options.digest ? new EgressDigest(arena, names) : undefined;
   const parts = assemble({ ...common, nfs, rxPorts, txPorts, digest });
   const { pool, ingress, egress, latency } = parts;
+  if (role.rx) awaitOutputs(control);
   await new Core(parts).run();
 
   for (const nf of nfs) nf?.flush?.();

@@ -7,6 +7,13 @@
  */
 import type { Arena } from "../packet/arena.js";
 
+/** One of several times that the same input is played. */
+export interface Round {
+  readonly frames: number;
+  /** Timestamps begin anew with each round, and do not say what came first across rounds. */
+  readonly anew: boolean;
+}
+
 export interface RxPort {
   /**
    * Fills slots[0, count) with frames and returns how many it filled; the rest stay the caller's.
@@ -21,6 +28,8 @@ export interface RxPort {
   skip?(count: number): number;
   /** Of ports of network interfaces. */
   readonly live?: LiveRx;
+  /** Frames of a round, where what the port receives is played several times. */
+  readonly round?: Round | undefined;
   /** No frame will ever come again. */
   readonly done: boolean;
   /** Resolves when receive may have something. */
