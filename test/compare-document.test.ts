@@ -95,6 +95,14 @@ test("every cell is in every table, with its interval or without where there is 
   assert.match(document.sections.flatMap(({ plots = [] }) => plots)[0]!.caption, /too few for confidence intervals/);
 });
 
+test("latency has a plot with every load that was asked for, of every placement", () => {
+  const result = madeUpComparison();
+  const { plots } = compareDocument(result).sections.find(({ heading }) => heading === "Latency under load")!;
+  assert.is(plots!.length, 3, "of the first, the middle and the last size");
+  const drawn = JSON.stringify(plots![0]);
+  for (const load of result.plan.loads) assert.match(drawn, new RegExp(`"${load} % of NDR"`));
+});
+
 test("stopped before anything was measured there is still a report", () => {
   const nothing = { cells: [], verdicts: [], comparisons: [], crossovers: [], pareto: [], samples: [], best: null };
   const document = compareDocument({ ...madeUpComparison(), ...nothing, state: "interrupted", equivalence: null });

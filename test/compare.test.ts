@@ -77,9 +77,43 @@ test("--npf: lines as npf reads them, and nothing else on stdout", () => {
     [...found.keys()].some((key) => /WATT|JOULE/.test(key)),
     "nothing was metered",
   );
+  // --quiet leaves out the table and the progress.
+  const quiet = compare(cwd, [...SMALL, "--npf", "--quiet", "--sizes", "64", "--no-search", "--loads", "none"]);
+  assert.match(quiet.stdout, /^RESULT-THROUGHPUT-cpu /m);
+  assert.is(quiet.stderr, "");
   // A single size is no variable.
   const one = compare(cwd, [...SMALL, "--npf", "--sizes", "128", "--no-search", "--loads", "none"]).stdout;
   assert.match(one, /^RESULT-THROUGHPUT-cpu [0-9.e+]+$/m);
+});
+
+test("the share of a cell's own rate stands for it, not the one at which it was compared with another", () => {
+  const cwd = folder(FILES);
+  const { code, stdout, stderr } = compare(cwd, [
+    ...SMALL,
+    "--sizes",
+    "64",
+    "--loads",
+    "95",
+    "--npf",
+    "--json",
+    "r.json",
+  ]);
+  assert.is(code, 0, stderr);
+  for (const cell of resultOf(cwd).cells) {
+    const own = cell.latency.find(({ pps }) => Math.abs(pps / (0.95 * cell.ndr!.pps) - 1) < 1e-3)!;
+    const type = cell.baseline ? "cpu" : cell.name.startsWith("nids") ? "nids@opencl" : "router@opencl";
+    const line = new RegExp(`^RESULT-LATENCY99-${type} (.*)$`, "m").exec(stdout)!;
+    assert.ok(Math.abs(Number(line[1]) / (own.p99.median / 1e9) - 1) < 1e-5, `${cell.name}: ${line[1]}`);
+  }
+});
+
+test("a capture that is not there is an error of configuration", () => {
+  const cwd = folder(FILES);
+  for (const file of ["nowhere.pcap", "."]) {
+    const { code, stderr } = compare(cwd, [...SMALL, "--in", file]);
+    assert.is(code, 2, stderr);
+    assert.match(stderr, /no such file|is a directory/);
+  }
 });
 
 test("placements that give other packets are refused: exit code 1, no figures, what differs", () => {

@@ -198,7 +198,8 @@ async function output(chain: LoadedChain, found: CompareResult, flags: CompareFl
   const result = hasChain ? { ...found, best: { ...best, file: BEST_CHAIN_FILE } } : found;
   // Before the report, which takes a while.
   const people = flags.json === "-" || flags.csv === "-" ? process.stderr : process.stdout;
-  if (!flags.quiet) people.write(flags.npf ? npfLines(result) : compareTable(result, report));
+  if (flags.npf) people.write(npfLines(result));
+  else if (!flags.quiet) people.write(compareTable(result, report));
   const { json, csv } = flags;
   if (json !== undefined) await attempt(() => writeJson(json, result));
   if (csv !== undefined) await attempt(() => writeSamples(csv, result));
