@@ -86,24 +86,12 @@ test("--npf: lines as npf reads them, and nothing else on stdout", () => {
   assert.match(one, /^RESULT-THROUGHPUT-cpu [0-9.e+]+$/m);
 });
 
-test("the share of a cell's own rate stands for it, not the one at which it was compared with another", () => {
+test("the samples of a report are nothing to write over", () => {
   const cwd = folder(FILES);
-  const { code, stdout, stderr } = compare(cwd, [
-    ...SMALL,
-    "--sizes",
-    "64",
-    "--loads",
-    "95",
-    "--npf",
-    "--json",
-    "r.json",
-  ]);
-  assert.is(code, 0, stderr);
-  for (const cell of resultOf(cwd).cells) {
-    const own = cell.latency.find(({ pps }) => Math.abs(pps / (0.95 * cell.ndr!.pps) - 1) < 1e-3)!;
-    const type = cell.baseline ? "cpu" : cell.name.startsWith("nids") ? "nids@opencl" : "router@opencl";
-    const line = new RegExp(`^RESULT-LATENCY99-${type} (.*)$`, "m").exec(stdout)!;
-    assert.ok(Math.abs(Number(line[1]) / (own.p99.median / 1e9) - 1) < 1e-5, `${cell.name}: ${line[1]}`);
+  for (const option of ["--json", "--csv"]) {
+    const { code, stderr } = compare(cwd, [...SMALL, "--report", "r", option, "r/samples.jsonl"]);
+    assert.is(code, 2);
+    assert.match(stderr, /would overwrite .*samples\.jsonl, which keeps the samples/);
   }
 });
 
@@ -217,5 +205,4 @@ test("a GPU that is not there is exit code 1, as for run", () => {
   assert.match(String(done.stderr), /remedy: /);
 });
 
-test.run();
 test.run();

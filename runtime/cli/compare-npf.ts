@@ -35,7 +35,7 @@ export function npfLines({ cells, plan }: CompareResult): string {
     const type = `${cellType(cell, plan.cores.length > 1)}${plan.sizes.length > 1 ? sizeType(size) : ""}`;
     return FIGURES.flatMap(([name, of]) => {
       const value = of(cell, plan);
-      return Number.isFinite(value) ? [`${kind}RESULT-${name}-${type} ${plain(value)}`] : [];
+      return Number.isFinite(value) ? [`${kind}RESULT-${name}-${type} ${npfNumber(value)}`] : [];
     });
   });
   return lines.map((line) => `${line}\n`).join("");
@@ -44,7 +44,12 @@ export function npfLines({ cells, plan }: CompareResult): string {
 /** "cpu", "ipsec.nids@opencl", with cores where there are several: "cpu~d1n2". */
 function cellType({ cell, baseline }: CellResult, withCores: boolean): string {
   const where = baseline ? "cpu" : `${onGpu(cell.placement).join(".")}@${cell.device}`;
-  return `${where}${withCores ? `~${cell.cores}` : ""}`.replace(/[^A-Za-z0-9_:~.@()-]/g, "_");
+  return npfType(`${where}${withCores ? `~${cell.cores}` : ""}`);
+}
+
+/** With letters that npf does not know as underscores. */
+export function npfType(text: string): string {
+  return text.replace(/[^A-Za-z0-9_:~.@()-]/g, "_");
 }
 
 function sizeType(size: FrameSize): string {
@@ -52,6 +57,6 @@ function sizeType(size: FrameSize): string {
 }
 
 /** npf's numbers have a dot and an exponent with a sign and one digit at least. */
-function plain(value: number): string {
+export function npfNumber(value: number): string {
   return Number(value.toPrecision(6)).toString();
 }

@@ -17,8 +17,7 @@ import { BEST_ON_GPU } from "../experiment/compare-verdicts.js";
 export function compareTable(result: CompareResult, report: string | undefined): string {
   const { state, cells } = result;
   const parts: string[] = [];
-  if (state === "interrupted")
-    parts.push(`INTERRUPTED: of about ${result.progress.planned} samples ${result.progress.done} were taken`);
+  if (state === "interrupted") parts.push(interruptedLine(result));
   parts.push(equivalenceLine(result));
   if (state === "refused") return `${parts.join("\n")}\n`;
   if (cells.length > 0) {
@@ -42,6 +41,12 @@ export function compareTable(result: CompareResult, report: string | undefined):
   if (result.best !== null) parts.push(bestLine(result, report));
   if (result.warnings.length > 0) parts.push(list("what qualifies this", result.warnings));
   return `${parts.join("\n")}\n`;
+}
+
+function interruptedLine({ progress: { done, planned } }: CompareResult): string {
+  return done === 0
+    ? "INTERRUPTED before the first sample"
+    : `INTERRUPTED: of about ${planned} samples ${done} were taken`;
 }
 
 function figures({ cells, plan }: CompareResult): string {

@@ -108,12 +108,12 @@ function energyOf(summary: EnergySummary | null, last: Sample): CellEnergy | nul
   };
 }
 
-function rowsOf({ sync, packets }: Sample): CellResult["rows"] {
+/** Of the whole run, warm-up included. */
+function rowsOf({ sync }: Sample): CellResult["rows"] {
   const entries = sync.packets + sync.dummies;
   return {
     packets_per_row: sync.rows === 0 ? 0 : sync.packets / sync.rows,
     dummy_share: entries === 0 ? 0 : sync.dummies / entries,
-    // Both of the whole run, warm-up included.
-    bytes_copied_per_packet: sync.packets === 0 || packets.rx === 0 ? 0 : sync.bytes_copied / sync.packets,
+    bytes_copied_per_packet: sync.packets === 0 ? 0 : sync.bytes_copied / sync.packets,
   };
 }
