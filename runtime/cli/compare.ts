@@ -11,7 +11,7 @@ import { runCompare } from "../experiment/compare.js";
 import type { CompareResult } from "../experiment/compare-result.js";
 import { LOCK_FILE } from "../experiment/folder-lock.js";
 import { PreparedInputs } from "../experiment/input/prepare.js";
-import { SAMPLES_FILE, SampleStore } from "../experiment/sample-store.js";
+import { SAMPLES_FILE, SampleStore, samplesOf } from "../experiment/sample-store.js";
 import { loadForExperiments } from "../experiment/variant.js";
 import { METER_HELP, openRecorder } from "../measure/energy/choose.js";
 import { checkReportFolder } from "../report/folder.js";
@@ -88,9 +88,10 @@ async function compareVerb(file: string, flags: CompareFlags, tools: ExperimentT
     warn(line);
   };
   const chain = await loadForExperiments(file, say, request.input);
-  checkJson(flags.json, chain.files);
+  const kept = flags.report === undefined ? [] : [samplesOf(flags.report)];
+  checkJson(flags.json, [...chain.files, ...kept]);
   const json = flags.json === undefined ? [] : [{ file: flags.json, what: "which --json writes" }];
-  checkJson(flags.csv, [...chain.files, ...json], "--csv");
+  checkJson(flags.csv, [...chain.files, ...kept, ...json], "--csv");
   if (flags.report !== undefined) checkReportFolder(flags.report, [SAMPLES_FILE, LOCK_FILE, BEST_CHAIN_FILE]);
   const devices = await tools.devices(chain, request.devices, say);
   const made = planFor(chain, request, flags.placements, devices);
@@ -171,7 +172,8 @@ async function output(chain: LoadedChain, found: CompareResult, flags: CompareFl
   const result = hasChain ? { ...found, best: { ...best, file: BEST_CHAIN_FILE } } : found;
   // Before the report, which takes a while.
   const people = flags.json === "-" || flags.csv === "-" ? process.stderr : process.stdout;
-  if (!flags.quiet) people.write(flags.npf ? npfLines(result) : compareTable(result, report));
+  if (flags.npf) people.write(npfLines(result));
+  else if (!flags.quiet) people.write(compareTable(result, report));
   const { json, csv } = flags;
   if (json !== undefined) await attempt(() => writeJson(json, result));
   if (csv !== undefined) await attempt(() => writeSamples(csv, result));

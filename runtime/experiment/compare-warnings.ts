@@ -85,7 +85,9 @@ function energy(cells: readonly CellResult[]): string[] {
 function repeats(plan: ComparePlan): string[] {
   if (plan.repeats >= ENOUGH_REPEATS) return [];
   const quick = plan.quick ? "--quick: " : "";
-  return [`${quick}${plan.repeats} repeats are few; a full comparison finds smaller differences`];
+  return [
+    `${quick}${plan.repeats === 1 ? "1 repeat is" : `${plan.repeats} repeats are`} few; a full comparison finds smaller differences`,
+  ];
 }
 
 function unfound(cells: readonly CellResult[], searches: Measured["searches"]): string[] {

@@ -36,6 +36,8 @@ export function paperWarnings(
   }
   if (repeats < FEWEST_REPEATS) warnings.push(`${repeats} repeats are too few for an interval`);
   else if (repeats < ENOUGH_REPEATS)
-    warnings.push(`${quick ? "--quick: " : ""}${repeats} repeats are few: intervals are wide`);
+    warnings.push(
+      `${quick ? "--quick: " : ""}${repeats === 1 ? "1 repeat is" : `${repeats} repeats are`} few: intervals are wide`,
+    );
   return [...warnings, ...left_out.map(({ what, why }) => `left out: ${what}: ${why}`)];
 }
