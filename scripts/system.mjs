@@ -77,6 +77,14 @@ export const WANTED = [
     program: "tcpreplay",
   },
   {
+    name: "iproute2",
+    purpose: "test",
+    use: "makes virtual wires in network namespaces",
+    without: "those tests are skipped",
+    packages: ["iproute2"],
+    program: "ip",
+  },
+  {
     name: "spin",
     purpose: "test",
     use: "checks the models of the protocols between CPU and GPU",

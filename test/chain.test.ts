@@ -8,6 +8,8 @@ import type { RunResult } from "../runtime/engine/result.js";
 import { findProgram } from "../runtime/native/library-path.js";
 import { DATA, folder, gateway, run, wingbeat } from "./chain-support.js";
 import { skipUnless } from "./skip.js";
+import { writeCapture } from "./support/chain-comparison.js";
+import { ethernet, ipv4, udp } from "./support/frames.js";
 
 const seen = (r: RunResult) => ({
   digest: r.digest,
@@ -107,6 +109,42 @@ test("two captures are merged by time, whatever the batch", () => {
   }
   const digests = ["1", "64", "100"].map((batch) => run(cwd, "chain.json", "--digest", "--batch", batch).digest);
   assert.is(new Set(digests).size, 1);
+});
+
+test("captures of different times are played round by round: none waits until the others have been played for the last time", () => {
+  const cwd = folder({
+    "chain.json": {
+      name: "rounds",
+      ports: {
+        in: { driver: "pcap", file: "a.pcap" },
+        in2: { driver: "pcap", file: "b.pcap", dir: "rx" },
+        out: { driver: "pcap", file: "o.pcap" },
+      },
+      policy: "p.csv",
+    },
+    "p.csv": "*,ingress,egress",
+  });
+  // More than are read ahead, and one not a multiple of the other.
+  const frames = { a: 150, b: 70 };
+  const at = { a: 100, b: 200 };
+  for (const name of ["a", "b"] as const) {
+    const bytes = ethernet(
+      {},
+      ipv4({ src: "10.0.0.1", dst: "10.0.0.2" }, udp({ sport: 1, dport: 2 }, new Uint8Array(8))),
+    );
+    const packets = Array.from({ length: frames[name] }, (_, nsec) => ({
+      ...{ bytes, wireLen: bytes.length, sec: at[name], nsec: 1000 * nsec },
+    }));
+    writeCapture(join(cwd, `${name}.pcap`), packets);
+  }
+  run(cwd, "chain.json", "--loop", "3");
+  const capture = readFileSync(join(cwd, "o.pcap"));
+  const seconds: number[] = [];
+  for (let from = 24; from < capture.length; from += 16 + capture.readUInt32LE(from + 8)) {
+    seconds.push(capture.readUInt32LE(from));
+  }
+  const round = [...new Array(frames.a).fill(at.a), ...new Array(frames.b).fill(at.b)];
+  assert.equal(seconds, [...round, ...round, ...round]);
 });
 
 test("the result has the keys CONTRACT fixes", () => {

@@ -105,7 +105,8 @@ test("a policy that sends to `in` does not empty the capture there", () => {
 test("options name themselves in their errors", () => {
   const cwd = folder(forward());
   const of = (...args: string[]) => ["run", "chain.json", ...args];
-  refused(of("--out", "xdp:eth0"), cwd, 2, /--out: driver xdp/);
+  refused(of("--out", "dpdk:0"), cwd, 2, /--out: unknown driver "dpdk"/);
+  refused(of("--out", "xdp:no-such-link"), cwd, 1, /port out: there is no network interface "no-such-link"/);
   refused(of("--out", "generator:size=64"), cwd, 2, /--out: a generator makes packets/);
   refused(of("--in", "generator:size=64,size=128"), cwd, 2, /"size" stands twice/);
   refused(of("--in", "generator:__proto__=5"), cwd, 2, /unknown key "__proto__"/);

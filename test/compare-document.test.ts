@@ -1,6 +1,7 @@
 /** What the report of a comparison says, for who reads nothing but its summary, and for who reads its tables. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { latencyAt, usualLatency } from "../runtime/experiment/compare-best.js";
 import type { CompareResult } from "../runtime/experiment/compare-result.js";
 import { compareDocument } from "../runtime/report/compare-document.js";
 import type { ReportDocument, Table } from "../runtime/report/document.js";
@@ -93,6 +94,25 @@ test("every cell is in every table, with its interval or without where there is 
   assert.is(table(document, /Latency by load/).rows.length, result.cells.length * 3);
   assert.is(table(document, /Under saturation/).rows[0]![2], Number(result.cells[0]!.gbps.median).toPrecision(3));
   assert.match(document.sections.flatMap(({ plots = [] }) => plots)[0]!.caption, /too few for confidence intervals/);
+});
+
+test("latency has a plot with every load that was asked for, of every placement", () => {
+  const result = madeUpComparison();
+  const { plots } = compareDocument(result).sections.find(({ heading }) => heading === "Latency under load")!;
+  assert.is(plots!.length, 3, "of the first, the middle and the last size");
+  const drawn = JSON.stringify(plots![0]);
+  for (const load of result.plan.loads) assert.match(drawn, new RegExp(`"${load} % of NDR"`));
+});
+
+test("the share of a cell's own rate stands for it, not the one at which it was compared with another", () => {
+  const cell = madeUpComparison().cells[0]!;
+  const [half, , most] = cell.latency;
+  const shared = { ...half!, percent: 79.7, shared_with: ["another"] };
+  const latency = [half!, shared, most!];
+  assert.is(usualLatency({ ...cell, latency }, { loads: [50, 95] }), most);
+  assert.is(latencyAt({ ...cell, latency }, 95), most);
+  assert.is(latencyAt({ ...cell, latency }, 80), shared);
+  assert.is(latencyAt({ ...cell, latency }, 90), undefined);
 });
 
 test("stopped before anything was measured there is still a report", () => {

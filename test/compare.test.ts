@@ -77,9 +77,31 @@ test("--npf: lines as npf reads them, and nothing else on stdout", () => {
     [...found.keys()].some((key) => /WATT|JOULE/.test(key)),
     "nothing was metered",
   );
+  // --quiet leaves out the table and the progress.
+  const quiet = compare(cwd, [...SMALL, "--npf", "--quiet", "--sizes", "64", "--no-search", "--loads", "none"]);
+  assert.match(quiet.stdout, /^RESULT-THROUGHPUT-cpu /m);
+  assert.is(quiet.stderr, "");
   // A single size is no variable.
   const one = compare(cwd, [...SMALL, "--npf", "--sizes", "128", "--no-search", "--loads", "none"]).stdout;
   assert.match(one, /^RESULT-THROUGHPUT-cpu [0-9.e+]+$/m);
+});
+
+test("the samples of a report are nothing to write over", () => {
+  const cwd = folder(FILES);
+  for (const option of ["--json", "--csv"]) {
+    const { code, stderr } = compare(cwd, [...SMALL, "--report", "r", option, "r/samples.jsonl"]);
+    assert.is(code, 2);
+    assert.match(stderr, /would overwrite .*samples\.jsonl, which keeps the samples/);
+  }
+});
+
+test("a capture that is not there is an error of configuration", () => {
+  const cwd = folder(FILES);
+  for (const file of ["nowhere.pcap", "."]) {
+    const { code, stderr } = compare(cwd, [...SMALL, "--in", file]);
+    assert.is(code, 2, stderr);
+    assert.match(stderr, /no such file|is a directory/);
+  }
 });
 
 test("placements that give other packets are refused: exit code 1, no figures, what differs", () => {
@@ -183,5 +205,4 @@ test("a GPU that is not there is exit code 1, as for run", () => {
   assert.match(String(done.stderr), /remedy: /);
 });
 
-test.run();
 test.run();

@@ -19,15 +19,28 @@ test("what --in and --out take", () => {
   assert.equal(parsePortString("null"), { driver: "null" });
   assert.throws(() => parsePortString(""), /--in: is empty/);
   assert.throws(() => parsePortString("pcap:"), /file/);
-  for (const driver of ["xdp", "packet", "mmsg"]) {
-    assert.throws(
-      () => parsePortString(`${driver}:eth0`),
-      /is not in this version of wingbeat\n {2}remedy: there are: pcap, generator, null/,
-    );
+  const xdp = { driver: "xdp", interface: "eth1" };
+  assert.equal(parsePortString("xdp:eth1"), xdp);
+  assert.equal(parsePortString("xdp:eth1,queue=2,mode=skb,promiscuous=false"), {
+    ...xdp,
+    queue: 2,
+    mode: "skb",
+    promiscuous: false,
+  });
+  assert.equal(parsePortString("mmsg:eth1.7,messages=1"), { driver: "mmsg", interface: "eth1.7", messages: 1 });
+  for (const [text, words] of [
+    ["xdp:", /interface/],
+    ["xdp:eth1,queue", /"queue" in the port's options is not KEY=VALUE\n {2}remedy: .*xdp:eth1,queue=0/],
+    ["xdp:eth1,ring=100", /ring: .*power of two/],
+    ["xdp:eth1,mode=drv", /mode: /],
+    ["packet:eth1,messages=257", /messages: /],
+    ["auto:a-name-longer-than-15", /interface: /],
+  ] as const) {
+    assert.throws(() => parsePortString(text), words, text);
   }
   assert.throws(
     () => parsePortString("dpdk:0", "--out"),
-    /--out: unknown driver "dpdk"\n {2}remedy: there are: pcap, generator, null; .* \.\/dpdk:0/,
+    /--out: unknown driver "dpdk"\n {2}remedy: there are: pcap, generator, null, xdp, packet, mmsg, auto; .* \.\/dpdk:0/,
   );
 });
 
@@ -43,7 +56,8 @@ test("ports of a chain file", () => {
     [{ driver: "pcap", file: "a", fil: 1 }, /unknown key "fil"; known keys: driver, file, dir, mtu/],
     [{ driver: "null", mtu: SLOT_MTU + 1 }, /mtu: /],
     [{ driver: "null", dir: "in" }, /dir: /],
-    [{ driver: "xdp", interface: "eth0" }, /ports\.in\.driver: driver xdp/],
+    [{ driver: "xdp" }, /ports\.in: interface: /],
+    [{ driver: "xdp", interface: "eth0", messages: 4 }, /unknown key "messages"/],
     [{ driver: "constructor" }, /unknown driver "constructor"/],
     [{ file: "a" }, /driver/],
     [null, /ports\.in/],

@@ -130,6 +130,12 @@ test("bad files are refused with file and line", () => {
   );
 });
 
+test("what is no regular file is refused, and not read for ever", () => {
+  for (const path of [folder(), "/dev/zero"]) {
+    fails(() => new FileMeter(path, clock, wall), ConfigError, /is no regular file/);
+  }
+});
+
 test("a file that stops growing, is cut, goes wrong, or is of another time fails the span", () => {
   const good = `${at(4000)},10\n${at(5000)},10\n`;
   const cases: readonly (readonly [(path: string) => void, number, RegExp])[] = [

@@ -1,7 +1,7 @@
 /** Open loop: when packets are due and stamped, and which of them a receive ring misses, against a reference that goes packet by packet. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { controlMemory } from "../runtime/engine/control.js";
+import { controlMemory, stopReceiving } from "../runtime/engine/control.js";
 import { counterLayout, PORT, PORT_COUNTERS } from "../runtime/engine/counters.js";
 import { Ingress } from "../runtime/engine/ingress.js";
 import type { Plan, PlanOptions } from "../runtime/engine/plan.js";
@@ -79,12 +79,13 @@ class Bed {
   readonly rx: readonly Numbered[];
   readonly ingress: Ingress;
   now = START;
+  readonly control = new Int32Array(controlMemory(1));
   private readonly counters: Float64Array;
   private readonly burst = new Uint32Array(256);
   private held: number[] = [];
 
   constructor(
-    options: Pick<PlanOptions, "rate" | "ring">,
+    options: Pick<PlanOptions, "rate" | "ring"> & { readonly duration?: number },
     lengths: Uint16Array,
     readonly ports = 1,
     skip = true,
@@ -95,8 +96,7 @@ class Bed {
     this.counters = new Float64Array(layout.length);
     this.rx = names.map((_, port) => new Numbered(this.arena, lengths, port, ports, skip));
     const rx = this.rx.map((one, port) => ({ port, rx: one }));
-    const control = new Int32Array(controlMemory(1));
-    this.ingress = new Ingress(plan, this.arena, rx, this.pool, layout, this.counters, control, () => this.now);
+    this.ingress = new Ingress(plan, this.arena, rx, this.pool, layout, this.counters, this.control, () => this.now);
   }
 
   /** One burst of at most `max`; its slots stay taken until {@link free}. */
@@ -244,6 +244,37 @@ for (const [name, ports, skip] of [
       bed.close();
     }
     assert.ok(missed > 0);
+  });
+}
+
+for (const [what, duration] of [
+  ["a stop", 0],
+  ["the end of --duration", 1],
+] as const) {
+  test(`${what} is seen while packets are passed over, however many there are`, () => {
+    const count = 60_000;
+    const bed = new Bed({ rate: { unit: "pps", value: 1e6 }, ring: 1, duration }, lengthsOf(count), 2, false);
+    assert.is(bed.receive(64), 1);
+    // All of them are due; a thousand read, it is to end.
+    bed.now += 900e6;
+    const [first] = bed.rx;
+    const receive = first!.receive.bind(first);
+    let read = 0;
+    first!.receive = (slots, max) => {
+      const got = receive(slots, max);
+      read += got;
+      if (read >= 1000 && duration > 0) bed.now = START + duration * 1e9;
+      else if (read >= 1000) stopReceiving(bed.control);
+      return got;
+    };
+    assert.is(bed.receive(64), 1);
+    assert.is(bed.receive(64), 0);
+    assert.ok(bed.ingress.done);
+    const missed = bed.get(PORT.IMISSED);
+    assert.ok(missed > 0 && missed < 4000, `${missed} missed`);
+    bed.free();
+    assert.is(bed.pool.available, SLOTS);
+    bed.close();
   });
 }
 

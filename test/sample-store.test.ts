@@ -54,6 +54,26 @@ test("what was added is there again, samples and findings", async () => {
   assert.not.ok(existsSync(join(path, LOCK_FILE)));
 });
 
+test("a line that is JSON and no sample is measured again, and never a figure", async () => {
+  const path = folder();
+  await filled(path, 6);
+  const file = join(path, SAMPLES_FILE);
+  const lines = readFileSync(file, "utf8").split("\n");
+  const changed = (line: string, change: object) =>
+    JSON.stringify({ sample: { ...JSON.parse(line).sample, ...change } });
+  lines[1] = changed(lines[1]!, { gbps: "x" });
+  lines[2] = changed(lines[2]!, { key: "another" });
+  lines[3] = changed(lines[3]!, { latency_ns: null });
+  lines[4] = '{"sample":{"key":"x","repeat":0}}';
+  lines[5] = "null";
+  writeFileSync(file, lines.join("\n"));
+  const said: string[] = [];
+  const store = SampleStore.open(path, PLAN, true, (line) => said.push(line));
+  store.close();
+  assert.equal(store.samples, [await sampleOf(5)]);
+  assert.is(said.length, 5);
+});
+
 test("cut off anywhere, the file gives every whole sample, and goes on behind them", async () => {
   const whole = folder();
   await filled(whole, 4);

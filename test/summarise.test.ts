@@ -1,6 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { cellKey } from "../runtime/experiment/cell.js";
+import { cellResults } from "../runtime/experiment/compare-cells.js";
 import { summarise } from "../runtime/experiment/summarise.js";
+import { madeUpComparison } from "./support/compare-result.js";
 import { cellOf, RAPL, type SampleShape, sampleOf, spanOf } from "./support/samples.js";
 
 const GBPS = [2, 2.1, 1.9, 2.05, 1.95, 2.02, 1.98];
@@ -105,6 +108,20 @@ test("nothing, several cells and figures that are none are refused", () => {
     /samples of .* and of .* together/,
   );
   assert.throws(() => summarise([sampleOf({ gbps: Number.NaN })], 1), /not a finite number/);
+});
+
+test("a chain from which nothing leaves has no latency under saturation, instead of one of 0", () => {
+  const { plan } = madeUpComparison();
+  const cell = plan.cells[0]!;
+  const resultOf = (counts: readonly number[]) => {
+    const samples = counts.map((count, repeat) => sampleOf({ cell, repeat, count, p99: count === 0 ? 0 : 5000 }));
+    const saturated = new Map([[cellKey(cell), samples]]);
+    const found = cellResults(plan, { saturated, searches: new Map(), loads: [], offered: new Map(), complete: true });
+    return found[0]!.saturated_latency;
+  };
+  assert.is(resultOf([0, 0, 0]), null);
+  assert.is(resultOf([1000, 0, 1000])!.p99.median, 5000);
+  assert.is(resultOf([1000, 0, 1000])!.p99.samples, 2);
 });
 
 test.run();

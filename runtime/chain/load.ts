@@ -1,7 +1,7 @@
 /** Reads a chain file with everything it names, and checks it whole before a thread starts. */
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { ConfigError } from "../errors.js";
-import { type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
+import { isLive, mtuOf, type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
 import { validate } from "../validate.js";
 import { checkFiles, type UsedFile } from "./files.js";
 import { analyse, type PolicyGraph } from "./graph.js";
@@ -106,7 +106,7 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
   const egress = new Set(
     draft.flatMap((r) => (r.target.kind === "egress" && r.target.port !== undefined ? [r.target.port] : [])),
   );
-  const inputs = inputPorts(chain, draft);
+  const inputs = inputPorts(chain, draft, configs);
   const nameablePorts = portNames.map((_, i) => i).filter((i) => !inputs.has(portNames[i]!));
   const sending = portNames
     .map((_, i) => i)
@@ -124,7 +124,7 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
     const module = modules.get(name)!;
     const where = `${file}: nfs.${name}.config`;
     const config = validate(module.schema, nf.config, where);
-    const mtu = portNames.map((port) => configs.get(port)!.mtu ?? SLOT_MTU);
+    const mtu = portNames.map((port) => mtuOf(configs.get(port)!) ?? SLOT_MTU);
     const outputs = (module.outputs?.(config) ?? []).map(resolvePath);
     const named: string[] = [];
     const loaded = await module.load(config, {
@@ -231,7 +231,11 @@ export function checkGpuPlaces(
 }
 
 /** Ports that are inputs whatever routes say: a route naming one is a mistake and must not make a capture an output. */
-function inputPorts(chain: ChainFile, rows: readonly PolicyRow[]): Set<string> {
+function inputPorts(
+  chain: ChainFile,
+  rows: readonly PolicyRow[],
+  configs: ReadonlyMap<string, PortConfig>,
+): Set<string> {
   const inputs = new Set(["in"]);
   for (const [name, config] of Object.entries(chain.ports)) {
     if (config.dir === "rx" || config.driver === "generator") inputs.add(name);
@@ -239,12 +243,21 @@ function inputPorts(chain: ChainFile, rows: readonly PolicyRow[]): Set<string> {
   }
   for (const { current } of rows) if (current.startsWith("ingress:")) inputs.add(current.slice("ingress:".length));
   for (const { port } of Object.values(chain.types)) if (port !== undefined) inputs.add(port);
+  for (const [name, config] of configs) if (directionOf(name, config) === "both") inputs.delete(name);
   return inputs;
+}
+
+/** The direction a port has whatever the policy says; undefined: as it is used. Interfaces go both ways, but for those of a line. */
+function directionOf(name: string, config: PortConfig): PortConfig["dir"] {
+  if (config.dir !== undefined || !isLive(config)) return config.dir;
+  if (name === "in") return "rx";
+  return name === "out" ? "tx" : "both";
 }
 
 /** Whether a port is known to send before the routes are read. */
 function sends(name: string, config: PortConfig, egress: boolean): boolean {
-  if (config.dir !== undefined) return config.dir !== "rx";
+  const dir = directionOf(name, config);
+  if (dir !== undefined) return dir !== "rx";
   // Sending to `in` is a slip, and must not empty the capture that is there.
   if (name === "in" && config.driver === "pcap") return false;
   return config.driver === "null" || egress || name === "out";
@@ -254,15 +267,17 @@ function sends(name: string, config: PortConfig, egress: boolean): boolean {
 function loadedPort(file: string, name: string, config: PortConfig, egress: boolean): LoadedPort {
   const where = `${file}: ports.${name}`;
   const tx = sends(name, config, egress);
-  const rx = config.dir === undefined ? !tx : config.dir !== "tx";
-  if (rx && tx) throw new ConfigError(where, `a ${config.driver} port cannot be both rx and tx`, "use two ports");
+  const dir = directionOf(name, config);
+  const rx = dir === undefined ? !tx : dir !== "tx";
+  if (rx && tx && !isLive(config))
+    throw new ConfigError(where, `a ${config.driver} port cannot be both rx and tx`, "use two ports");
   if (egress && !tx)
     throw new ConfigError(where, "packets are sent to it, but it is an input", 'use another port or "dir": "tx"');
   if (rx && config.driver === "null")
     throw new ConfigError(where, "a null port only swallows packets", "use a capture or generator");
   if (tx && config.driver === "generator")
     throw new ConfigError(where, "a generator only makes packets", "send to a capture or null");
-  return { name, config, rx, tx, mtu: config.mtu };
+  return { name, config, rx, tx, mtu: mtuOf(config) };
 }
 
 function checkGraph(

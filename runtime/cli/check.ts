@@ -63,7 +63,11 @@ export function examine(chain: LoadedChain, loadWarnings: readonly string[]): Ch
       }
     }
   }
-  const ports = chain.ports.map((p) => ({ name: p.name, dir: p.tx ? "tx" : "rx", driver: p.config.driver }));
+  const ports = chain.ports.map((p) => ({
+    name: p.name,
+    dir: p.rx && p.tx ? "both" : p.tx ? "tx" : "rx",
+    driver: p.config.driver,
+  }));
   const nfs = chain.nfs.map(({ name, type, place, module }) => ({ name, type, place, gpu: module.gpu !== undefined }));
   const hops = hopsOf(chain).map(({ from, to, outcome, types, lack }) => ({
     from: `${chain.nfs[from]!.name}.${outcome}`,

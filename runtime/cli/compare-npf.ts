@@ -10,16 +10,16 @@
 import type { FrameSize } from "../experiment/cell.js";
 import { onGpu } from "../experiment/cell.js";
 import { perWatt, usualLatency } from "../experiment/compare-best.js";
-import type { CellResult, CompareResult } from "../experiment/compare-result.js";
+import type { CellResult, ComparePlan, CompareResult } from "../experiment/compare-result.js";
 
 /** NaN is left out: npf knows no value that is not there. */
-const FIGURES: readonly (readonly [name: string, of: (cell: CellResult) => number])[] = [
+const FIGURES: readonly (readonly [name: string, of: (cell: CellResult, plan: ComparePlan) => number])[] = [
   ["THROUGHPUT", ({ gbps }) => gbps.median * 1e9],
   ["PPS", ({ mpps }) => mpps.median * 1e6],
   ["NDR", ({ ndr }) => ndr?.pps ?? Number.NaN],
   ["PDR", ({ pdr }) => pdr?.pps ?? Number.NaN],
-  ["LATENCY50", (cell) => (usualLatency(cell)?.p50.median ?? Number.NaN) / 1e9],
-  ["LATENCY99", (cell) => (usualLatency(cell)?.p99.median ?? Number.NaN) / 1e9],
+  ["LATENCY50", (cell, plan) => (usualLatency(cell, plan)?.p50.median ?? Number.NaN) / 1e9],
+  ["LATENCY99", (cell, plan) => (usualLatency(cell, plan)?.p99.median ?? Number.NaN) / 1e9],
   ["CORES", ({ cpu_cores }) => cpu_cores.median],
   ["WATT", ({ energy }) => (energy?.provenance === "measured" ? energy.watts.median : Number.NaN)],
   [
@@ -34,8 +34,8 @@ export function npfLines({ cells, plan }: CompareResult): string {
     const kind = plan.sizes.length > 1 && typeof size === "number" ? `SIZE-${size}-` : "";
     const type = `${cellType(cell, plan.cores.length > 1)}${plan.sizes.length > 1 ? sizeType(size) : ""}`;
     return FIGURES.flatMap(([name, of]) => {
-      const value = of(cell);
-      return Number.isFinite(value) ? [`${kind}RESULT-${name}-${type} ${plain(value)}`] : [];
+      const value = of(cell, plan);
+      return Number.isFinite(value) ? [`${kind}RESULT-${name}-${type} ${npfNumber(value)}`] : [];
     });
   });
   return lines.map((line) => `${line}\n`).join("");
@@ -44,7 +44,12 @@ export function npfLines({ cells, plan }: CompareResult): string {
 /** "cpu", "ipsec.nids@opencl", with cores where there are several: "cpu~d1n2". */
 function cellType({ cell, baseline }: CellResult, withCores: boolean): string {
   const where = baseline ? "cpu" : `${onGpu(cell.placement).join(".")}@${cell.device}`;
-  return `${where}${withCores ? `~${cell.cores}` : ""}`.replace(/[^A-Za-z0-9_:~.@()-]/g, "_");
+  return npfType(`${where}${withCores ? `~${cell.cores}` : ""}`);
+}
+
+/** With letters that npf does not know as underscores. */
+export function npfType(text: string): string {
+  return text.replace(/[^A-Za-z0-9_:~.@()-]/g, "_");
 }
 
 function sizeType(size: FrameSize): string {
@@ -52,6 +57,6 @@ function sizeType(size: FrameSize): string {
 }
 
 /** npf's numbers have a dot and an exponent with a sign and one digit at least. */
-function plain(value: number): string {
+export function npfNumber(value: number): string {
   return Number(value.toPrecision(6)).toString();
 }

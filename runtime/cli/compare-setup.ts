@@ -54,7 +54,7 @@ function quickPlacements(chain: LoadedChain): Placements {
 /** @throws ConfigError where samples of something else are there */
 export function openStore(
   folder: string,
-  { identity }: MadePlan,
+  { identity }: Pick<MadePlan, "identity">,
   resume: boolean | undefined,
   say: (line: string) => void,
 ): SampleStore {

@@ -1,6 +1,6 @@
 /** The result of a comparison for people: figures by size and placement, then what they come to. */
 import Table from "cli-table3";
-import { perWatt, usualLatency } from "../experiment/compare-best.js";
+import { perWatt, usualLatency, usualLoad } from "../experiment/compare-best.js";
 import { sizeName } from "../experiment/compare-plan.js";
 import type {
   CellResult,
@@ -17,8 +17,7 @@ import { BEST_ON_GPU } from "../experiment/compare-verdicts.js";
 export function compareTable(result: CompareResult, report: string | undefined): string {
   const { state, cells } = result;
   const parts: string[] = [];
-  if (state === "interrupted")
-    parts.push(`INTERRUPTED: of about ${result.progress.planned} samples ${result.progress.done} were taken`);
+  if (state === "interrupted") parts.push(interruptedLine(result));
   parts.push(equivalenceLine(result));
   if (state === "refused") return `${parts.join("\n")}\n`;
   if (cells.length > 0) {
@@ -44,6 +43,12 @@ export function compareTable(result: CompareResult, report: string | undefined):
   return `${parts.join("\n")}\n`;
 }
 
+function interruptedLine({ progress: { done, planned } }: CompareResult): string {
+  return done === 0
+    ? "INTERRUPTED before the first sample"
+    : `INTERRUPTED: of about ${planned} samples ${done} were taken`;
+}
+
 function figures({ cells, plan }: CompareResult): string {
   const has = (of: (cell: CellResult) => unknown) => cells.some((cell) => of(cell) != null);
   const columns: { head: string; of: (cell: CellResult) => string }[] = [
@@ -56,13 +61,12 @@ function figures({ cells, plan }: CompareResult): string {
   if (has(({ ndr }) => ndr)) {
     columns.push({ head: "NDR Mpps", of: ({ ndr }) => rate(ndr) }, { head: "PDR Mpps", of: ({ pdr }) => rate(pdr) });
   }
-  if (has(usualLatency)) {
-    const percent = Math.round(usualLatency(cells.find(usualLatency)!)!.percent);
+  if (has((cell) => usualLatency(cell, plan))) {
     const of = (cell: CellResult) => {
-      const p99 = usualLatency(cell)?.p99;
+      const p99 = usualLatency(cell, plan)?.p99;
       return p99 === undefined ? "" : withBounds(p99, 1000);
     };
-    columns.push({ head: `p99 us at ${percent} % of ${plan.loads_of === "ndr" ? "NDR" : "saturation"}`, of });
+    columns.push({ head: `p99 us at ${usualLoad(plan)} % of ${plan.loads_of === "ndr" ? "NDR" : "saturation"}`, of });
   }
   if (has(({ energy }) => energy)) {
     const nominal = cells.some(({ energy }) => energy?.provenance === "nominal") ? ", nominal" : "";

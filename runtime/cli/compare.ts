@@ -4,19 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { LoadedChain } from "../chain/load.js";
-import { type DeviceRequest, parseDevice } from "../device/choose.js";
+import { parseDevice } from "../device/choose.js";
 import { openRunDevice } from "../engine/run-device.js";
 import { BEST_CHAIN_FILE, writeBestChain } from "../experiment/best-chain.js";
-import type { Runner } from "../experiment/cell.js";
 import { runCompare } from "../experiment/compare.js";
 import type { CompareResult } from "../experiment/compare-result.js";
-import { findDevices } from "../experiment/devices.js";
-import { type Proof, type ProofCell, type ProofOptions, proveEquivalence } from "../experiment/equivalence.js";
 import { LOCK_FILE } from "../experiment/folder-lock.js";
 import { PreparedInputs } from "../experiment/input/prepare.js";
-import { chainFiles, ManifestBuilder } from "../experiment/manifest.js";
-import { ChainRunner, type RunnerOptions } from "../experiment/runner.js";
-import { SAMPLES_FILE, SampleStore } from "../experiment/sample-store.js";
+import { SAMPLES_FILE, SampleStore, samplesOf } from "../experiment/sample-store.js";
 import { loadForExperiments } from "../experiment/variant.js";
 import { METER_HELP, openRecorder } from "../measure/energy/choose.js";
 import { checkReportFolder } from "../report/folder.js";
@@ -25,24 +20,10 @@ import { type CompareFlags, compareRequest, DEFAULTS } from "./compare-options.j
 import { openStore, planFor } from "./compare-setup.js";
 import { compareTable } from "./compare-table.js";
 import { experimentProgress } from "./experiment-progress.js";
+import { type ExperimentTools, REAL_TOOLS, resumeCommand, unannounced } from "./experiment-tools.js";
 import { checkJson, warn, writeJson } from "./output.js";
 import { writeSamples } from "./samples-csv.js";
 import { stopOnSignals } from "./stop-on-signals.js";
-
-/** What touches the machine; tests have others. */
-export interface CompareTools {
-  devices(chain: LoadedChain, requests: readonly DeviceRequest[], warn: (line: string) => void): Promise<string[]>;
-  runner(chain: LoadedChain, options: RunnerOptions): Runner;
-  prove(cells: readonly ProofCell[], options: ProofOptions): Promise<Proof>;
-  manifest(): Promise<ManifestBuilder>;
-}
-
-const REAL: CompareTools = {
-  devices: findDevices,
-  runner: (chain, options) => new ChainRunner(chain, options),
-  prove: proveEquivalence,
-  manifest: () => ManifestBuilder.begin(),
-};
 
 /** The exit code. */
 const INTERRUPTED = 1;
@@ -53,7 +34,7 @@ const PROVEN_QUICK = 3000;
 const IDLE_MS = 3000;
 const IDLE_QUICK_MS = 500;
 
-export function addCompareCommand(program: Command, tools: CompareTools = REAL): void {
+export function addCompareCommand(program: Command, tools: ExperimentTools = REAL_TOOLS): void {
   program
     .command("compare")
     .description("compare CPU with GPU placements of a chain's NFs on equal inputs: rates, latency, energy, verdicts")
@@ -99,7 +80,7 @@ export function addCompareCommand(program: Command, tools: CompareTools = REAL):
 }
 
 /** @returns the exit code: 1 where it was interrupted */
-async function compareVerb(file: string, flags: CompareFlags, tools: CompareTools): Promise<number> {
+async function compareVerb(file: string, flags: CompareFlags, tools: ExperimentTools): Promise<number> {
   const request = compareRequest(flags);
   const progress = experimentProgress(flags.quiet === true);
   const say = (line: string) => {
@@ -107,9 +88,10 @@ async function compareVerb(file: string, flags: CompareFlags, tools: CompareTool
     warn(line);
   };
   const chain = await loadForExperiments(file, say, request.input);
-  checkJson(flags.json, chain.files);
+  const kept = flags.report === undefined ? [] : [samplesOf(flags.report)];
+  checkJson(flags.json, [...chain.files, ...kept]);
   const json = flags.json === undefined ? [] : [{ file: flags.json, what: "which --json writes" }];
-  checkJson(flags.csv, [...chain.files, ...json], "--csv");
+  checkJson(flags.csv, [...chain.files, ...kept, ...json], "--csv");
   if (flags.report !== undefined) checkReportFolder(flags.report, [SAMPLES_FILE, LOCK_FILE, BEST_CHAIN_FILE]);
   const devices = await tools.devices(chain, request.devices, say);
   const made = planFor(chain, request, flags.placements, devices);
@@ -131,7 +113,7 @@ async function compareVerb(file: string, flags: CompareFlags, tools: CompareTool
         warn: unannounced(say),
       });
       const { result, error } = await runCompare({
-        ...{ chain, plan: made.plan, files: chainFiles(chain), store, runner, manifest, recorder, signal },
+        ...{ plan: made.plan, files: made.files, store, runner, manifest, recorder, signal },
         prove: (cells) =>
           tools.prove(cells, {
             ...{ chain, seed: request.seed, scratch, signal, batch: cells[0]!.batch, warn: unannounced(say) },
@@ -150,6 +132,8 @@ async function compareVerb(file: string, flags: CompareFlags, tools: CompareTool
       });
       await runner.close();
       progress.clear();
+      // Nothing was found out: an input that is unreadable, a device that does not open.
+      if (error !== undefined && result.equivalence === null) throw error;
       const lost = await output(chain, result, flags);
       if (error !== undefined && lost !== undefined) warn((lost as Error).message);
       return conclude(result, error ?? lost, flags);
@@ -162,16 +146,6 @@ async function compareVerb(file: string, flags: CompareFlags, tools: CompareTool
     store.close();
     rmSync(scratch, { recursive: true, force: true });
   }
-}
-
-/** Each line once. Which device a run takes, and how, stands in the result: said before every run it would bury the rest. */
-function unannounced(say: (line: string) => void): (line: string) => void {
-  const said = new Set<string>();
-  return (line) => {
-    if (said.has(line) || /^device .*; runs /.test(line)) return;
-    said.add(line);
-    say(line);
-  };
 }
 
 /**
@@ -198,7 +172,8 @@ async function output(chain: LoadedChain, found: CompareResult, flags: CompareFl
   const result = hasChain ? { ...found, best: { ...best, file: BEST_CHAIN_FILE } } : found;
   // Before the report, which takes a while.
   const people = flags.json === "-" || flags.csv === "-" ? process.stderr : process.stdout;
-  if (!flags.quiet) people.write(flags.npf ? npfLines(result) : compareTable(result, report));
+  if (flags.npf) people.write(npfLines(result));
+  else if (!flags.quiet) people.write(compareTable(result, report));
   const { json, csv } = flags;
   if (json !== undefined) await attempt(() => writeJson(json, result));
   if (csv !== undefined) await attempt(() => writeSamples(csv, result));
@@ -223,10 +198,4 @@ function conclude(result: CompareResult, error: unknown, flags: CompareFlags): n
   }
   if (error !== undefined) throw error;
   return result.state === "complete" ? 0 : INTERRUPTED;
-}
-
-/** The command line with `--resume`, to be pasted. */
-function resumeCommand(): string {
-  const words = ["wingbeat", ...process.argv.slice(2).filter((word) => word !== "--resume"), "--resume"];
-  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(" ");
 }

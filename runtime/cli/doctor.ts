@@ -11,6 +11,7 @@ import { afXdpFinding, libraryFindings, testToolFindings } from "../native/libra
 import { networkFindings } from "../native/rights.js";
 import { SystemFiles } from "../native/system-files.js";
 import { watchdogFindings } from "../native/watchdogs.js";
+import { interfaceFindings } from "../nic/net/findings.js";
 
 export interface DoctorOptions {
   /** Installs what is missing first; "test" also what only tests need. Never asks. */
@@ -50,6 +51,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorResult>
     ...devices,
     ...networkFindings(files),
     socket,
+    ...interfaceFindings(),
     ...energyFindings(files, nvml),
     ...watchdogFindings(files),
     ...testToolFindings(),

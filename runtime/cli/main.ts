@@ -3,16 +3,29 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { exitCodeOf } from "../errors.js";
-import { addCheckCommand } from "./check.js";
-import { addCompareCommand } from "./compare.js";
-import { addDoctorCommand } from "./doctor-command.js";
-import { addGenCommand } from "./gen.js";
-import { addPowerCommand } from "./power.js";
-import { addRunCommand } from "./run.js";
 
 /** Exit codes: a failed run, wrong usage. */
 const FAILED = 1;
 const USAGE = 2;
+
+type AddCommand = (program: Command) => void;
+
+/** In the order of the help. A verb is loaded when it is asked for: what experiments draw and compute with takes longer than a short run. */
+const VERBS: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  run: async () => (await import("./run.js")).addRunCommand,
+  check: async () => (await import("./check.js")).addCheckCommand,
+  compare: async () => (await import("./compare.js")).addCompareCommand,
+  doctor: async () => (await import("./doctor-command.js")).addDoctorCommand,
+  gen: async () => (await import("./gen.js")).addGenCommand,
+  paper: async () => (await import("./paper.js")).addPaperCommand,
+  power: async () => (await import("./power.js")).addPowerCommand,
+};
+
+/** @param first argument of the command line; where it is no verb (`--help`, a typing mistake) all of them are to be known */
+function verbs(first: string | undefined): Promise<AddCommand[]> {
+  const named = first !== undefined && Object.hasOwn(VERBS, first) ? [VERBS[first]!] : Object.values(VERBS);
+  return Promise.all(named.map((load) => load()));
+}
 
 const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -23,12 +36,7 @@ const program = new Command("wingbeat")
   .version(manifest.version)
   .showHelpAfterError("(wingbeat --help lists verbs and options)")
   .exitOverride();
-addRunCommand(program);
-addCheckCommand(program);
-addCompareCommand(program);
-addDoctorCommand(program);
-addGenCommand(program);
-addPowerCommand(program);
+for (const add of await verbs(process.argv[2])) add(program);
 
 // A reader that went away (`wingbeat ... | head`) is no error of ours; a result that cannot be written is.
 let resultLost = false;

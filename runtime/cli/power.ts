@@ -15,7 +15,7 @@ import { runPower } from "../experiment/power.js";
 import { makePowerPlan, type PowerOptions, parseLoads, parseWaits } from "../experiment/power-plan.js";
 import type { PowerResult } from "../experiment/power-result.js";
 import { ChainRunner } from "../experiment/runner.js";
-import { SAMPLES_FILE, SampleStore } from "../experiment/sample-store.js";
+import { SAMPLES_FILE, SampleStore, samplesOf } from "../experiment/sample-store.js";
 import { loadForExperiments } from "../experiment/variant.js";
 import { METERS, openRecorder, parseMeter } from "../measure/energy/choose.js";
 import type { EnergyRecorder } from "../measure/energy/meter.js";
@@ -112,7 +112,7 @@ async function powerVerb(file: string, flags: PowerFlags): Promise<number> {
     );
   }
   const chain = await loadForExperiments(file, warn, input);
-  checkJson(flags.json, chain.files);
+  checkJson(flags.json, [...chain.files, ...(report === undefined ? [] : [samplesOf(report)])]);
   if (report !== undefined) checkReportFolder(report, [SAMPLES_FILE, LOCK_FILE]);
   const placed = await placesOf(chain, flags);
   const stopping = new AbortController();

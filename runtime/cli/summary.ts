@@ -28,6 +28,10 @@ export function summary(result: RunResult): string {
       result.ports.map((p) => [p.name, count(p.ipackets), count(p.ibytes), count(p.opackets), count(p.obytes)]),
     ),
   );
+  for (const { name, imissed, ierrors, oerrors } of result.ports) {
+    if (imissed + ierrors + oerrors === 0) continue;
+    parts.push(`port ${name}: ${count(imissed)} missed, ${count(ierrors)} rx errors, ${count(oerrors)} tx errors`);
+  }
   if (result.nfs.length > 0) {
     const rows = result.nfs.map((nf) => {
       const outcomes = Object.entries(nf.outcomes).filter(([, n]) => n > 0);

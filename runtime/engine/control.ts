@@ -8,6 +8,10 @@ export const enum CONTROL {
   DRAINED = 2,
   /** 1 = the GPU device has failed or come to a halt: what waits for it is taken back unserved. Set after STOP. */
   DEVICE_FAILED = 3,
+  /** 1 = nothing will be received any more; what is under way is on its way out. Set by the receiving thread. */
+  ENDED = 4,
+  /** 1 = every output is open. Set by the sending thread; nothing is received before. */
+  OUTPUTS_OPEN = 5,
   /** Plus thread number: 1 while that thread sleeps until its doorbell rings. Behind these words, as many with {@link QUIET}. */
   WAITING = 16,
 }
@@ -57,6 +61,20 @@ export function ring(control: Int32Array, thread: number): void {
 
 export function ringAll(control: Int32Array): void {
   for (let t = threadsOf(control) - 1; t >= 0; t--) ring(control, t);
+}
+
+/** ms between looks at whether the run was aborted meanwhile. */
+const LOOK_MS = 20;
+
+/** Waits until the sending thread has opened every output: an NF is not to judge packets of a run that cannot start. */
+export function awaitOutputs(control: Int32Array): void {
+  while (Atomics.load(control, CONTROL.OUTPUTS_OPEN) === 0 && Atomics.load(control, CONTROL.ABORT) === 0)
+    Atomics.wait(control, CONTROL.OUTPUTS_OPEN, 0, LOOK_MS);
+}
+
+export function outputsOpen(control: Int32Array): void {
+  Atomics.store(control, CONTROL.OUTPUTS_OPEN, 1);
+  Atomics.notify(control, CONTROL.OUTPUTS_OPEN);
 }
 
 /** What is under way comes to its end. */

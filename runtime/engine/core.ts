@@ -11,7 +11,7 @@ import type { Pipeline } from "./pipeline.js";
 import { type Plan, TARGET } from "./plan.js";
 import type { Processor } from "./processor.js";
 import type { Topology } from "./topology.js";
-import { Waiter } from "./wait.js";
+import { type Interfaces, Waiter } from "./wait.js";
 
 export interface CoreParts {
   readonly thread: number;
@@ -36,6 +36,9 @@ export interface CoreParts {
   readonly outgoing: readonly (RingProducer | undefined)[];
 }
 
+/** Nothing has moved for so long after the last packet came in: what ports still have to send does not leave. */
+const LINGER_NS = 2e9;
+
 export class Core {
   private readonly burst = new Uint32Array(MAX_BATCH);
   private readonly outbox: readonly Uint32Array[];
@@ -51,6 +54,11 @@ export class Core {
   /** Packets came in this round that were not here before. */
   private fed = false;
   private quiet = QUIET.NO;
+  /** Slots that sending ports have kept and hand back. */
+  private readonly reclaimed = new Uint32Array(MAX_BATCH);
+  private movedNs = 0;
+  private ended = false;
+  private readonly interfaces: Interfaces | undefined;
 
   constructor(private readonly parts: CoreParts) {
     const { topology, plan, thread, pipeline } = parts;
@@ -65,6 +73,16 @@ export class Core {
       for (const nf of role.nfs) this.ownerOf[nf] = t;
     });
     this.batch = plan.cyclic && plan.options.order !== "none" ? 1 : plan.options.batch;
+    const live = parts.ingress?.live;
+    if (live !== undefined) {
+      const core = this;
+      this.interfaces = {
+        wait: (ms) => live.wait(ms),
+        get underWay() {
+          return core.underWay;
+        },
+      };
+    }
     if (pipeline !== undefined) pipeline.sink = (slots, count) => this.dispatch(slots, count, true);
   }
 
@@ -78,6 +96,10 @@ export class Core {
       if (Atomics.load(control, CONTROL.ABORT) === 1) return;
       const moved = this.round();
       if (ingress !== undefined && pool !== undefined) {
+        if (!this.ended && !this.fed && ingress.done) {
+          this.ended = true;
+          Atomics.store(control, CONTROL.ENDED, 1);
+        }
         if (!this.fed && this.drained) {
           Atomics.store(control, CONTROL.DRAINED, 1);
           ringAll(control);
@@ -85,13 +107,14 @@ export class Core {
           return;
         }
         // A port that reads asynchronously needs the event loop to come round; for a moment only, while packets may come back.
-        if (!moved && ingress.waiting) await (this.underWay ? eventLoop() : ingress.ready());
+        if (!moved && ingress.waiting)
+          await (this.underWay || ingress.live !== undefined ? eventLoop() : ingress.ready());
       } else if (!moved && Atomics.load(control, CONTROL.DRAINED) === 1) {
         return;
       }
       if (moved) this.waiter.busy();
       else if (pipeline?.polling) this.waiter.poll();
-      else this.waiter.idle(this.hasIncoming);
+      else this.waiter.idle(this.hasIncoming, this.interfaces);
     }
   }
 
@@ -109,9 +132,10 @@ export class Core {
 
   /** One round, without waiting; true where something moved. */
   round(): boolean {
-    const { ingress, pool, pipeline, plan, clock } = this.parts;
+    const { ingress, egress, pool, pipeline, plan, clock } = this.parts;
     this.fed = false;
     let moved = this.takeIncoming();
+    if (egress?.live && this.reclaim(moved)) moved = true;
     if (ingress !== undefined) {
       const count = ingress.receive(this.burst, this.batch);
       if (count > 0) {
@@ -229,10 +253,33 @@ export class Core {
 
   /** Ends packets that are final, and sends their slots home. */
   private finish(slots: Uint32Array, count: number): void {
-    const { egress, pool, clock } = this.parts;
-    egress!.release(slots, count, clock());
+    const { egress, clock } = this.parts;
+    const free = egress!.release(slots, count, clock());
+    if (free === count) this.sendHome(slots, count);
+    else if (free > 0) this.sendHome(egress!.freed, free);
+  }
+
+  private sendHome(slots: Uint32Array, count: number): void {
+    const { pool } = this.parts;
     if (pool !== undefined) pool.put(slots, 0, count);
     else this.push(this.rxThread, slots, count);
+  }
+
+  /**
+   * Takes back slots that network interfaces have sent from.
+   * @param moved something else has moved in this round
+   */
+  private reclaim(moved: boolean): boolean {
+    const { egress, clock, control } = this.parts;
+    const now = clock();
+    egress!.update(now);
+    const ending = Atomics.load(control, CONTROL.ENDED) === 1;
+    if (moved || !ending) this.movedNs = now;
+    const count = egress!.reclaim(this.reclaimed, ending && now - this.movedNs > LINGER_NS);
+    if (count === 0) return false;
+    this.movedNs = now;
+    this.sendHome(this.reclaimed, count);
+    return true;
   }
 }
 

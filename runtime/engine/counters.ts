@@ -35,9 +35,13 @@ export const enum PORT {
   OBYTES = 3,
   /** Packets that found the receive ring full. */
   IMISSED = 4,
+  /** Packets that could not be received: longer than a slot. */
+  IERRORS = 5,
+  /** Packets that did not leave; they are drops, and not among OPACKETS. */
+  OERRORS = 6,
 }
 
-export const PORT_COUNTERS = 5;
+export const PORT_COUNTERS = 7;
 
 export function counterLayout(plan: Pick<Plan, "ports" | "nfs" | "drops" | "device">): CounterLayout {
   const port = 0;

@@ -4,29 +4,36 @@ import type { GpuProgram } from "../chain/nf.js";
 import type { DeviceHandle, DeviceNf } from "../device/device.js";
 import type { QueueShape } from "../device/queue.js";
 import { ConfigError, RunError } from "../errors.js";
+import { isLive } from "../nic/drivers.js";
 import { arenaBytes } from "../packet/arena.js";
 import type { RegionHandle } from "../packet/memory.js";
 import { type PlanHops, planHops } from "./hops.js";
 
 /** Slots without a device: bursts of a few cores in flight; 8 MiB, so that they stay in the second-level caches. */
 const CPU_SLOTS = 4096;
+/** With network interfaces: a quarter of them waits in receive rings, as many more may be bursts that came while a thread slept. */
+const LIVE_SLOTS = 16_384;
 /** 128 MiB; more in flight than that is queueing and nothing else. */
 const MOST_SLOTS = 65_536;
 /** Rows in flight, and as many packets again on the CPU. */
 const TIMES_ROWS = 2;
 
-/** Slots of the arena of a run; with a device, enough to fill every row of every queue and go on working meanwhile. */
-export function slotsFor(shape?: QueueShape): number {
-  if (shape === undefined) return CPU_SLOTS;
+/**
+ * Slots of the arena of a run; with a device, enough to fill every row of every queue and go on working meanwhile.
+ * @param live a port is a network interface
+ */
+export function slotsFor(shape?: QueueShape, live = false): number {
+  const least = live ? LIVE_SLOTS : CPU_SLOTS;
+  if (shape === undefined) return least;
   const wanted = TIMES_ROWS * shape.workgroups * shape.depth * shape.workgroupSize;
-  let slots = CPU_SLOTS;
+  let slots = least;
   while (slots < wanted && slots < MOST_SLOTS) slots *= 2;
   return slots;
 }
 
-/** Bytes of the memory a device has to offer as the arena of a run. */
-export function arenaBytesFor(shape: QueueShape): number {
-  return arenaBytes(slotsFor(shape));
+/** True where a port is a network interface. */
+export function isLiveChain(chain: Pick<LoadedChain, "ports">): boolean {
+  return chain.ports.some(({ config }) => isLive(config));
 }
 
 /** Numbers of the chain's NFs that are placed on a GPU, in the order in which the device is to be opened with them. */
@@ -95,8 +102,8 @@ export function planDevice(
 }
 
 /** Slots of an arena in a device's memory. */
-export function slotsIn(region: RegionHandle, shape: QueueShape): number {
-  const slots = slotsFor(shape);
+export function slotsIn(region: RegionHandle, shape: QueueShape, live: boolean): number {
+  const slots = slotsFor(shape, live);
   const bytes = arenaBytes(slots);
   if (region.size < bytes) {
     throw new RunError("device", `its memory for packets has ${region.size} bytes, ${slots} slots take ${bytes}`);

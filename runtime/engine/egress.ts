@@ -12,6 +12,7 @@ import { DROP, type Plan, type PlanOptions, TARGET } from "./plan.js";
 const NONE = NO_PORT;
 /** What a slow run has sent lies in its files at the latest after this, should it be killed. */
 const FLUSH_EVERY_NS = 1e9;
+const UPDATE_EVERY_NS = 1e8;
 
 /** One port's share of a burst. */
 interface Lane {
@@ -30,8 +31,20 @@ export class Egress {
   private readonly warmUpNs: number;
   private flushNs = 0;
   private readonly lanes: readonly Lane[];
+  private readonly heads: Uint32Array;
   private readonly onlyPort: number;
   private readonly mtu: Float64Array;
+  /** True where a port is a network interface: {@link reclaim} and {@link update} have something to do. */
+  readonly live: boolean;
+  /** Of the last {@link release}, the slots that are free; only where some are not. */
+  readonly freed = new Uint32Array(MAX_BATCH);
+  /** By port: true where it keeps slots until reclaim. */
+  private readonly keeps: readonly boolean[];
+  private readonly keepsAny: boolean;
+  /** Errors and their bytes that are in the counters, by port. */
+  private readonly errors: Float64Array;
+  private readonly errorBytes: Float64Array;
+  private updateNs = 0;
   /** Files take what a slot holds: only where some port has a limit is any packet measured. */
   private readonly limited: boolean;
 
@@ -49,14 +62,23 @@ export class Egress {
   ) {
     this.warmUpNs = (plan.options.warmUpMs ?? 0) * 1e6;
     this.lanes = ports.map(() => ({ slots: new Uint32Array(MAX_BATCH), count: 0, bytes: 0, lastArrival: 0 }));
+    this.heads = new Uint32Array(ports.length);
     const senders = ports.flatMap((port, i) => (port === undefined ? [] : [i]));
     this.onlyPort = senders.length === 1 ? senders[0]! : NONE;
     this.mtu = Float64Array.from(plan.ports, (p) => p.mtu ?? Number.POSITIVE_INFINITY);
+    this.live = ports.some((port) => port?.live !== undefined);
+    this.keeps = ports.map((port) => port?.reclaim !== undefined);
+    this.keepsAny = this.keeps.includes(true);
+    this.errors = new Float64Array(ports.length);
+    this.errorBytes = new Float64Array(ports.length);
     this.limited = plan.ports.some((p) => p.mtu !== undefined);
   }
 
-  /** Ends the packets slots[0, count), in this order. The slots are free afterwards; the caller returns them. */
-  release(slots: Uint32Array, count: number, now: number): void {
+  /**
+   * Ends the packets slots[0, count), in this order.
+   * @returns how many slots are free afterwards, which the caller returns: all of them, or else those in {@link freed}
+   */
+  release(slots: Uint32Array, count: number, now: number): number {
     const { next, portOut, len, rxNs } = this.arena;
     const { counters, layout, onlyPort, lanes, latency, limited } = this;
     if (Number.isNaN(this.recordNs) && count > 0) this.recordNs = rxNs[slots[0]!]! + this.warmUpNs;
@@ -89,14 +111,73 @@ export class Egress {
       const received = rxNs[slot]!;
       if (received >= recordNs) latency.record(now - received);
     }
-    if (sent === 0) return;
+    if (sent === 0) return count;
     this.lastNs = now;
     if (this.digest !== undefined) this.digestBurst(slots, count);
+    const free = this.keepsAny ? this.findFree(slots, count) : count;
     for (let p = 0; p < lanes.length; p++) if (lanes[p]!.count > 0) this.send(lanes[p]!, p);
     if (now >= this.flushNs) {
       this.flush();
       this.flushNs = now + FLUSH_EVERY_NS;
     }
+    return free;
+  }
+
+  /** What no port keeps; lanes hold their packets in the burst's order. Before sending, since a lane is empty afterwards. */
+  private findFree(slots: Uint32Array, count: number): number {
+    const { lanes, keeps, heads, freed } = this;
+    heads.fill(0);
+    let free = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]!;
+      let kept = false;
+      for (let p = 0; p < lanes.length && !kept; p++) {
+        const head = heads[p]!;
+        if (!keeps[p] || head >= lanes[p]!.count || lanes[p]!.slots[head] !== slot) continue;
+        heads[p] = head + 1;
+        kept = true;
+      }
+      if (!kept) freed[free++] = slot;
+    }
+    return free;
+  }
+
+  /** Slots that ports kept and have let go of. @param force everything comes back, sent or not */
+  reclaim(slots: Uint32Array, force: boolean): number {
+    for (let p = 0; p < this.ports.length; p++) {
+      const count = this.keeps[p] ? this.ports[p]!.reclaim!(slots, force) : 0;
+      if (count === 0) continue;
+      this.account(p);
+      return count;
+    }
+    return 0;
+  }
+
+  /** Brings errors into the counters, some ten times a second. */
+  update(now: number): void {
+    if (now < this.updateNs) return;
+    this.updateNs = now + UPDATE_EVERY_NS;
+    for (let p = 0; p < this.ports.length; p++) {
+      this.ports[p]?.live?.update();
+      this.account(p);
+    }
+  }
+
+  /** What a network interface has not sent after all becomes a drop. */
+  private account(port: number): void {
+    const live = this.ports[port]?.live;
+    if (live === undefined) return;
+    const packets = live.oerrors - this.errors[port]!;
+    if (packets === 0) return;
+    const { counters, layout } = this;
+    const at = layout.port + port * PORT_COUNTERS;
+    const drop = layout.drop + DROP.EGRESS_TX_ERROR;
+    counters[at + PORT.OERRORS] = counters[at + PORT.OERRORS]! + packets;
+    counters[at + PORT.OPACKETS] = counters[at + PORT.OPACKETS]! - packets;
+    counters[at + PORT.OBYTES] = counters[at + PORT.OBYTES]! - (live.oerrorBytes - this.errorBytes[port]!);
+    counters[drop] = counters[drop]! + packets;
+    this.errors[port] = live.oerrors;
+    this.errorBytes[port] = live.oerrorBytes;
   }
 
   private fits(slot: number, port: number): boolean {
@@ -126,6 +207,7 @@ export class Egress {
     lane.count = 0;
     lane.bytes = 0;
     this.ports[port]!.transmit(slots, count);
+    this.account(port);
   }
 
   /** Once more through the burst, since the digest is over arrival order and not port by port. */

@@ -2,13 +2,15 @@
  * The receiving side of a thread: bursts from its ports, stamped, paced, until the ports are done or the run stops.
  *
  * Several captures are merged by their timestamps, as mergecap would, so that arrival order is a property of the input and not
- * of batch size or timing. Equal timestamps go by port number.
+ * of batch size or timing. Equal timestamps go by port number. Where a capture is played several times its timestamps begin anew, so rounds are
+ * merged one after the other: else the capture with the earlier ones would be played to its end first, or for ever, and the others never.
  */
 import type { RxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
 import type { SlotPool } from "../packet/pool.js";
 import { CONTROL } from "./control.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
+import { LivePorts } from "./live-ports.js";
 import { BitPacer, PacketPacer } from "./pacer.js";
 import type { Plan } from "./plan.js";
 
@@ -22,15 +24,23 @@ interface Lookahead extends NumberedRxPort {
   readonly slots: Uint32Array;
   head: number;
   count: number;
+  /** Number of the round that its next packet is of, and packets of that round still to come. */
+  round: number;
+  left: number;
+  /** Of a round; {@link ENDLESS} where rounds do not matter. */
+  readonly frames: number;
 }
 
 const LOOKAHEAD = 64;
+const ENDLESS = Number.POSITIVE_INFINITY;
 
 export class Ingress {
   /** When the first packet came in, in ns since the epoch; NaN before. */
   firstNs = Number.NaN;
   private arrivals = 0;
   private stopped = false;
+  /** Network interfaces have been told to stop, and give what they still have. */
+  private stopping = false;
   /** When packets were asked for first: `--duration` and `--rate` count from then. */
   private startNs = Number.NaN;
   /** With `--rate` in packets, or in bits. */
@@ -43,6 +53,8 @@ export class Ingress {
   private blocked: RxPort | undefined;
   /** What a port threw; nothing is received after it, and what was received before still leaves. */
   failure: unknown;
+  /** Where a port is a network interface: packets are taken as they come, and not merged by time. */
+  readonly live: LivePorts | undefined;
 
   constructor(
     private readonly plan: Plan,
@@ -56,7 +68,17 @@ export class Ingress {
   ) {
     // A quarter of the slots at most waits here; the rest is for packets under way.
     const room = Math.max(1, Math.min(LOOKAHEAD, Math.floor(pool.size / 4 / ports.length)));
-    this.ahead = ports.map((p) => ({ ...p, slots: new Uint32Array(room), head: 0, count: 0 }));
+    const rounds = ports.some(({ rx }) => rx.round?.anew);
+    this.ahead = ports.map((port) => {
+      const frames = rounds ? (port.rx.round?.frames ?? ENDLESS) : ENDLESS;
+      return { ...port, slots: new Uint32Array(room), head: 0, count: 0, round: 0, left: frames, frames };
+    });
+    if (ports.some(({ rx }) => rx.live !== undefined)) {
+      const read = (rx: RxPort, slots: Uint32Array, want: number) => this.read(rx, slots, want);
+      this.live = new LivePorts(ports, pool, layout, counters, read, (error) => {
+        this.failure ??= error;
+      });
+    }
   }
 
   /** True when no packet will ever come in again. */
@@ -71,7 +93,7 @@ export class Ingress {
 
   /** Packets that were read and not received yet. */
   get held(): number {
-    let held = 0;
+    let held = this.live?.stocked ?? 0;
     for (const port of this.ahead) held += port.count - port.head;
     return held;
   }
@@ -82,14 +104,9 @@ export class Ingress {
    */
   receive(slots: Uint32Array, max: number): number {
     const now = this.clock();
-    const { duration } = this.plan.options;
     if (Number.isNaN(this.startNs)) this.start(now);
-    if (!this.stopped) {
-      const late = duration > 0 && now - this.startNs >= duration * 1e9;
-      const failed = this.failure !== undefined;
-      if (late || failed || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
-    }
-    if (this.stopped) return 0;
+    if (this.isOver(now)) return 0;
+    if (this.live !== undefined) return this.receiveLive(this.live, slots, max, now);
     const { packets, bits } = this;
     const want = packets === undefined ? max : Math.min(max, this.due(packets, now));
     if (want === 0) return 0;
@@ -99,8 +116,19 @@ export class Ingress {
     return count;
   }
 
+  /** Whether nothing is to be received any more, by now. */
+  private isOver(now: number): boolean {
+    if (this.stopped) return true;
+    const { duration } = this.plan.options;
+    const late = duration > 0 && now - this.startNs >= duration * 1e9;
+    const failed = this.failure !== undefined;
+    if (late || failed || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
+    return this.stopped;
+  }
+
   private start(now: number): void {
     this.startNs = now;
+    this.live?.stock();
     const { rate, ring } = this.plan.options;
     if (rate?.unit === "pps") this.packets = new PacketPacer(now, rate.value, ring);
     else if (rate !== undefined) this.bits = new BitPacer(now, rate.value);
@@ -114,6 +142,8 @@ export class Ingress {
       // Nothing is there, or no slot to read it into: next time.
       if (passed === 0) return 0;
       packets.skip(passed);
+      // Where frames have to be read to be passed over, more may fall due meanwhile than are passed, and more each time.
+      if (this.isOver(this.clock())) return 0;
     }
     return packets.ready;
   }
@@ -141,11 +171,28 @@ export class Ingress {
 
   /** Packets that were read ahead but not received go back unread. */
   private stop(): void {
+    if (this.live !== undefined) {
+      this.live.stop();
+      this.stopping = true;
+      return;
+    }
     this.stopped = true;
     for (const port of this.ahead) {
       this.pool.put(port.slots, port.head, port.count - port.head);
       port.head = port.count;
     }
+  }
+
+  private receiveLive(live: LivePorts, slots: Uint32Array, max: number, now: number): number {
+    const count = live.receive(slots, max, now);
+    if (count === 0) {
+      if (this.stopping) this.stopped = live.end(now);
+      return 0;
+    }
+    const { portIn } = this.arena;
+    for (let i = 0; i < count; i++) portIn[slots[i]!] = live.port;
+    this.stamp(slots, count, now);
+    return count;
   }
 
   private receiveOne(slots: Uint32Array, want: number): number {
@@ -174,12 +221,20 @@ export class Ingress {
           first = port;
           continue;
         }
+        if (port.round !== first.round) {
+          if (port.round < first.round) first = port;
+          continue;
+        }
         const a = port.slots[port.head]!;
         const b = first.slots[first.head]!;
         if (tsSec[a]! < tsSec[b]! || (tsSec[a] === tsSec[b] && tsNsec[a]! < tsNsec[b]!)) first = port;
       }
       if (first === undefined) return count;
       const slot = first.slots[first.head++]!;
+      if (--first.left === 0) {
+        first.round++;
+        first.left = first.frames;
+      }
       portIn[slot] = first.port;
       rxNs[slot] = dueNs;
       bits?.take(len[slot]!);
@@ -204,7 +259,7 @@ export class Ingress {
     } catch (error) {
       this.failure ??= error;
     }
-    this.blocked = taken > 0 && count === 0 && this.failure === undefined ? rx : undefined;
+    this.blocked = taken > 0 && count === 0 && this.failure === undefined && rx.live === undefined ? rx : undefined;
     if (count < taken) this.pool.put(slots, count, taken - count);
     return count;
   }
@@ -223,6 +278,7 @@ export class Ingress {
     if (this.arrivals === 0) this.firstNs = now;
     this.arrivals = arrivals;
     if (this.ahead.length === 1) this.count(this.ahead[0]!.port, count, bytes);
+    else if (this.live !== undefined) this.count(this.live.port, count, bytes);
     else this.countEach(slots, count);
   }
 

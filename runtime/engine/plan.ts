@@ -8,7 +8,7 @@ import type { Target } from "../chain/policy.js";
 import type { SelectorSpec } from "../chain/selector.js";
 import type { DeviceHandle } from "../device/device.js";
 import { ConfigError } from "../errors.js";
-import type { PortConfig } from "../nic/drivers.js";
+import { isLive, type PortConfig } from "../nic/drivers.js";
 import type { ArenaHandle } from "../packet/arena.js";
 import { GATE_REASONS } from "../packet/gate.js";
 import { type PlanDevice, planDevice } from "./device-plan.js";
@@ -115,6 +115,7 @@ export const enum DROP {
   POLICY = 8,
   NO_PORT = 9,
   EGRESS_TOO_BIG = 10,
+  EGRESS_TX_ERROR = 11,
 }
 
 const ENGINE_DROPS: readonly DropReason[] = [
@@ -125,6 +126,7 @@ const ENGINE_DROPS: readonly DropReason[] = [
   { nf: "policy", reason: "drop" },
   { nf: "egress", reason: "no-port" },
   { nf: "egress", reason: "too-big" },
+  { nf: "egress", reason: "tx-error" },
 ];
 
 /** Source column of an NF's outcome. */
@@ -147,6 +149,15 @@ function checkRing({ ring, rate }: PlanOptions): void {
   }
 }
 
+/** @throws ConfigError for options that a network interface cannot follow: its packets come when they come */
+function checkLive(ports: readonly Pick<PlanPort, "config" | "rx">[], { rate, loop }: PlanOptions): void {
+  const port = ports.find(({ config, rx }) => rx && isLive(config));
+  if (port === undefined) return;
+  const remedy = "leave it out, or receive from a capture or a generator";
+  if (rate !== undefined) throw new ConfigError("--rate", "a network interface has a rate of its own", remedy);
+  if (loop !== 1) throw new ConfigError("--loop", "a network interface cannot be replayed", remedy);
+}
+
 /**
  * Resolves a chain's policy into the table of the data plane.
  * @param device opened with the chain's GPU NFs; undefined: every NF runs on the CPU
@@ -154,6 +165,7 @@ function checkRing({ ring, rate }: PlanOptions): void {
  */
 export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOptions, device?: DeviceHandle): Plan {
   checkRing(options);
+  checkLive(chain.ports, options);
   const drops = [...ENGINE_DROPS];
   const ports = chain.ports.length;
   const sources = ports + chain.nfs.length * OUTCOMES_PER_NF;

@@ -18,6 +18,10 @@ export interface PortStats {
   readonly obytes: number;
   /** Packets that found the receive ring full; they are in no other counter. */
   readonly imissed: number;
+  /** Packets that could not be received: longer than a slot. */
+  readonly ierrors: number;
+  /** Packets that did not leave: drops with the reason tx-error. */
+  readonly oerrors: number;
 }
 
 /** Counters at one moment of a run. */
@@ -174,6 +178,8 @@ export function makeResult(parts: ResultParts): RunResult {
         opackets: of(PORT.OPACKETS),
         obytes: of(PORT.OBYTES),
         imissed: of(PORT.IMISSED),
+        ierrors: of(PORT.IERRORS),
+        oerrors: of(PORT.OERRORS),
       };
     }),
     device: deviceResult(plan, parts.device),

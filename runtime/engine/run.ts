@@ -9,8 +9,8 @@ import { ringBytes } from "../packet/ring.js";
 import { takeEpoch } from "./clock.js";
 import { CONTROL, controlMemory, failDevice, ringAll, stopReceiving } from "./control.js";
 import { counterLayout, counterMemory, sumCounters } from "./counters.js";
-import { slotsFor, slotsIn } from "./device-plan.js";
-import { makePlan, type PlanOptions } from "./plan.js";
+import { isLiveChain, slotsFor, slotsIn } from "./device-plan.js";
+import { makePlan, type PlanOptions, TARGET } from "./plan.js";
 import { type DeviceEnd, makeResult, type RunResult, type Snapshot, snapshotOf } from "./result.js";
 import { type CoreSpec, makeTopology, syncerThreads } from "./topology.js";
 import type { GoMessage, ThreadReport, WorkerMessage, WorkerSetup } from "./worker.js";
@@ -18,7 +18,7 @@ import type { GoMessage, ThreadReport, WorkerMessage, WorkerSetup } from "./work
 export interface RunOptions extends PlanOptions {
   readonly cores: CoreSpec;
   /**
-   * Opened with deviceNfs() of the chain and arenaBytesFor() its shape; the run starts, stops and closes it. Absent: every NF runs on the
+   * Opened with deviceNfs() of the chain and slotsFor() its shape; the run starts, stops and closes it. Absent: every NF runs on the
    * CPU, whatever the chain says.
    */
   readonly device?: Device | undefined;
@@ -44,8 +44,12 @@ export interface Run {
 /** Starts a run. The chain's outputs are created once every thread has accepted its configuration and the device serves. */
 export function startRun(chain: LoadedChain, options: RunOptions): Run {
   const { cores, warn, device, syncer, ...planOptions } = options;
-  const arena = device === undefined ? Arena.create(slotsFor()) : arenaOf(device);
+  const live = isLiveChain(chain);
+  const arena = device === undefined ? Arena.create(slotsFor(undefined, live)) : arenaOf(device, live);
   const plan = makePlan(chain, arena.handle, planOptions, device?.handle);
+  if (live && plan.policy.includes(TARGET.KERNEL)) {
+    warn("the target `kernel` counts packets and does not hand them to this host yet (README, Live traffic)");
+  }
   const topology = makeTopology(plan, options.order, cores, warn);
   const layout = counterLayout(plan);
   const counters = counterMemory(layout, topology.threads.length);
@@ -77,9 +81,9 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
 }
 
 /** An arena over a device's memory, which the device owns. */
-function arenaOf(device: Device): Arena {
+function arenaOf(device: Device, live: boolean): Arena {
   const { arena, handle } = device;
-  return Arena.attach({ slots: slotsIn(arena, handle.shape), region: arena, owned: false });
+  return Arena.attach({ slots: slotsIn(arena, handle.shape, live), region: arena, owned: false });
 }
 
 /** Watches threads and device. */

@@ -9,6 +9,17 @@ const SPINS = 100;
 /** The doorbell wakes a sleeper; this bounds the sleep should a ring slip between its check and its sleep. */
 const DOORBELL_MS = 2;
 
+/** Sleep of a thread that waits for a network interface alone, which wakes it; bounds how late it hears of a stop. */
+const INTERFACE_MS = 10;
+
+/** What a thread that receives from network interfaces sleeps on. */
+export interface Interfaces {
+  /** Sleeps until packets come in, or `ms` are over. */
+  wait(ms: number): void;
+  /** Packets are under way in other threads, whose doorbell does not end the sleep. */
+  readonly underWay: boolean;
+}
+
 /** How a thread with nothing to do passes the time (paper: idle polling is what burns watts). */
 export class Waiter {
   private idleRounds = 0;
@@ -29,7 +40,7 @@ export class Waiter {
   }
 
   /** Called after a round in which nothing moved. */
-  idle(hasWork: () => boolean): void {
+  idle(hasWork: () => boolean, interfaces?: Interfaces): void {
     this.idleRounds++;
     if (this.policy === "spin") return;
     if (this.policy === "yield") {
@@ -41,6 +52,10 @@ export class Waiter {
       return;
     }
     if (this.idleRounds < SPINS) return;
+    if (interfaces !== undefined) {
+      interfaces.wait(interfaces.underWay ? SLEEP_MS : INTERFACE_MS);
+      return;
+    }
     const { control, word } = this;
     // Announce the sleep first, look once more, then sleep: a producer either is seen here or sees the announcement.
     Atomics.store(control, word, 1);

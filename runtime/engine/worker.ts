@@ -10,12 +10,12 @@ import type { SyncerOptions } from "../device/syncer.js";
 import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
-import { openRx, openTx } from "../nic/drivers.js";
+import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
 import type { TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
 import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
 import { clockSince, type Epoch } from "./clock.js";
-import { stopReceiving } from "./control.js";
+import { awaitOutputs, outputsOpen, stopReceiving } from "./control.js";
 import { Core } from "./core.js";
 import type { NumberedRxPort } from "./ingress.js";
 import type { Plan } from "./plan.js";
@@ -133,7 +133,11 @@ async function work(
   const control = new Int32Array(setup.control);
   if (role.rx) {
     for (const [i, p] of plan.ports.entries()) {
-      const context = { name: p.name, arena, warn };
+      if (p.rx && p.tx && !role.tx && sharesSocket(p.config)) {
+        const problem = `port ${p.name} receives and sends, which takes one io core for both`;
+        throw new RunError("--cores", problem, "use d1");
+      }
+      const context = { name: p.name, arena, warn, both: p.tx };
       if (p.rx) rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
     }
   }
@@ -158,11 +162,13 @@ async function work(
     for (const [i, p] of plan.ports.entries()) {
       if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn });
     }
+    outputsOpen(control);
   }
   const names = plan.ports.map((p) => p.name);
   const digest = role.tx && plan.options.digest ? new EgressDigest(arena, names) : undefined;
   const parts = assemble({ ...common, nfs, rxPorts, txPorts, digest });
   const { pool, ingress, egress, latency } = parts;
+  if (role.rx) awaitOutputs(control);
   await new Core(parts).run();
 
   for (const nf of nfs) nf?.flush?.();

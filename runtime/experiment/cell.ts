@@ -12,6 +12,8 @@ export type Placement = Readonly<Record<string, "cpu" | "gpu">>;
 export type FrameSize = number | "imix" | "as-is";
 
 export interface Cell {
+  /** Which chain, and what for, where an experiment has several; absent where it has one. */
+  readonly chain?: string;
   readonly placement: Placement;
   /** As `--device` takes it; `none` where nothing is placed on a GPU. */
   readonly device: string;
@@ -135,8 +137,9 @@ export function placementName(placement: Placement): string {
 
 /** Everything that tells a cell from another, readable and stable. */
 export function cellKey(cell: Cell): string {
-  const { placement, device, size, cores, workgroups, wait, batch } = cell;
+  const { chain, placement, device, size, cores, workgroups, wait, batch } = cell;
   const parts = [placementName(placement), device, String(size), cores, wait, `batch ${batch}`];
+  if (chain !== undefined) parts.unshift(chain);
   if (workgroups !== undefined) parts.push(`${workgroups} workgroups`);
   return parts.join(", ");
 }

@@ -18,13 +18,18 @@ const USUAL_LOAD = 80;
 
 /** Per size, over all cells of it. */
 export function paretoEntries(plan: ComparePlan, cells: readonly CellResult[]): ParetoEntry[] {
-  return plan.sizes.flatMap((size) => front(cells.filter(({ cell }) => cell.size === size)));
+  return plan.sizes.flatMap((size) =>
+    front(
+      plan,
+      cells.filter(({ cell }) => cell.size === size),
+    ),
+  );
 }
 
-function front(cells: readonly CellResult[]): ParetoEntry[] {
+function front(plan: ComparePlan, cells: readonly CellResult[]): ParetoEntry[] {
   // An objective that one cell lacks is none: it would put that cell off the front, or on it.
   const metered = cells.every(({ energy }) => energy !== null && energy.provenance === "measured");
-  const delayed = cells.every((cell) => usualLatency(cell) !== undefined);
+  const delayed = cells.every((cell) => usualLatency(cell, plan) !== undefined);
   const objectives: Objective[] = [
     { name: "Gbps", better: "higher" },
     ...(delayed ? [{ name: "p99", better: "lower" } as const] : []),
@@ -34,7 +39,7 @@ function front(cells: readonly CellResult[]): ParetoEntry[] {
     name: cell.key,
     values: [
       estimateOf(cell.gbps),
-      ...(delayed ? [estimateOf(usualLatency(cell)!.p99)] : []),
+      ...(delayed ? [estimateOf(usualLatency(cell, plan)!.p99)] : []),
       ...(metered ? [estimateOf(perWatt(cell)!)] : []),
     ],
   }));
@@ -43,16 +48,34 @@ function front(cells: readonly CellResult[]): ParetoEntry[] {
     const { standing } = points[i]!;
     return {
       ...{ size: cell.cell.size, key: cell.key, name: cell.name, gbps: cell.gbps.median },
-      p99: usualLatency(cell)?.p99.median ?? null,
+      p99: usualLatency(cell, plan)?.p99.median ?? null,
       gbps_per_watt: metered ? perWatt(cell)!.median : null,
       ...{ front: standing !== "dominated", standing },
     };
   });
 }
 
-/** At a share of the cell's own rate. */
-export function usualLatency({ latency }: CellResult): LoadLatency | undefined {
-  return [...latency].sort((a, b) => Math.abs(a.percent - USUAL_LOAD) - Math.abs(b.percent - USUAL_LOAD))[0];
+/** Of the loads that were asked for, the one that stands for a cell, percent; undefined where there was none. */
+export function usualLoad({ loads }: Pick<ComparePlan, "loads">): number | undefined {
+  return nearest(loads, USUAL_LOAD, (percent) => percent);
+}
+
+/** At {@link usualLoad} of the cell's own rate; loads it shares with another cell, at whatever share of its own, are none of it. */
+export function usualLatency({ latency }: CellResult, plan: Pick<ComparePlan, "loads">): LoadLatency | undefined {
+  return nearest(latency, usualLoad(plan) ?? USUAL_LOAD, ({ percent }) => percent);
+}
+
+/** Percent by which a load may miss the share it was planned as: rates are whole packets per second. */
+const ROUNDING = 0.5;
+
+/** At a planned share of the cell's own rate; undefined where it was not measured, or the rate is too low for such a share. */
+export function latencyAt({ latency }: CellResult, planned: number): LoadLatency | undefined {
+  const found = nearest(latency, planned, ({ percent }) => percent);
+  return found !== undefined && Math.abs(found.percent - planned) <= ROUNDING ? found : undefined;
+}
+
+function nearest<T>(all: readonly T[], to: number, of: (one: T) => number): T | undefined {
+  return [...all].sort((a, b) => Math.abs(of(a) - to) - Math.abs(of(b) - to))[0];
 }
 
 /** Above the idle machine where that was measured. */

@@ -35,10 +35,7 @@ function cellResult(plan: ComparePlan, measured: Measured, cell: Cell, samples: 
     gbps: intervalOf(gbps),
     mpps: intervalOf(mpps),
     cpu_cores: intervalOf(cpus),
-    saturated_latency: {
-      p50: interval(samples, ({ latency_ns }) => latency_ns.p50),
-      p99: interval(samples, ({ latency_ns }) => latency_ns.p99),
-    },
+    saturated_latency: saturatedLatency(samples),
     ndr: foundRate(search?.ndr),
     pdr: foundRate(search?.pdr),
     latency: latencies(plan, measured, cell),
@@ -46,6 +43,16 @@ function cellResult(plan: ComparePlan, measured: Measured, cell: Cell, samples: 
     rows: device === null ? null : rowsOf(last),
     drops: last.drops,
     spread: middle > 0 ? (Math.max(...figures) - Math.min(...figures)) / middle : 0,
+  };
+}
+
+/** A chain may drop all it receives, or hand it to the kernel: it has no latency then, which is not one of 0. */
+function saturatedLatency(all: readonly Sample[]): CellResult["saturated_latency"] {
+  const samples = all.filter(({ latency_ns }) => latency_ns.count > 0);
+  if (samples.length === 0) return null;
+  return {
+    p50: interval(samples, ({ latency_ns }) => latency_ns.p50),
+    p99: interval(samples, ({ latency_ns }) => latency_ns.p99),
   };
 }
 
@@ -108,12 +115,12 @@ function energyOf(summary: EnergySummary | null, last: Sample): CellEnergy | nul
   };
 }
 
-function rowsOf({ sync, packets }: Sample): CellResult["rows"] {
+/** Of the whole run, warm-up included. */
+function rowsOf({ sync }: Sample): CellResult["rows"] {
   const entries = sync.packets + sync.dummies;
   return {
     packets_per_row: sync.rows === 0 ? 0 : sync.packets / sync.rows,
     dummy_share: entries === 0 ? 0 : sync.dummies / entries,
-    // Both of the whole run, warm-up included.
-    bytes_copied_per_packet: sync.packets === 0 || packets.rx === 0 ? 0 : sync.bytes_copied / sync.packets,
+    bytes_copied_per_packet: sync.packets === 0 ? 0 : sync.bytes_copied / sync.packets,
   };
 }

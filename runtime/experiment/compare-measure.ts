@@ -18,6 +18,13 @@ const USUAL_TRIALS = 12;
 const RESOLUTION = 0.02;
 /** Latency needs a rate of at least this. */
 const LEAST_PPS = 1;
+/**
+ * A trial does not show an overload that its receive ring swallows: the ring holds this share of a trial's packets at most, so that slow
+ * cells (emulated devices) are searched as well as fast ones.
+ */
+const RING_SHARE = RESOLUTION;
+/** A burst. */
+const LEAST_RING = 64;
 const SATURATION: Load = { kind: "saturation" };
 
 /** A load at which the latency of a cell is to be measured. */
@@ -128,6 +135,7 @@ class CompareMeasure {
         const found = await searchRates(runner as Runner, cell, start, {
           timing: { warmUpMs, windowMs },
           resolution: RESOLUTION,
+          ring: this.ringOf(start),
         });
         this.found.searches.set(cellKey(cell), found);
         ended++;
@@ -150,6 +158,13 @@ class CompareMeasure {
     }
   }
 
+  /** Descriptors of the receive ring at a rate: a power of two. */
+  private ringOf(pps: number): number {
+    const { warm_up_ms, window_ms } = this.plan;
+    const most = (RING_SHARE * pps * (warm_up_ms + window_ms)) / 1000;
+    return Math.min(RX_RING, Math.max(LEAST_RING, 2 ** Math.floor(Math.log2(most))));
+  }
+
   /** The rate of which loads are shares; undefined where there is none. */
   private rateOf(cell: Cell): number | undefined {
     if (!this.plan.search) return this.saturationPps(cell);
@@ -167,11 +182,8 @@ class CompareMeasure {
     const planned = new Map<string, PlannedLoad>();
     const add = (cell: Cell, rate: number, of: Cell) => {
       for (const percent of loads) {
-        const load = {
-          kind: "offered",
-          pps: Math.max(LEAST_PPS, Math.round((rate * percent) / 100)),
-          ring: RX_RING,
-        } as const;
+        const pps = Math.max(LEAST_PPS, Math.round((rate * percent) / 100));
+        const load = { kind: "offered", pps, ring: this.ringOf(pps) } as const;
         const key = sampleKey(cell, load);
         if (!planned.has(key)) planned.set(key, { cell, load, percent, of: cellKey(of) });
       }

@@ -50,6 +50,8 @@ export interface MadePlan {
   readonly plan: ComparePlan;
   /** What samples on disk have to be of. */
   readonly identity: Identity;
+  /** Everything the chain reads. */
+  readonly files: Manifest["files"];
 }
 
 /** @throws ConfigError where nothing is left to compare */
@@ -105,6 +107,7 @@ export function makePlan({ chain, options, placed, devices, leftOut, files, mach
   return {
     plan: { hash, ...common, loads_of: search ? "ndr" : "saturation", cells, left_out: leftOut },
     identity,
+    files,
   };
 }
 

@@ -113,8 +113,8 @@ export interface CellResult {
   readonly mpps: Interval;
   /** Cores' worth of processor time of the whole process. */
   readonly cpu_cores: Interval;
-  /** Closed loop, under saturation: mostly queueing. */
-  readonly saturated_latency: { readonly p50: Interval; readonly p99: Interval };
+  /** Closed loop, under saturation: mostly queueing. Null where no packet left. */
+  readonly saturated_latency: { readonly p50: Interval; readonly p99: Interval } | null;
   /** Null where it was not searched, or not reached. */
   readonly ndr: FoundRate | null;
   readonly pdr: FoundRate | null;

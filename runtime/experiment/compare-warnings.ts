@@ -1,5 +1,6 @@
 /** What qualifies the figures of a comparison, a line each, the gravest first. */
 import type { Sample } from "./cell.js";
+import type { Measured } from "./compare-measure.js";
 import { sizeName } from "./compare-plan.js";
 import type { CellResult, ComparePlan } from "./compare-result.js";
 
@@ -14,6 +15,7 @@ export function compareWarnings(
   plan: ComparePlan,
   cells: readonly CellResult[],
   samples: readonly Sample[],
+  { searches }: Pick<Measured, "searches">,
   disturbances: readonly string[],
 ): string[] {
   return [
@@ -24,6 +26,7 @@ export function compareWarnings(
     ...energy(cells),
     ...repeats(plan),
     ...plan.left_out.map(({ what, why }) => `left out: ${what}: ${why}`),
+    ...unfound(cells, searches),
     ...hiccups(cells),
   ];
 }
@@ -82,7 +85,16 @@ function energy(cells: readonly CellResult[]): string[] {
 function repeats(plan: ComparePlan): string[] {
   if (plan.repeats >= ENOUGH_REPEATS) return [];
   const quick = plan.quick ? "--quick: " : "";
-  return [`${quick}${plan.repeats} repeats are few; a full comparison finds smaller differences`];
+  return [
+    `${quick}${plan.repeats === 1 ? "1 repeat is" : `${plan.repeats} repeats are`} few; a full comparison finds smaller differences`,
+  ];
+}
+
+function unfound(cells: readonly CellResult[], searches: Measured["searches"]): string[] {
+  const without = cells.filter(({ key, ndr }) => ndr === null && searches.has(key));
+  if (without.length === 0) return [];
+  const names = without.map(({ name, cell }) => `${name} at ${sizeName(cell.size)}`).join("; ");
+  return [`no NDR, and no latency under load: at every rate tried most trials lost packets: ${names}`];
 }
 
 function hiccups(cells: readonly CellResult[]): string[] {

@@ -1,5 +1,4 @@
 /** A comparison from its plan to its result: the proof that placements do the same, the samples, and what they say. */
-import type { LoadedChain } from "../chain/load.js";
 import type { EnergyRecorder } from "../measure/energy/meter.js";
 import type { Manifest } from "../report/document.js";
 import type { Cell, Runner } from "./cell.js";
@@ -18,7 +17,6 @@ import type { SampleStore } from "./sample-store.js";
 const PROOF = "equivalence";
 
 export interface CompareParts {
-  readonly chain: LoadedChain;
   readonly plan: ComparePlan;
   readonly files: Manifest["files"];
   readonly store: SampleStore;
@@ -89,9 +87,9 @@ function resultOf(
   const nothing = { verdicts: [], comparisons: [], crossovers: [] };
   const { verdicts, comparisons, crossovers } = cells.length === 0 ? nothing : judge(plan, measured);
   const samples = refused ? [] : store.samples;
-  const warnings = compareWarnings(plan, cells, samples, manifest.disturbances());
+  const warnings = compareWarnings(plan, cells, samples, measured, manifest.disturbances());
   const state = refused ? "refused" : measured.complete ? "complete" : "interrupted";
-  if (state === "interrupted")
+  if (state === "interrupted" && progress.done > 0)
     warnings.unshift(`interrupted after ${progress.done} of about ${progress.planned} samples`);
   const meters = recorder === undefined ? [] : [recorder.info];
   return {

@@ -1,7 +1,7 @@
 /** Where, with what and how an experiment was done: what it takes to repeat it, and what speaks against its figures. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus, hostname, loadavg, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { LoadedChain } from "../chain/load.js";
@@ -10,6 +10,7 @@ import { isVirtual } from "../native/cpu.js";
 import { libraryFindings } from "../native/libraries.js";
 import { SystemFiles } from "../native/system-files.js";
 import { fileIdentity } from "../nic/drivers.js";
+import { openRegular, readOrThrow } from "../nic/pcap/source.js";
 import type { Manifest } from "../report/document.js";
 import { Neighbours } from "./neighbours.js";
 
@@ -123,13 +124,14 @@ export function projectVersion(): string {
 
 const CHUNK = 1 << 20;
 
-/** Of a file of any size; it is read in pieces. Throws as readSync does. */
+/** Of a file of any size; it is read in pieces. @throws ConfigError where it cannot be read */
 function sha256Of(path: string): string {
   const hash = createHash("sha256");
   const chunk = Buffer.allocUnsafe(CHUNK);
-  const fd = openSync(path, "r");
+  const fd = openRegular(path);
   try {
-    for (let bytes = readSync(fd, chunk); bytes > 0; bytes = readSync(fd, chunk)) hash.update(chunk.subarray(0, bytes));
+    const next = () => readOrThrow(path, fd, chunk, 0, CHUNK);
+    for (let bytes = next(); bytes > 0; bytes = next()) hash.update(chunk.subarray(0, bytes));
   } finally {
     closeSync(fd);
   }

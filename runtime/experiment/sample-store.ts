@@ -5,11 +5,17 @@
  */
 import { closeSync, constants, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import type { UsedFile } from "../chain/files.js";
 import { ConfigError, RunError } from "../errors.js";
-import type { Sample } from "./cell.js";
+import { type Sample, sampleKey } from "./cell.js";
 import { FolderLock } from "./folder-lock.js";
 
 export const SAMPLES_FILE = "samples.jsonl";
+
+/** The samples of a report folder, as a file that nothing else may be written to. */
+export function samplesOf(folder: string): UsedFile {
+  return { file: join(folder, SAMPLES_FILE), what: "which keeps the samples" };
+}
 
 /** What samples have to have in common to be of one experiment; plain JSON. Compared key by key, so that a refusal says what differs. */
 export type Identity = Readonly<Record<string, unknown>>;
@@ -113,7 +119,7 @@ export class SampleStore {
     }
     const { sample, finding, value } = record ?? {};
     if (typeof finding === "string") this.findings.set(finding, value);
-    else if (typeof sample?.key !== "string" || !Number.isInteger(sample.repeat)) return false;
+    else if (!isSample(sample)) return false;
     else if (this.get(sample.key, sample.repeat) === undefined) this.remember(sample);
     return true;
   }
@@ -148,6 +154,19 @@ export class SampleStore {
 const FULL = "free space or mend the folder, then go on with --resume";
 
 const EARLIER = "--resume goes on with them; else name another folder, or remove that file";
+
+/** Whether it has what figures are made of; a line that was changed by whatever means has it no longer. */
+function isSample(sample: Sample | undefined): sample is Sample {
+  try {
+    const { key, cell, load, repeat, packets, bytes, mpps, gbps, loss, latency_ns: latency } = sample!;
+    const { rx, tx, dropped, missed } = packets;
+    const figures = [rx, tx, dropped, missed, bytes, mpps, gbps, loss, sample!.seconds, sample!.cpu_seconds];
+    figures.push(latency.p50, latency.p90, latency.p99, latency.p999, latency.max, latency.count);
+    return key === sampleKey(cell, load) && Number.isInteger(repeat) && figures.every(Number.isFinite);
+  } catch {
+    return false;
+  }
+}
 
 const identify = (key: string, repeat: number): string => `${repeat}; ${key}`;
 

@@ -5,24 +5,34 @@
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
-import { ConfigError } from "../errors.js";
+import { ConfigError, RunError } from "../errors.js";
 import { MAX_FRAME } from "../packet/arena.js";
 import { ETHERNET } from "../packet/protocols.js";
 import { validate } from "../validate.js";
 import { generatorKeys } from "./generator/options.js";
 import { openGenerator } from "./generator/rx.js";
+import { findInterface, requireInterface } from "./net/interface.js";
 import { openNullTx } from "./null.js";
+import { type PacketConfig, packetKeys } from "./packet/config.js";
+import { openMmsgRx } from "./packet/mmsg-rx.js";
+import { openPacketRx } from "./packet/ring-rx.js";
+import { openPacketTx } from "./packet/tx.js";
 import { openCaptureRx } from "./pcap/rx.js";
 import { openCaptureTx } from "./pcap/tx.js";
 import type { PortContext, RxPort, TxPort } from "./port.js";
 import { openReplay } from "./replay.js";
+import { interfaceKeys, type XdpConfig, xdpKeys } from "./xdp/config.js";
+import { openXdp, type XdpPort } from "./xdp/port.js";
 
 /** The largest IP packet in bytes that a slot holds: the `mtu` of ports that do not have one of their own. */
 export const SLOT_MTU = MAX_FRAME - ETHERNET.BYTES;
 
 /** Keys of every port. */
 const common = {
-  dir: z.enum(["rx", "tx", "both"]).optional().describe("default: files, generator and null as they are used"),
+  dir: z
+    .enum(["rx", "tx", "both"])
+    .optional()
+    .describe("default: files, generator and null as they are used, interfaces both, but `in` rx and `out` tx"),
   mtu: z
     .int()
     .min(68)
@@ -38,14 +48,54 @@ export const pcapPort = z.strictObject({
 });
 export const generatorPort = z.strictObject({ driver: z.literal("generator"), ...generatorKeys, ...common });
 export const nullPort = z.strictObject({ driver: z.literal("null"), ...common });
+export const xdpPort = z.strictObject({ driver: z.literal("xdp"), ...xdpKeys, ...common });
+export const packetPort = z.strictObject({ driver: z.literal("packet"), ...packetKeys, ...common });
+export const mmsgPort = z.strictObject({ driver: z.literal("mmsg"), ...packetKeys, ...common });
+export const autoPort = z.strictObject({ driver: z.literal("auto"), ...interfaceKeys, ...common });
 
 /** A port as it stands in a chain file. */
-export const portSchema = z.discriminatedUnion("driver", [pcapPort, generatorPort, nullPort]);
+export const portSchema = z.discriminatedUnion("driver", [
+  pcapPort,
+  generatorPort,
+  nullPort,
+  xdpPort,
+  packetPort,
+  mmsgPort,
+  autoPort,
+]);
 export type PortConfig = z.output<typeof portSchema>;
 
-const DRIVERS = { pcap: pcapPort, generator: generatorPort, null: nullPort } as const;
-/** Drivers of network interfaces, named here so that asking for one gets a better answer than "unknown". */
-const INTERFACE_DRIVERS: readonly string[] = ["xdp", "packet", "mmsg"];
+const DRIVERS = {
+  pcap: pcapPort,
+  generator: generatorPort,
+  null: nullPort,
+  xdp: xdpPort,
+  packet: packetPort,
+  mmsg: mmsgPort,
+  auto: autoPort,
+} as const;
+/** Drivers of network interfaces. */
+const LIVE = ["xdp", "packet", "mmsg", "auto"] as const;
+export type LiveConfig = Extract<PortConfig, { driver: (typeof LIVE)[number] }>;
+
+/** True for a network interface. */
+export function isLive(config: PortConfig): config is LiveConfig {
+  return isLiveDriver(config.driver);
+}
+
+const isLiveDriver = (driver: string): driver is LiveConfig["driver"] => (LIVE as readonly string[]).includes(driver);
+
+/** True where a port that receives and sends does both by one socket, hence in one thread. */
+export function sharesSocket(config: PortConfig): boolean {
+  return config.driver === "xdp" || config.driver === "auto";
+}
+
+/** The largest IP packet in bytes that a port takes; undefined: whatever the slot holds. Of an interface it is the interface's, where it is there. */
+export function mtuOf(config: PortConfig): number | undefined {
+  if (config.mtu !== undefined || !isLive(config)) return config.mtu;
+  const mtu = findInterface(config.interface)?.mtu;
+  return mtu === undefined ? undefined : Math.min(mtu, SLOT_MTU);
+}
 
 /** @param loop `--loop`: how often a capture or a generator's packets are played; 0: for ever; default once, from the file */
 export interface RxOptions {
@@ -69,40 +119,44 @@ export function parsePortString(text: string, where = "--in"): PortConfig {
   if (text === "null") return { driver: "null" };
   const match = /^([A-Za-z][A-Za-z0-9_-]*)(?::(.*))?$/s.exec(text);
   const [, driver, rest] = match ?? [];
-  if (driver === "generator") return parsePort({ driver, ...parsePairs(rest ?? "", where) }, where);
+  if (driver === "generator")
+    return parsePort({ driver, ...parsePairs(rest ?? "", where, "generator:size=64") }, where);
+  if (driver !== undefined && rest !== undefined && isLiveDriver(driver)) {
+    const [name, ...more] = rest.split(",");
+    const pairs = parsePairs(more.join(","), where, `${driver}:${name},queue=0`);
+    return parsePort({ driver, interface: name, ...pairs }, where);
+  }
   if (driver === undefined || rest === undefined) return { driver: "pcap", file: text };
   if (driver === "pcap") return parsePort({ driver, file: rest }, where);
   throw unknownDriver(driver, where, `; a file whose name has a colon in it is written ./${text}`);
 }
 
-/** `size=64,count=1000` to an object; what looks like a number is one. */
-function parsePairs(text: string, where: string): Record<string, number | string> {
+/** `size=64,count=1000` to an object; what looks like a number or a truth value is one. */
+function parsePairs(text: string, where: string, example: string): Record<string, number | string | boolean> {
   // Without a prototype, so that "__proto__" is a key like any other unknown one.
-  const values = Object.create(null) as Record<string, number | string>;
+  const values = Object.create(null) as Record<string, number | string | boolean>;
   for (const pair of text.split(",")) {
     if (pair === "") continue;
     const equals = pair.indexOf("=");
     if (equals <= 0)
       throw new ConfigError(
         where,
-        `"${pair}" in the generator's options is not KEY=VALUE`,
-        "generator:size=64,count=1000",
+        `"${pair}" in the port's options is not KEY=VALUE`,
+        `KEY=VALUE pairs with commas between: ${example}`,
       );
     const key = pair.slice(0, equals);
     const value = pair.slice(equals + 1);
     if (key in values)
-      throw new ConfigError(where, `"${key}" stands twice in the generator's options`, "keep one of the two");
-    values[key] = /^[0-9]*\.?[0-9]+(?:e[0-9]+)?$/i.test(value) ? Number(value) : value;
+      throw new ConfigError(where, `"${key}" stands twice in the port's options`, "keep one of the two");
+    if (value === "true" || value === "false") values[key] = value === "true";
+    else values[key] = /^[0-9]*\.?[0-9]+(?:e[0-9]+)?$/i.test(value) ? Number(value) : value;
   }
   return values;
 }
 
 function unknownDriver(driver: string, where: string, more = ""): ConfigError {
   const names = Object.keys(DRIVERS).join(", ");
-  const what = INTERFACE_DRIVERS.includes(driver)
-    ? `driver ${driver} (network interface) is not in this version of wingbeat`
-    : `unknown driver "${driver}"`;
-  return new ConfigError(where, what, `there are: ${names}${more}`);
+  return new ConfigError(where, `unknown driver "${driver}"`, `there are: ${names}${more}`);
 }
 
 /** The file a port's configuration names, made absolute or relative to something else by `from`. */
@@ -126,6 +180,14 @@ export async function openRx(config: PortConfig, context: PortContext, options: 
       return openGenerator(config, loop ?? 1, context);
     case "null":
       throw new ConfigError(`port ${context.name}`, "null receives nothing, it only takes packets", "use it for --out");
+    case "xdp":
+      return openInterface(config, context, { rx: true, tx: context.both === true });
+    case "packet":
+      return openPacketRx(config, context);
+    case "mmsg":
+      return openMmsgRx(config, context);
+    case "auto":
+      return xdpOr(() => openPacketRx(config, context), config, context, { rx: true, tx: context.both === true });
   }
 }
 
@@ -138,7 +200,44 @@ export async function openTx(config: PortConfig, context: PortContext): Promise<
       return openNullTx();
     case "generator":
       throw new ConfigError(`port ${context.name}`, "a generator makes packets, it takes none", "use it for --in");
+    case "xdp":
+      return bothWays.get(context.name) ?? openInterface(config, context, { rx: false, tx: true });
+    case "packet":
+    case "mmsg":
+      return openPacketTx(config, context);
+    case "auto":
+      return (
+        bothWays.get(context.name) ??
+        xdpOr(() => openPacketTx(config, context), config, context, { rx: false, tx: true })
+      );
   }
+}
+
+/** AF_XDP, else what `packet` opens, and a line that says why. */
+function xdpOr<Port>(
+  packet: () => Port,
+  config: PacketConfig,
+  context: PortContext,
+  use: { rx: boolean; tx: boolean },
+): Port | XdpPort {
+  // An interface that is missing is missing for both.
+  requireInterface(config.interface, `port ${context.name}`);
+  try {
+    return openInterface(config, context, use);
+  } catch (error) {
+    if (!(error instanceof RunError)) throw error;
+    context.warn(`${error.message.split("\n")[0]}; AF_PACKET instead`);
+    return packet();
+  }
+}
+
+/** Ports of this thread that were opened for receiving and send, too, by name. */
+const bothWays = new Map<string, XdpPort>();
+
+function openInterface(config: XdpConfig, context: PortContext, use: { rx: boolean; tx: boolean }): XdpPort {
+  const port = openXdp(config, context, use);
+  if (use.rx && use.tx) bothWays.set(context.name, port);
+  return port;
 }
 
 /**

@@ -7,6 +7,13 @@
  */
 import type { Arena } from "../packet/arena.js";
 
+/** One of several times that the same input is played. */
+export interface Round {
+  readonly frames: number;
+  /** Timestamps begin anew with each round, and do not say what came first across rounds. */
+  readonly anew: boolean;
+}
+
 export interface RxPort {
   /**
    * Fills slots[0, count) with frames and returns how many it filled; the rest stay the caller's.
@@ -19,6 +26,10 @@ export interface RxPort {
    * costs next to nothing, whatever `count` is.
    */
   skip?(count: number): number;
+  /** Of ports of network interfaces. */
+  readonly live?: LiveRx;
+  /** Frames of a round, where what the port receives is played several times. */
+  readonly round?: Round | undefined;
   /** No frame will ever come again. */
   readonly done: boolean;
   /** Resolves when receive may have something. */
@@ -27,18 +38,65 @@ export interface RxPort {
   close(): Promise<void>;
 }
 
+/** What a network interface adds to receiving: it never ends by itself, and it misses packets that nobody took in time. */
+export interface LiveRx {
+  /** Sockets to poll(2) for what comes in. */
+  readonly descriptors: readonly number[];
+  /**
+   * Slots it wants before the first frame, for its receive ring; 0 where it copies. With such a ring, `receive` exchanges: of the slots
+   * it is given it keeps as many as it returns, and those it returns are others, with frames in them.
+   */
+  readonly stock: number;
+  /** Hands slots over for the ring. */
+  supply(slots: Uint32Array, count: number): void;
+  /** Nothing new comes in any more; what is there already can still be received. */
+  stop(): void;
+  /** After stop() and the last frame: hands slots of the ring back. @returns how many; 0: no more */
+  withdraw(slots: Uint32Array): number;
+  /**
+   * Brings the counters below up to date, and looks after the link; called some ten times a second.
+   * @throws RunError where the interface is gone
+   */
+  update(): void;
+  /** Packets the kernel dropped because nobody had taken those before them. */
+  readonly imissed: number;
+  /** Packets the kernel could not hand over: longer than a slot. */
+  readonly ierrors: number;
+}
+
 export interface TxPort {
-  /** Sends slots[0, count) in this order, synchronously; the slots stay the caller's, who frees them. */
+  /** Sends slots[0, count) in this order, synchronously; the slots stay the caller's, who frees them, but for ports with `reclaim`. */
   transmit(slots: Uint32Array, count: number): void;
+  /**
+   * Of ports that send from the slots themselves: what `transmit` is given is theirs until this hands it back, sent or not.
+   * @param force the run is ending and nothing moves: everything comes back, and what was not sent is an error
+   * @returns how many; 0: none now
+   */
+  reclaim?(slots: Uint32Array, force: boolean): number;
+  /** Of ports of network interfaces. */
+  readonly live?: LiveTx;
   /** Hands what is buffered to the operating system, so that a file written so far is readable. */
   flush(): void;
   /** Flushes and closes; idempotent. */
   close(): Promise<void>;
 }
 
+/** What did not leave although it was handed to `transmit`: refused by kernel or driver, link down, ring full. */
+export interface LiveTx {
+  /**
+   * Looks after the link; called some ten times a second.
+   * @throws RunError where the interface is gone
+   */
+  update(): void;
+  readonly oerrors: number;
+  readonly oerrorBytes: number;
+}
+
 /** What a driver may know when it opens. */
 export interface PortContext {
   readonly name: string;
   readonly arena: Arena;
+  /** True where the port receives and sends; then openTx gives what openRx of the same thread has opened. */
+  readonly both?: boolean;
   warn(line: string): void;
 }

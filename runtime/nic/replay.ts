@@ -4,7 +4,7 @@
  */
 import { ConfigError } from "../errors.js";
 import { Arena, SLOT_SHIFT } from "../packet/arena.js";
-import type { PortContext, RxPort } from "./port.js";
+import type { PortContext, Round, RxPort } from "./port.js";
 import { FrameStore, Player, storedBytes } from "./store.js";
 
 /** Bytes of memory a replayed capture may take. */
@@ -71,12 +71,14 @@ async function load(port: RxPort, arena: Arena, what: string, limit: number): Pr
 
 class ReplayRx implements RxPort {
   private player: Player | undefined;
+  readonly round: Round | undefined;
   /** Frames still to come; Infinity for ever. */
   private left: number;
 
   constructor(store: FrameStore, rounds: number, arena: Arena) {
     this.left = store.frames === 0 ? 0 : rounds === 0 ? Number.POSITIVE_INFINITY : store.frames * rounds;
     this.player = store.frames === 0 ? undefined : new Player(store, arena);
+    this.round = store.frames === 0 ? undefined : { frames: store.frames, anew: true };
   }
 
   get done(): boolean {

@@ -175,7 +175,7 @@ export function madeUpComparison(options: Partial<MadeUp> = {}): CompareResult {
     }
     const watts = gpu === 0 ? 31 : 24 + 4 * gpu;
     const found = (share: number, loss: number, note: string | null) => {
-      const pps = rate * share * 1e6;
+      const pps = Math.round(rate * share * 1e6);
       return { pps, gbps: gbps * share, loss, failed_pps: pps * 1.02, hiccups: 1, note };
     };
     const ndr = found(0.9, 0, null);
@@ -193,10 +193,12 @@ export function madeUpComparison(options: Partial<MadeUp> = {}): CompareResult {
       pdr: found(0.95, 0.005, gpu === 2 ? "ended at 12 trials" : null),
       latency: [50, 80, 95].map((percent) => {
         const at = base * (1 + (percent / 100) ** 8 * 3);
+        // As measured: rates are whole packets.
+        const pps = Math.round((ndr.pps * percent) / 100);
         return {
-          percent,
+          percent: (100 * pps) / ndr.pps,
           shared_with: [],
-          pps: (ndr.pps * percent) / 100,
+          pps,
           gbps: (ndr.gbps * percent) / 100,
           p50: interval(at),
           p90: interval(at * 1.7),

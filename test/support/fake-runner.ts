@@ -62,7 +62,9 @@ export class FakeRunner implements Runner {
     const seconds = windowMs / 1000;
     const offered = load.kind === "saturation" ? most : load.pps;
     const rx = Math.round(Math.min(offered, most) * seconds);
-    const missed = Math.max(0, Math.round((offered - most) * seconds));
+    // The ring is empty at first, and swallows so much.
+    const ring = load.kind === "saturation" ? 0 : load.ring;
+    const missed = Math.max(0, Math.round((offered - most) * seconds) - ring);
     const bytes = rx * (typeof cell.size === "number" ? cell.size : 362);
     // A queue with one server: 10 us, and more the nearer the load is to what it takes.
     const busy = Math.min(0.999, offered / most);

@@ -1,5 +1,5 @@
-/** What `compare` touches of the machine, as a model. */
-import type { CompareTools } from "../../runtime/cli/compare.js";
+/** What experiments touch of the machine, as a model. */
+import type { ExperimentTools } from "../../runtime/cli/experiment-tools.js";
 import { placementName } from "../../runtime/experiment/cell.js";
 import { ManifestBuilder } from "../../runtime/experiment/manifest.js";
 import { SystemFiles } from "../../runtime/native/system-files.js";
@@ -15,7 +15,7 @@ export interface Fake {
   readonly failsAt?: number;
 }
 
-export function fakeTools(fake: Fake): CompareTools {
+export function fakeTools(fake: Fake): ExperimentTools {
   return {
     devices: async (_, requests) => requests.map(({ kind, text }) => (kind === "auto" ? "opencl" : text)),
     runner: (_, { signal }) =>

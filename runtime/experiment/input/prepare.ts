@@ -6,7 +6,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadedChain, LoadedPort } from "../../chain/load.js";
 import { ConfigError } from "../../errors.js";
-import type { PortConfig } from "../../nic/drivers.js";
+import { isLive, type PortConfig } from "../../nic/drivers.js";
 import { makeTraffic } from "../../nic/generator/traffic.js";
 import type { FrameSize } from "../cell.js";
 import { checkSize } from "../sizes.js";
@@ -63,6 +63,11 @@ export class PreparedInputs {
   }
 }
 
+function isNoInput(port: string): ConfigError {
+  const problem = "a network interface does not give the same packets twice, so that nothing could be compared";
+  return new ConfigError(`port ${port}`, problem, "replace it by a capture or a generator: --in FILE");
+}
+
 /**
  * The input of a chain at a frame size.
  * @throws ConfigError for a size out of range, one that a generator cannot make or no frame can have, or an unreadable capture; RunError where
@@ -78,6 +83,7 @@ export async function prepareInputs(
   const captures: PreparedCapture[] = [];
   for (const port of chain.ports.filter(({ rx }) => rx)) {
     const { name, config } = port;
+    if (isLive(config)) throw isNoInput(name);
     if (size === "as-is" || config.driver === "null") ports.set(name, config);
     else if (config.driver === "generator") ports.set(name, generatorAt(name, config, size));
     else {

@@ -2,7 +2,7 @@
  * `file:PATH`: a CSV of time and watts that another program writes, while it is read or before. Time is ISO 8601 (without a zone: local time) or
  * seconds since 1970, by this machine's clock. A header and # comments are allowed.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { ConfigError, RunError } from "../../errors.js";
 import type { MeterInfo } from "./meter.js";
 import { parseWatts, SERIES_COVERS, Series, STALE, seriesInfo } from "./series.js";
@@ -46,6 +46,10 @@ export class FileMeter implements Source {
   ) {
     this.series = new Series(`file ${path}`, clock);
     this.wallToClock = clock() - wall.now();
+    // A folder cannot be read, a device has no end, and a pipe would be waited for.
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
+      throw new ConfigError(`--meter file:${path}`, "is no regular file", "a CSV of time and watts, or command:CMD");
+    }
     try {
       this.fd = openSync(path, "r");
     } catch (error) {

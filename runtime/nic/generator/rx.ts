@@ -1,6 +1,6 @@
 /** Generated traffic as a receiving port: no disk, no network card, the same packets on every machine. */
 import type { Arena } from "../../packet/arena.js";
-import type { PortContext, RxPort } from "../port.js";
+import type { PortContext, Round, RxPort } from "../port.js";
 import { type FrameStore, Player } from "../store.js";
 import { NominalClock } from "./clock.js";
 import type { GeneratorOptions } from "./options.js";
@@ -13,7 +13,7 @@ import { makeTraffic } from "./traffic.js";
 export function openGenerator(options: GeneratorOptions, rounds: number, context: PortContext): RxPort {
   const store = makeTraffic(options, `port ${context.name}`, context.warn);
   const count = rounds === 0 ? Number.POSITIVE_INFINITY : options.count * rounds;
-  return new GeneratorRx(store, count, options.pps, context.arena);
+  return new GeneratorRx(store, count, { frames: options.count, anew: false }, options.pps, context.arena);
 }
 
 class GeneratorRx implements RxPort {
@@ -23,6 +23,7 @@ class GeneratorRx implements RxPort {
   constructor(
     store: FrameStore,
     private left: number,
+    readonly round: Round,
     pps: number,
     private readonly arena: Arena,
   ) {

@@ -70,8 +70,8 @@ function estimates({ cells }: CompareResult): DataFile {
       ...row("throughput", "Gbps", null, one.gbps),
       ...row("throughput", "Mpps", null, one.mpps),
       ...row("busy", "cores", null, one.cpu_cores),
-      ...row("p50, saturated", "ns", null, one.saturated_latency.p50),
-      ...row("p99, saturated", "ns", null, one.saturated_latency.p99),
+      ...row("p50, saturated", "ns", null, one.saturated_latency?.p50),
+      ...row("p99, saturated", "ns", null, one.saturated_latency?.p99),
       ...one.latency.flatMap(({ percent, p50, p90, p99, p999, loss }) => [
         ...row("p50", "ns", percent, p50),
         ...row("p90", "ns", percent, p90),

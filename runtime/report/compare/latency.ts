@@ -1,4 +1,5 @@
 /** Latency of the cells of a comparison by load, and what of it and of power goes with what throughput. */
+import { latencyAt } from "../../experiment/compare-best.js";
 import { sizeName } from "../../experiment/compare-plan.js";
 import type { CellResult, CompareResult, Interval } from "../../experiment/compare-result.js";
 import type { Plot, Section, Table } from "../document.js";
@@ -15,14 +16,14 @@ export function latencySection(result: CompareResult): Section | null {
   const plots = sizes.flatMap((size): Plot[] => {
     const points = measured
       .filter(({ cell }) => cell.size === size)
-      .flatMap(({ name, latency }) =>
-        latency
-          .filter(({ percent }) => result.plan.loads.includes(percent))
-          .map(({ percent, p50, p90, p99, p999 }) => ({
-            series: name,
-            load: `${percent} % of ${rate}`,
-            ns: { p50: p50.median, p90: p90.median, p99: p99.median, "p99.9": p999.median },
-          })),
+      .flatMap((cell) =>
+        result.plan.loads.flatMap((percent) => {
+          const at = latencyAt(cell, percent);
+          if (at === undefined) return [];
+          const { p50, p90, p99, p999 } = at;
+          const ns = { p50: p50.median, p90: p90.median, p99: p99.median, "p99.9": p999.median };
+          return [{ series: cell.name, load: `${percent} % of ${rate}`, ns }];
+        }),
       );
     if (points.length === 0) return [];
     const plot = latencyByLoad(

@@ -67,7 +67,7 @@ function rowsTable(cells: CompareResult["cells"]): Table {
   };
 }
 
-export function equivalenceSection({ equivalence }: CompareResult): Section {
+export function equivalenceSection({ equivalence }: Pick<CompareResult, "equivalence">): Section {
   const heading = "Proof of equivalence";
   if (equivalence === null) return { heading, text: ["It was stopped before this was known."] };
   const { cases, equal, packets } = equivalence;

@@ -53,7 +53,7 @@ function throughputTable(cells: readonly CellResult[]): Table {
       intervalText(cell.gbps),
       intervalText(cell.mpps),
       intervalText(cell.cpu_cores),
-      intervalText(cell.saturated_latency.p99, undefined, 1e-3),
+      intervalText(cell.saturated_latency?.p99 ?? null, undefined, 1e-3),
       cell.spread * 100,
       cell.gbps.samples,
     ]),

@@ -1,0 +1,118 @@
+/** The network interfaces a thread receives from: slots for their rings, turns, counters, sleep and end. */
+import { Poller } from "../nic/net/poller.js";
+import type { RxPort } from "../nic/port.js";
+import type { SlotPool } from "../packet/pool.js";
+import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
+import type { NumberedRxPort } from "./ingress.js";
+
+/** How often counters are read. */
+const UPDATE_EVERY_NS = 1e8;
+
+export class LivePorts {
+  /** Slots in receive rings. */
+  stocked = 0;
+  /** Number of the port that the last {@link receive} was from. */
+  port = 0;
+  /** Nothing new comes in; what is there already does. */
+  private stopping = false;
+  private ended = false;
+  /** Port that is asked first. */
+  private turn = 0;
+  private updateNs = 0;
+  private readonly poller: Poller;
+
+  /**
+   * @param ports a network interface among them; captures beside one are taken as they come, too
+   * @param read fills slots from a port; returns how many
+   * @param fail told what a port throws
+   */
+  constructor(
+    private readonly ports: readonly NumberedRxPort[],
+    private readonly pool: SlotPool,
+    private readonly layout: CounterLayout,
+    private readonly counters: Float64Array,
+    private readonly read: (rx: RxPort, slots: Uint32Array, want: number) => number,
+    private readonly fail: (error: unknown) => void,
+  ) {
+    this.poller = new Poller(ports.flatMap(({ rx }) => rx.live?.descriptors ?? []));
+  }
+
+  /** Fills receive rings, with a quarter of all slots at most: the rest is for packets under way. */
+  stock(): void {
+    const { pool, ports } = this;
+    const most = Math.floor(pool.size / 4 / ports.length);
+    for (const { rx } of ports) {
+      const { live } = rx;
+      if (live === undefined || live.stock === 0) continue;
+      const slots = new Uint32Array(Math.min(live.stock, most));
+      const count = pool.take(slots, slots.length);
+      live.supply(slots, count);
+      this.stocked += count;
+    }
+  }
+
+  /** From the next port that has something, each in turn; {@link port} says which. */
+  receive(slots: Uint32Array, max: number, now: number): number {
+    const { ports } = this;
+    if (now >= this.updateNs) this.update(now);
+    for (let i = 0; i < ports.length; i++) {
+      const { port, rx } = ports[this.turn]!;
+      this.turn = this.turn + 1 < ports.length ? this.turn + 1 : 0;
+      if (rx.done || (this.stopping && rx.live === undefined)) continue;
+      const count = this.read(rx, slots, max);
+      if (count === 0) continue;
+      this.port = port;
+      return count;
+    }
+    return 0;
+  }
+
+  stop(): void {
+    if (this.stopping) return;
+    this.stopping = true;
+    for (const { rx } of this.ports) rx.live?.stop();
+  }
+
+  /**
+   * To be called when {@link receive} had nothing after {@link stop}: rings give back what they have, and counters are read a last time.
+   * @returns false while no slot is free: what is there could not be read
+   */
+  end(now: number): boolean {
+    const { pool } = this;
+    if (this.ended) return true;
+    if (pool.available === 0) return false;
+    this.ended = true;
+    this.update(now);
+    const slots = new Uint32Array(64);
+    for (const { rx } of this.ports) {
+      const { live } = rx;
+      if (live === undefined) continue;
+      for (let count = live.withdraw(slots); count > 0; count = live.withdraw(slots)) pool.put(slots, 0, count);
+    }
+    this.stocked = 0;
+    this.poller.close();
+    return true;
+  }
+
+  private update(now: number): void {
+    this.updateNs = now + UPDATE_EVERY_NS;
+    const { counters, layout } = this;
+    for (const { port, rx } of this.ports) {
+      const { live } = rx;
+      if (live === undefined) continue;
+      try {
+        live.update();
+      } catch (error) {
+        this.fail(error);
+      }
+      const at = layout.port + port * PORT_COUNTERS;
+      counters[at + PORT.IMISSED] = live.imissed;
+      counters[at + PORT.IERRORS] = live.ierrors;
+    }
+  }
+
+  /** Sleeps until a network interface has something, or `ms` are over. */
+  wait(ms: number): void {
+    if (!this.ended) this.poller.wait(ms);
+  }
+}

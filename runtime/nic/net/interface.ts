@@ -1,0 +1,144 @@
+/** What the kernel says of a network interface, by ioctl(2): /sys shows another network namespace's where one was entered without it. */
+import { readFileSync } from "node:fs";
+import { RunError } from "../../errors.js";
+import { addressOf, close, ERRNO, errno, errorName, ioctl, setsockopt, socket } from "./syscalls.js";
+
+const AF_INET = 2;
+const AF_PACKET = 17;
+const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
+/** linux/sockios.h */
+const SIOCGIFFLAGS = 0x8913;
+const SIOCGIFMTU = 0x8921;
+const SIOCGIFINDEX = 0x8933;
+const SIOCETHTOOL = 0x8946;
+const ETHTOOL_GCHANNELS = 0x3c;
+const ETHTOOL_GRINGPARAM = 0x10;
+/** struct ifreq: name, then a union. */
+const IFREQ = { BYTES: 40, NAME: 16, VALUE: 16 } as const;
+const IFF_UP = 0x1;
+const IFF_RUNNING = 0x40;
+const SOL_PACKET = 263;
+const PACKET_ADD_MEMBERSHIP = 1;
+const PACKET_MR_PROMISC = 1;
+
+export interface NetInterface {
+  readonly name: string;
+  readonly index: number;
+  /** Largest IP packet in bytes. */
+  readonly mtu: number;
+  /** Receive queues that are in use. */
+  readonly queues: number;
+}
+
+function request(name: string, call: number, fill?: (view: DataView) => void): DataView | undefined {
+  const bytes = new Uint8Array(IFREQ.BYTES);
+  bytes.set(Buffer.from(name, "latin1").subarray(0, IFREQ.NAME - 1));
+  const view = new DataView(bytes.buffer);
+  fill?.(view);
+  const fd = socket(AF_INET, SOCK_DGRAM, 0);
+  if (fd < 0) return undefined;
+  const status = ioctl(fd, call, bytes);
+  close(fd);
+  return status < 0 ? undefined : view;
+}
+
+/** The interface of this name in this network namespace, or undefined. */
+export function findInterface(name: string): NetInterface | undefined {
+  const index = name.length < IFREQ.NAME ? request(name, SIOCGIFINDEX) : undefined;
+  const mtu = index && request(name, SIOCGIFMTU);
+  if (index === undefined || mtu === undefined) return undefined;
+  return {
+    name,
+    index: index.getInt32(IFREQ.VALUE, true),
+    mtu: mtu.getInt32(IFREQ.VALUE, true),
+    queues: queuesOf(name),
+  };
+}
+
+/** @param where the port, for the message. @throws RunError that lists those that are there */
+export function requireInterface(name: string, where: string): NetInterface {
+  const found = findInterface(name);
+  if (found !== undefined) return found;
+  const names = interfaceNames();
+  const there = names.length === 0 ? "none" : names.join(", ");
+  throw new RunError(where, `there is no network interface "${name}"`, `name one that is there: ${there}`);
+}
+
+/** Names in this network namespace but lo. */
+export function interfaceNames(): string[] {
+  try {
+    // Two lines of headings; /proc/net is this process's namespace, other than /sys.
+    const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n").slice(2);
+    return lines.flatMap((line) => /^\s*([^\s:]+):/.exec(line)?.[1] ?? []).filter((name) => name !== "lo");
+  } catch {
+    return [];
+  }
+}
+
+export type LinkState = "up" | "down" | "gone";
+
+/** Down: by the administrator, or without a carrier. */
+export function linkState(name: string): LinkState {
+  const view = request(name, SIOCGIFFLAGS);
+  if (view === undefined) return "gone";
+  const flags = view.getUint16(IFREQ.VALUE, true);
+  return (flags & IFF_UP) !== 0 && (flags & IFF_RUNNING) !== 0 ? "up" : "down";
+}
+
+/** A request of linux/ethtool.h over words that it fills. @returns false where the driver has none */
+function ethtool(name: string, words: Uint32Array): boolean {
+  const bytes = new Uint8Array(words.buffer);
+  return request(name, SIOCETHTOOL, (view) => view.setBigUint64(IFREQ.VALUE, addressOf(bytes), true)) !== undefined;
+}
+
+/** The answer to a request of one value (struct ethtool_value). */
+export function ethtoolValue(name: string, command: number): number | undefined {
+  const words = Uint32Array.of(command, 0);
+  return ethtool(name, words) ? words[1]! : undefined;
+}
+
+/** Descriptors of the driver's receive ring, and the most it can have. */
+export function ringSizes(name: string): { readonly rx: number; readonly rxMost: number } | undefined {
+  // struct ethtool_ringparam: command, four maxima (rx, rx mini, rx jumbo, tx), then what is set.
+  const words = new Uint32Array(9);
+  words[0] = ETHTOOL_GRINGPARAM;
+  return ethtool(name, words) ? { rx: words[5]!, rxMost: words[1]! } : undefined;
+}
+
+/** Receive queues in use; 1 where the driver does not say. */
+function queuesOf(name: string): number {
+  // struct ethtool_channels: command, four maxima, then counts of rx, tx, other and combined.
+  const channels = new Uint32Array(9);
+  channels[0] = ETHTOOL_GCHANNELS;
+  return ethtool(name, channels) ? Math.max(1, channels[5]! + channels[8]!) : 1;
+}
+
+/**
+ * Turns promiscuous mode on for as long as the descriptor returned is open: membership of a packet socket, which ends with the process
+ * however that ends.
+ * @throws RunError without the right
+ */
+export function promiscuous({ name, index }: NetInterface, where: string): number {
+  const fd = socket(AF_PACKET, SOCK_RAW, 0);
+  if (fd < 0) throw noRight(where, "AF_PACKET sockets", errno());
+  const request = new DataView(new ArrayBuffer(16));
+  request.setInt32(0, index, true);
+  request.setUint16(4, PACKET_MR_PROMISC, true);
+  if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, new Uint8Array(request.buffer), 16) < 0) {
+    const number = errno();
+    close(fd);
+    throw new RunError(where, `${name} refuses promiscuous mode: ${errorName(number)}`, "add promiscuous=false");
+  }
+  return fd;
+}
+
+/** An error for what the kernel refused, naming the capability where it is one that lacks. */
+export function noRight(where: string, what: string, number: number): RunError {
+  if (number === ERRNO.EPERM || number === ERRNO.EACCES) {
+    const capability = what.startsWith("XDP") ? "CAP_BPF and CAP_NET_ADMIN" : "CAP_NET_RAW";
+    const remedy = `run as root, or: sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep ${process.execPath}`;
+    return new RunError(where, `no right to use ${what}: this process lacks ${capability}`, remedy);
+  }
+  return new RunError(where, `the kernel refused ${what}: ${errorName(number)}`, "see wingbeat doctor, network");
+}

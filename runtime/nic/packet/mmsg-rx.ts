@@ -1,0 +1,106 @@
+/** Receiving by recvmmsg(2): several packets per system call, copied by the kernel straight into slots (driver `mmsg`). */
+import { performance } from "node:perf_hooks";
+import { DATA_OFFSET, MAX_FRAME, RX_ERROR, SLOT_SHIFT } from "../../packet/arena.js";
+import { promiscuous, requireInterface } from "../net/interface.js";
+import { LinkWatch } from "../net/link-watch.js";
+import { close, recvmmsg } from "../net/syscalls.js";
+import type { LiveRx, PortContext, RxPort } from "../port.js";
+import { MESSAGES, type PacketConfig } from "./config.js";
+import { Messages } from "./messages.js";
+import { bindPacket, DropCounter, packetSocket, putTag, rejectAll, TAG_BYTES, TP_STATUS_VLAN_VALID } from "./socket.js";
+
+const MSG_TRUNC_DONTWAIT = 0x20 | 0x40;
+/** Ms since 1970 that performance.now() counts from; asking for it costs more than the time itself. */
+const ORIGIN = performance.timeOrigin;
+/** Constants of this module are part of the compiled code (see egress.ts). */
+const OFFSET = DATA_OFFSET;
+const LONGEST = MAX_FRAME;
+const TOO_LONG = RX_ERROR.TOO_LONG;
+
+/** @throws RunError for an interface that is not there, or without the right */
+export function openMmsgRx(config: PacketConfig, context: PortContext): RxPort {
+  const where = `port ${context.name}`;
+  const device = requireInterface(config.interface, where);
+  const fd = packetSocket(where);
+  bindPacket(fd, device, true, where);
+  const messages = config.messages ?? MESSAGES;
+  context.warn(`${where}: ${device.name} by AF_PACKET, recvmmsg of ${messages} packets, copied by the kernel`);
+  const membership = config.promiscuous === false ? undefined : promiscuous(device, where);
+  return new MmsgRx(fd, membership, messages, new LinkWatch(device, context), context);
+}
+
+class MmsgRx implements RxPort {
+  readonly done = false;
+  readonly live: LiveRx;
+  private readonly messages: Messages;
+  private imissed = 0;
+  private closed = false;
+
+  constructor(
+    private readonly fd: number,
+    private readonly membership: number | undefined,
+    private readonly most: number,
+    watch: LinkWatch,
+    private readonly context: PortContext,
+  ) {
+    this.messages = new Messages(most, context.arena.address, true);
+    const drops = new DropCounter(fd);
+    const port = this;
+    this.live = {
+      descriptors: [fd],
+      stock: 0,
+      supply() {},
+      withdraw: () => 0,
+      stop: () => rejectAll(fd),
+      update() {
+        port.imissed += drops.take();
+        watch.look();
+      },
+      get imissed() {
+        return port.imissed;
+      },
+      ierrors: 0,
+    };
+  }
+
+  receive(slots: Uint32Array, count: number): number {
+    const { messages, most, fd } = this;
+    const { u8, off, len, wireLen, rxError, tsSec, tsNsec } = this.context.arena;
+    const want = Math.min(count, most);
+    for (let i = 0; i < want; i++) messages.toReceive(i, slots[i]!);
+    // -1: nothing there, or the link is down.
+    const some = recvmmsg(fd, messages.addressOf(0), want, MSG_TRUNC_DONTWAIT, null);
+    if (some <= 0) return 0;
+    const ms = ORIGIN + performance.now();
+    const sec = Math.floor(ms / 1000);
+    const nsec = Math.floor((ms - sec * 1000) * 1e6);
+    for (let i = 0; i < some; i++) {
+      const slot = slots[i]!;
+      const bytes = messages.lengthOf(i);
+      off[slot] = OFFSET;
+      len[slot] = bytes > LONGEST ? LONGEST : bytes;
+      wireLen[slot] = bytes;
+      rxError[slot] = bytes > LONGEST ? TOO_LONG : 0;
+      tsSec[slot] = sec;
+      tsNsec[slot] = nsec;
+      if ((messages.statusOf(i) & TP_STATUS_VLAN_VALID) !== 0) {
+        const tag = messages.tagOf(i);
+        putTag(u8, (slot << SLOT_SHIFT) + OFFSET, tag >>> 16, tag & 0xffff);
+        off[slot] = OFFSET - TAG_BYTES;
+        len[slot] = len[slot]! + TAG_BYTES;
+        wireLen[slot] = bytes + TAG_BYTES;
+      }
+    }
+    return some;
+  }
+
+  async ready(): Promise<void> {}
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    close(this.fd);
+    if (this.membership !== undefined) close(this.membership);
+    this.messages.close();
+  }
+}

@@ -1,0 +1,102 @@
+/** AF_PACKET sockets (packet(7)): opening, counters and the end of receiving, for the drivers packet and mmsg. */
+import type { NetInterface } from "../net/interface.js";
+import { noRight } from "../net/interface.js";
+import { addressOf, bind, close, errno, getsockopt, setsockopt, socket } from "../net/syscalls.js";
+
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+export const SOL_PACKET = 263;
+const SOL_SOCKET = 1;
+const PACKET_STATISTICS = 6;
+const PACKET_AUXDATA = 8;
+const PACKET_QDISC_BYPASS = 20;
+const PACKET_IGNORE_OUTGOING = 23;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_ATTACH_FILTER = 26;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+/** linux/if_ether.h, in network byte order as sockaddr_ll wants it. */
+const ETH_P_ALL = 0x0300;
+/** Bytes a socket may hold: 30 ms of small frames at 1 Mpps, as the kernel counts them (768 each). */
+const BUFFER_BYTES = 32 << 20;
+
+const word = (value: number) => new Uint8Array(Int32Array.of(value).buffer);
+
+/** A socket that is not bound yet. @throws RunError without the right */
+export function packetSocket(where: string): number {
+  // Protocol 0: nothing comes in before it is bound.
+  const fd = socket(AF_PACKET, SOCK_RAW, 0);
+  if (fd < 0) throw noRight(where, "AF_PACKET sockets", errno());
+  return fd;
+}
+
+/** Binds a socket to an interface, to receive everything or nothing. @throws RunError, and closes the socket */
+export function bindPacket(fd: number, { index }: NetInterface, receives: boolean, where: string): void {
+  const address = new DataView(new ArrayBuffer(20));
+  address.setUint16(0, AF_PACKET, true);
+  address.setUint16(2, receives ? ETH_P_ALL : 0, true);
+  address.setInt32(4, index, true);
+  if (receives) {
+    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, word(1), 4);
+    setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, word(1), 4);
+  } else {
+    setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, word(1), 4);
+  }
+  grow(fd, receives ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, receives ? SO_RCVBUF : SO_SNDBUF);
+  if (bind(fd, new Uint8Array(address.buffer), 20) === 0) return;
+  const number = errno();
+  close(fd);
+  throw noRight(where, "AF_PACKET on this interface", number);
+}
+
+/** Beyond the limit where CAP_NET_ADMIN is there, else up to it (net.core.rmem_max, wmem_max). */
+function grow(fd: number, force: number, plain: number): void {
+  if (setsockopt(fd, SOL_SOCKET, force, word(BUFFER_BYTES), 4) < 0)
+    setsockopt(fd, SOL_SOCKET, plain, word(BUFFER_BYTES), 4);
+}
+
+/** Packets that found no room, since the last call. */
+export class DropCounter {
+  private readonly statistics = new Uint32Array(3);
+  private readonly bytes = new Uint8Array(this.statistics.buffer);
+  private readonly length = new Uint8Array(4);
+
+  constructor(private readonly fd: number) {}
+
+  /** struct tpacket_stats: packets, drops; the kernel starts again from 0. */
+  take(): number {
+    this.length[0] = this.bytes.length;
+    return getsockopt(this.fd, SOL_PACKET, PACKET_STATISTICS, this.bytes, this.length) < 0 ? 0 : this.statistics[1]!;
+  }
+}
+
+/** Lets nothing more in: a filter of one instruction, "return 0". */
+export function rejectAll(fd: number): void {
+  const instruction = new Uint8Array([0x06, 0, 0, 0, 0, 0, 0, 0]);
+  const program = new DataView(new ArrayBuffer(16));
+  program.setUint16(0, 1, true);
+  program.setBigUint64(8, addressOf(instruction), true);
+  setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, new Uint8Array(program.buffer), 16);
+  // Known by address alone until here.
+  instruction.fill(0);
+}
+
+/** Where the kernel keeps a VLAN tag it has taken out of the frame: valid in `status`. */
+export const TP_STATUS_VLAN_VALID = 0x10;
+/** Bytes of a tag, and of the addresses before it. */
+export const TAG_BYTES = 4;
+const ADDRESSES = 12;
+
+/**
+ * Puts a tag back into a frame, whose addresses move into the headroom.
+ * @param at first byte of the frame in `u8`; afterwards it begins TAG_BYTES before
+ */
+export function putTag(u8: Uint8Array, at: number, tpid: number, tci: number): void {
+  u8.copyWithin(at - TAG_BYTES, at, at + ADDRESSES);
+  const tag = at - TAG_BYTES + ADDRESSES;
+  u8[tag] = tpid >> 8;
+  u8[tag + 1] = tpid & 0xff;
+  u8[tag + 2] = tci >> 8;
+  u8[tag + 3] = tci & 0xff;
+}

@@ -1,0 +1,255 @@
+/**
+ * A network interface by AF_XDP: the kernel writes frames into slots of the arena and sends them from there.
+ *
+ * Slots change owner by ring. Fill ring: slots for the kernel to receive into; each frame taken from an RX ring puts a free slot into the
+ * fill ring in its place, so that the port always owns as many as it was supplied. TX ring: slots to send; they come back by the
+ * completion ring when the kernel has let go of them.
+ */
+import { performance } from "node:perf_hooks";
+import { RunError } from "../../errors.js";
+import { MAX_FRAME, RX_ERROR, SLOT_SHIFT, SLOT_SIZE } from "../../packet/arena.js";
+import { type NetInterface, promiscuous, requireInterface } from "../net/interface.js";
+import { LinkWatch } from "../net/link-watch.js";
+import { close, recvfrom } from "../net/syscalls.js";
+import type { LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
+import type { XdpConfig } from "./config.js";
+import { attachProgram, type XdpProgram } from "./program.js";
+import { XdpSender } from "./sender.js";
+import { openSocket, type SocketStatistics, type XdpSocket } from "./socket.js";
+
+/** Constants of this module are part of the compiled code (see egress.ts). */
+const SHIFT = SLOT_SHIFT;
+const OFFSET_MASK = SLOT_SIZE - 1;
+const LONGEST = MAX_FRAME;
+const TOO_LONG = RX_ERROR.TOO_LONG;
+const MSG_DONTWAIT = 0x40;
+/** Ms since 1970 that performance.now() counts from; asking for it costs more than the time itself. */
+const ORIGIN = performance.timeOrigin;
+
+/** Opens an interface. @param use which of its directions the chain uses @throws RunError for what is missing, taken or refused */
+export function openXdp(config: XdpConfig, context: PortContext, use: { rx: boolean; tx: boolean }): XdpPort {
+  const where = `port ${context.name}`;
+  const device = requireInterface(config.interface, where);
+  const queues = chooseQueues(config, device, use.rx, where);
+  const open: { close(): void }[] = [];
+  try {
+    const membership = use.rx && config.promiscuous !== false ? promiscuous(device, where) : undefined;
+    if (membership !== undefined) open.push({ close: () => close(membership) });
+    const mode = config.mode ?? "auto";
+    const program = use.rx ? attachProgram(device, mode, where, context.warn) : undefined;
+    if (program !== undefined) open.push(program);
+    const ring = config.ring ?? RING;
+    const sockets = queues.map((queue, i) => {
+      const copy = mode === "skb" || program?.mode === "skb";
+      const options = { rx: use.rx, tx: use.tx && i === 0, ring, copy };
+      const socket = openSocket(device, queue, context.arena, options, where);
+      open.push(socket);
+      return socket;
+    });
+    const port = new XdpPort(device, sockets, program, open, ring, context);
+    port.bind();
+    return port;
+  } catch (error) {
+    for (const one of open.reverse()) one.close();
+    throw error;
+  }
+}
+
+/** Entries of each ring: 2048 full-size frames are 0.2 ms at 100 Gbps. */
+const RING = 2048;
+
+function chooseQueues(config: XdpConfig, device: NetInterface, rx: boolean, where: string): number[] {
+  const { queue } = config;
+  if (queue === undefined) return rx ? Array.from({ length: device.queues }, (_, i) => i) : [0];
+  if (queue >= device.queues) {
+    const problem = `${device.name} has no queue ${queue}: it has ${device.queues}, from 0 on`;
+    throw new RunError(where, problem, `see ethtool -l ${device.name}`);
+  }
+  return [queue];
+}
+
+export class XdpPort implements RxPort, TxPort {
+  readonly done = false;
+  readonly live: LiveRx & LiveTx;
+  /** By slot: 1 where the fill ring or the kernel has it to receive into. */
+  private readonly filled: Uint8Array;
+  private readonly sender: XdpSender | undefined;
+  private readonly watch: LinkWatch;
+  /** Socket that is asked first. */
+  private turn = 0;
+  private announced = false;
+  private closed = false;
+  private readonly statistics: SocketStatistics = {
+    rxDropped: 0,
+    rxInvalid: 0,
+    txInvalid: 0,
+    rxRingFull: 0,
+    fillEmpty: 0,
+  };
+
+  constructor(
+    private readonly device: NetInterface,
+    private readonly sockets: readonly XdpSocket[],
+    private readonly program: XdpProgram | undefined,
+    private readonly open: { close(): void }[],
+    ring: number,
+    private readonly context: PortContext,
+  ) {
+    const { arena } = context;
+    this.filled = new Uint8Array(arena.slots);
+    const [first] = sockets;
+    this.sender = first!.tx === undefined ? undefined : new XdpSender(first!, arena, () => this.bind());
+    this.watch = new LinkWatch(device, context);
+    const { statistics, sender } = this;
+    this.live = {
+      descriptors: program === undefined ? [] : sockets.map(({ fd }) => fd),
+      stock: program === undefined ? 0 : sockets.length * ring,
+      supply: (slots, count) => this.supply(slots, count),
+      stop: () => program?.detach(),
+      withdraw: (slots) => this.withdraw(slots),
+      update: () => this.update(),
+      get imissed() {
+        return statistics.rxRingFull + Math.min(statistics.rxDropped, statistics.fillEmpty);
+      },
+      get ierrors() {
+        return statistics.rxDropped - Math.min(statistics.rxDropped, statistics.fillEmpty) + statistics.rxInvalid;
+      },
+      get oerrors() {
+        return sender?.errors ?? 0;
+      },
+      get oerrorBytes() {
+        return sender?.errorBytes ?? 0;
+      },
+    };
+  }
+
+  /** Binds what is not bound yet: an interface that is down cannot be. @returns true where all of it is */
+  bind(): boolean {
+    let all = true;
+    for (const socket of this.sockets) {
+      if (socket.bound) continue;
+      if (!socket.tryBind()) all = false;
+      else if (socket.rx !== undefined) this.program?.redirect(socket.queue, socket.fd);
+    }
+    if (all && !this.announced) this.announce();
+    return all;
+  }
+
+  private announce(): void {
+    this.announced = true;
+    const { context, device, sockets, program } = this;
+    const mode = program === undefined ? "sends" : program.mode === "native" ? "native XDP" : "generic XDP";
+    const copies = sockets.every(({ zeroCopy }) => zeroCopy)
+      ? "zero-copy"
+      : "copied by the kernel (no zero-copy driver)";
+    const queues = sockets.length === 1 ? `queue ${sockets[0]!.queue}` : `queues 0 to ${sockets.length - 1}`;
+    context.warn(`port ${context.name}: ${device.name} by AF_XDP, ${mode}, ${copies}, ${queues}`);
+  }
+
+  receive(slots: Uint32Array, count: number): number {
+    const { sockets } = this;
+    for (let i = 0; i < sockets.length; i++) {
+      const socket = sockets[this.turn]!;
+      this.turn = this.turn + 1 < sockets.length ? this.turn + 1 : 0;
+      const received = this.receiveFrom(socket, slots, count);
+      if (received > 0) return received;
+    }
+    return 0;
+  }
+
+  private receiveFrom(socket: XdpSocket, slots: Uint32Array, count: number): number {
+    const rx = socket.rx!;
+    const { fill } = socket;
+    const some = Math.min(count, rx.pending);
+    if (some === 0) {
+      if (fill.needsWakeup) recvfrom(socket.fd, null, 0, MSG_DONTWAIT, null, null);
+      return 0;
+    }
+    const { filled } = this;
+    const { off, len, wireLen, rxError, tsSec, tsNsec } = this.context.arena;
+    const { entries, mask, own } = rx;
+    const { entries: fillEntries, mask: fillMask, own: fillOwn } = fill;
+    const ms = ORIGIN + performance.now();
+    const sec = Math.floor(ms / 1000);
+    const nsec = Math.floor((ms - sec * 1000) * 1e6);
+    for (let i = 0; i < some; i++) {
+      const at = ((own + i) & mask) << 2;
+      const address = entries[at]!;
+      const bytes = entries[at + 2]!;
+      const given = slots[i]!;
+      fillEntries[((fillOwn + i) & fillMask) << 1] = given << SHIFT;
+      filled[given] = 1;
+      const slot = address >>> SHIFT;
+      filled[slot] = 0;
+      slots[i] = slot;
+      off[slot] = address & OFFSET_MASK;
+      len[slot] = bytes > LONGEST ? LONGEST : bytes;
+      wireLen[slot] = bytes;
+      rxError[slot] = bytes > LONGEST ? TOO_LONG : 0;
+      tsSec[slot] = sec;
+      tsNsec[slot] = nsec;
+    }
+    rx.own = (own + some) | 0;
+    rx.consume();
+    fill.own = (fillOwn + some) | 0;
+    fill.produce();
+    if (fill.needsWakeup) recvfrom(socket.fd, null, 0, MSG_DONTWAIT, null, null);
+    return some;
+  }
+
+  /** Deals slots to the fill rings. */
+  private supply(slots: Uint32Array, count: number): void {
+    const { sockets, filled } = this;
+    for (let i = 0; i < count; i++) {
+      const { fill } = sockets[i % sockets.length]!;
+      fill.entries[(fill.own & fill.mask) << 1] = slots[i]! << SHIFT;
+      fill.own = (fill.own + 1) | 0;
+      filled[slots[i]!] = 1;
+    }
+    for (const { fill } of sockets) fill.produce();
+  }
+
+  /**
+   * The kernel may hold some of these slots until the sockets are closed, but with the program detached it writes into none that anybody
+   * still reads: after stop() no slot is used again.
+   */
+  private withdraw(slots: Uint32Array): number {
+    const { filled } = this;
+    let count = 0;
+    for (let slot = filled.indexOf(1); slot >= 0 && count < slots.length; slot = filled.indexOf(1, slot + 1)) {
+      filled[slot] = 0;
+      slots[count++] = slot;
+    }
+    return count;
+  }
+
+  transmit(slots: Uint32Array, count: number): void {
+    this.sender!.transmit(slots, count);
+  }
+
+  reclaim(slots: Uint32Array, force: boolean): number {
+    return this.sender!.reclaim(slots, force);
+  }
+
+  private update(): void {
+    const { statistics, sockets } = this;
+    statistics.rxDropped = 0;
+    statistics.rxInvalid = 0;
+    statistics.txInvalid = 0;
+    statistics.rxRingFull = 0;
+    statistics.fillEmpty = 0;
+    for (const socket of sockets) socket.addStatistics(statistics);
+    this.watch.look();
+    this.bind();
+  }
+
+  async ready(): Promise<void> {}
+
+  flush(): void {}
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    for (const one of this.open.reverse()) one.close();
+  }
+}

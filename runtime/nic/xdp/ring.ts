@@ -1,0 +1,97 @@
+/**
+ * The four rings of an AF_XDP socket (Documentation/networking/af_xdp.rst), mapped from the kernel: indices of 32 bits that only grow,
+ * compared by difference, and descriptors behind them. Views are made once.
+ */
+import { RunError } from "../../errors.js";
+import { errno, errorName, getsockopt, type Mapping, mapDescriptor, setsockopt, unmap } from "../net/syscalls.js";
+
+export const SOL_XDP = 283;
+const XDP_MMAP_OFFSETS = 1;
+
+/** Socket option that makes a ring, page offset of its mapping, and its place in XDP_MMAP_OFFSETS (linux/if_xdp.h). */
+const RINGS = {
+  rx: { option: 2, page: 0, place: 0, entryWords: 4 },
+  tx: { option: 3, page: 0x8000_0000, place: 1, entryWords: 4 },
+  fill: { option: 5, page: 0x1_0000_0000, place: 2, entryWords: 2 },
+  completion: { option: 6, page: 0x1_8000_0000, place: 3, entryWords: 2 },
+} as const;
+export type RingKind = keyof typeof RINGS;
+
+/** Bit of the flags word: the kernel sleeps until a system call wakes it. */
+const XDP_RING_NEED_WAKEUP = 1;
+/** producer, consumer, descriptors, flags: u64 each. */
+const OFFSETS_BYTES = 32;
+
+export class XdpRing {
+  readonly mask: number;
+  /** Descriptors: of rx and tx address, its upper half (0), length, options; of the others address and upper half. */
+  readonly entries: Uint32Array;
+  /** Our own index: next to consume (rx, completion) or to produce (fill, tx). */
+  own = 0;
+  private readonly words: Int32Array;
+
+  constructor(
+    readonly mapping: Mapping,
+    readonly size: number,
+    offsets: DataView,
+    entryWords: number,
+  ) {
+    const at = (field: number) => Number(offsets.getBigUint64(field * 8, true));
+    this.mask = size - 1;
+    this.words = new Int32Array(mapping.buffer);
+    this.producerAt = at(0) >> 2;
+    this.consumerAt = at(1) >> 2;
+    this.flagsAt = at(3) >> 2;
+    this.entries = new Uint32Array(mapping.buffer, at(2), size * entryWords);
+  }
+
+  private readonly producerAt: number;
+  private readonly consumerAt: number;
+  private readonly flagsAt: number;
+
+  /** Entries the kernel has produced and we have not consumed. */
+  get pending(): number {
+    return (Atomics.load(this.words, this.producerAt) - this.own) | 0;
+  }
+
+  /** Entries we have produced and the kernel has not consumed. */
+  get unconsumed(): number {
+    return (this.own - Atomics.load(this.words, this.consumerAt)) | 0;
+  }
+
+  /** Gives the kernel the entries up to `own`. */
+  produce(): void {
+    Atomics.store(this.words, this.producerAt, this.own);
+  }
+
+  /** Gives the kernel the room up to `own`. */
+  consume(): void {
+    Atomics.store(this.words, this.consumerAt, this.own);
+  }
+
+  get needsWakeup(): boolean {
+    return (Atomics.load(this.words, this.flagsAt) & XDP_RING_NEED_WAKEUP) !== 0;
+  }
+
+  close(): void {
+    unmap(this.mapping);
+  }
+}
+
+/** Makes a ring of `size` entries, a power of two, and maps it. @throws RunError */
+export function makeRing(fd: number, kind: RingKind, size: number, where: string): XdpRing {
+  const { option, page, place, entryWords } = RINGS[kind];
+  const fail = () => {
+    const number = errno();
+    return new RunError(where, `the kernel refused an AF_XDP ${kind} ring of ${size} entries: ${errorName(number)}`);
+  };
+  if (setsockopt(fd, SOL_XDP, option, new Uint8Array(Uint32Array.of(size).buffer), 4) < 0) throw fail();
+  const offsets = new Uint8Array(4 * OFFSETS_BYTES);
+  const length = new Uint8Array(Uint32Array.of(offsets.length).buffer);
+  if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, offsets, length) < 0) throw fail();
+  const mine = new DataView(offsets.buffer, place * OFFSETS_BYTES, OFFSETS_BYTES);
+  const bytes = Number(mine.getBigUint64(16, true)) + size * entryWords * 4;
+  const mapping = mapDescriptor(fd, Math.ceil(bytes / 4096) * 4096, page);
+  if (mapping === undefined) throw fail();
+  return new XdpRing(mapping, size, mine, entryWords);
+}

@@ -1,0 +1,79 @@
+/** What tests of live ports share: a wire chain, traffic, captures, and the frame of a test. */
+import { createHash } from "node:crypto";
+import { copyFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { RunResult } from "../../runtime/engine/result.js";
+import { folder, run } from "../chain-support.js";
+import { skipUnless } from "../skip.js";
+import { readPcap } from "./pcap.js";
+import { type Running, Veth, vethLack } from "./veth.js";
+
+const lack = vethLack("tcpreplay", "dumpcap");
+/** Few enough to wait in a receive ring all together: nothing is missed, however busy the machine is. */
+export const COUNT = 1500;
+export const PORTS = /port in: .* by AF_XDP[\s\S]*port out: .* by AF_XDP/;
+
+export const FORWARD = {
+  "chain.json": { name: "wire", ports: { in: { driver: "null" }, out: { driver: "null" } }, policy: "policy.csv" },
+  "policy.csv": "*,ingress,egress\nnon-ip,ingress,egress\n",
+};
+
+let usual: string | undefined;
+
+/** A capture of COUNT frames of several lengths; made once. */
+export function traffic(cwd: string): string {
+  usual ??= makeTraffic(folder(), [64, 65, 300, 1400], COUNT);
+  const file = join(cwd, "in.pcap");
+  copyFileSync(usual, file);
+  return file;
+}
+
+/** A capture of so many frames of these lengths. */
+export function makeTraffic(cwd: string, sizes: readonly number[], count: number): string {
+  // What gateway() protects, and what it does not.
+  const streams = sizes.flatMap((size) =>
+    ["10.2.0.0/16", "198.18.0.0/15"].map((dst) => ({ size, payload: "text", src: "10.1.0.0/16", dst })),
+  );
+  const ports = { in: { driver: "generator", count, flows: 64, streams }, out: { driver: "pcap", file: "in.pcap" } };
+  writeFileSync(join(cwd, "traffic.json"), JSON.stringify({ name: "traffic", ports, policy: "traffic.csv" }));
+  writeFileSync(join(cwd, "traffic.csv"), "*,ingress,egress\n");
+  run(cwd, "traffic.json");
+  return join(cwd, "in.pcap");
+}
+
+/** Captures so many frames, then ends by itself. */
+export async function capture(
+  space: Veth,
+  cwd: string,
+  name: string,
+  count = COUNT,
+  file = "out.pcap",
+): Promise<Running> {
+  const args = ["-q", "-P", "-B", "32", "-c", `${count}`, "-i", name, "-w", join(cwd, file)];
+  const running = space.start(cwd, "dumpcap", ...args);
+  await running.says(/File: /);
+  return running;
+}
+
+/** A hash of each frame. */
+export const frames = (file: string) =>
+  readPcap(file).records.map(({ frame }) => createHash("md5").update(frame).digest("base64"));
+
+export function checkLedger(result: RunResult, what = ""): void {
+  assert.ok(result.ledger.balanced, `${what}${JSON.stringify(result.ledger)}`);
+  assert.is(result.ledger.in_flight, 0);
+}
+
+export function wiresTest(name: string, body: (space: Veth, cwd: string) => Promise<void>): void {
+  test(name, async () => {
+    if (skipUnless(lack === undefined, lack ?? "")) return;
+    const space = new Veth();
+    try {
+      await body(space, folder(FORWARD));
+    } finally {
+      space.remove();
+    }
+  });
+}

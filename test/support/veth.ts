@@ -1,0 +1,160 @@
+/**
+ * Virtual wires in a network namespace of the test's own: pairs of interfaces NAME and NAMEp ("peer"). Nothing on them reaches the
+ * machine's network, and the namespace goes with the test, however that ends.
+ */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { RunResult } from "../../runtime/engine/result.js";
+import { MAIN } from "../chain-support.js";
+
+const spaces = new Set<Veth>();
+process.on("exit", () => {
+  for (const space of spaces) space.remove();
+});
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
+
+/** Why there can be no wires here; undefined where there can. */
+export function vethLack(...tools: string[]): string | undefined {
+  if (process.getuid?.() !== 0) return "virtual wires need root";
+  for (const tool of ["ip", ...tools]) {
+    if (spawnSync("which", [tool]).status !== 0) return `${tool} is not installed (doctor --install=test)`;
+  }
+  try {
+    const space = new Veth();
+    space.wire("probe");
+    space.remove();
+    return undefined;
+  } catch (error) {
+    return `no virtual wires here: ${(error as Error).message.split("\n").slice(0, 2).join(" ")}`;
+  }
+}
+
+let made = 0;
+
+export class Veth {
+  readonly name = `wingbeat-${process.pid}-${made++}`;
+  private readonly children = new Set<ChildProcess>();
+
+  constructor() {
+    execFileSync("ip", ["netns", "add", this.name], { stdio: "pipe" });
+    spaces.add(this);
+    // The kernel must not send anything by itself: what arrives is what a test sends.
+    this.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1");
+  }
+
+  /** A pair NAME and NAMEp, both up. */
+  wire(name: string, queues = 1): void {
+    const some = ["numrxqueues", String(queues), "numtxqueues", String(queues)];
+    this.ip("link", "add", "name", name, ...some, "type", "veth", "peer", "name", `${name}p`, ...some);
+    this.ip("link", "set", "dev", name, "up");
+    this.ip("link", "set", "dev", `${name}p`, "up");
+  }
+
+  /** `ip ARGS` in the namespace. @returns its output */
+  ip(...args: string[]): string {
+    return execFileSync("ip", ["-n", this.name, ...args], { encoding: "utf8", stdio: "pipe" });
+  }
+
+  /** A program in the namespace, to its end. @returns its output */
+  run(...command: string[]): string {
+    return execFileSync("ip", ["netns", "exec", this.name, ...command], { encoding: "utf8", stdio: "pipe" });
+  }
+
+  start(cwd: string, ...command: string[]): Running {
+    const child = spawn("ip", ["netns", "exec", this.name, ...command], { cwd });
+    this.children.add(child);
+    return new Running(child);
+  }
+
+  /** What starts `wingbeat run CHAIN ARGS`. */
+  command(chain: string, ...args: string[]): string[] {
+    return [process.execPath, MAIN, "run", chain, "--quiet", ...args];
+  }
+
+  /** `wingbeat run CHAIN ARGS`; its result goes to a file. */
+  async wingbeat(cwd: string, chain: string, ...args: string[]): Promise<Running> {
+    const json = join(cwd, "result.json");
+    if (existsSync(json)) writeFileSync(json, "");
+    const running = this.start(cwd, ...this.command(chain, "--json", json, ...args));
+    running.json = json;
+    return running;
+  }
+
+  /** Packets an interface has received, or the kernel dropped on its way in. */
+  received(name: string): number {
+    const { packets, dropped } = this.packets(name);
+    return packets + dropped;
+  }
+
+  /** The counters of an interface that {@link received} adds up. */
+  packets(name: string): { packets: number; dropped: number } {
+    const [link] = JSON.parse(this.ip("-json", "-s", "link", "show", "dev", name)) as [
+      { stats64: { rx: { packets: number; dropped: number } } },
+    ];
+    return link.stats64.rx;
+  }
+
+  /** Waits until an interface has received so many packets in all. */
+  async until(name: string, packets: number): Promise<void> {
+    await until(() => this.received(name) >= packets, `${packets} packets at ${name}, not ${this.received(name)}`);
+  }
+
+  /** True where an XDP program is attached to an interface. */
+  attached(name: string): boolean {
+    return /\bxdp/.test(this.ip("-details", "link", "show", "dev", name));
+  }
+
+  remove(): void {
+    for (const child of this.children) child.kill("SIGKILL");
+    spaces.delete(this);
+    spawnSync("ip", ["netns", "del", this.name], { stdio: "ignore" });
+  }
+}
+
+/** Waits for something that comes in its own time; minutes on a busy machine. */
+export async function until(holds: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!holds()) {
+    if (Date.now() > deadline) throw new Error(`a minute has passed, and there is no sign of: ${what}`);
+    await delay(20);
+  }
+}
+
+export class Running {
+  output = "";
+  code: number | null | undefined;
+  json = "";
+
+  constructor(readonly child: ChildProcess) {
+    for (const stream of [child.stdout!, child.stderr!]) {
+      stream.on("data", (text) => {
+        this.output += text;
+      });
+    }
+    child.on("close", (code) => {
+      this.code = code;
+    });
+  }
+
+  /** Waits until it has said something. */
+  async says(words: RegExp): Promise<void> {
+    await until(() => words.test(this.output) || this.code !== undefined, `${words} in ${this.output}`);
+    if (!words.test(this.output)) throw new Error(`it ended without saying ${words}: ${this.output}`);
+  }
+
+  /** `ip netns exec` becomes the program it starts: a signal reaches it. */
+  async end(signal?: NodeJS.Signals): Promise<number | null> {
+    if (signal !== undefined) this.child.kill(signal);
+    await until(() => this.code !== undefined, `the end of the program, which says ${this.output}`);
+    return this.code!;
+  }
+
+  /** Interrupts a run, or waits for its end, which must be a good one, and reads its result. */
+  async finish(signal: NodeJS.Signals | "by itself" = "SIGINT"): Promise<RunResult> {
+    const code = await this.end(signal === "by itself" ? undefined : signal);
+    if (code !== 0) throw new Error(`it ended with ${code}: ${this.output}`);
+    return JSON.parse(readFileSync(this.json, "utf8")) as RunResult;
+  }
+}
