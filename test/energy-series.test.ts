@@ -171,7 +171,7 @@ test("watts as people write them", () => {
     assert.is(read.watts, watts, text);
     assert.ok(Math.abs(read.step - step) < 1e-12, `${text}: ${read.step}`);
   }
-  for (const text of ["", "-1", "NaN", "Infinity", "1e99999", "12 kW", "0x10", "1,5", "3 4"]) {
+  for (const text of ["", "-1", "NaN", "Infinity", "1e99999", "12 kW", "0x10", "1,5", "3 4", "41500000", "1e99"]) {
     assert.is(parseWatts(text), undefined, text);
   }
 });

@@ -35,6 +35,11 @@ test("a new folder, an empty one and one with a report are taken; a check leaves
   assert.equal(names(place), ["data", "data/a.csv", PAGE, MARK].sort());
 });
 
+test("where no folder can be made, that is said", () => {
+  // Node's recursive mkdir would not come back from there.
+  assert.throws(() => checkReportFolder("/proc/wingbeat/report"), /cannot write to \/proc\/wingbeat\/report: ENOENT/);
+});
+
 test("a file, and a folder of something else, are refused before the work; what is the verb's own is not", () => {
   const place = folder({ "notes.txt": "mine", "samples.jsonl": "" });
   assert.throws(() => checkReportFolder(place), /holds .*notes\.txt.*, and no report[\s\S]*remedy: name a new/);

@@ -1,5 +1,5 @@
 /** A chain file once more, with its NFs placed otherwise, for a folder of its own: the paths in it are rewritten to lead where they led. */
-import { writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { inOrder, readJsonFile } from "../chain/json.js";
 import type { LoadedChain } from "../chain/load.js";
@@ -19,8 +19,11 @@ const ORDERED = ["ports", "types", "nfs"];
 export function writeBestChain(chain: LoadedChain, placement: Placement, file: string): void {
   const text = placedChainText(chain, placement, dirname(resolve(file)));
   try {
-    writeFileSync(file, text);
+    // Beside, and then into place: a disk that is full leaves no chain that is half.
+    writeFileSync(`${file}.partial`, text);
+    renameSync(`${file}.partial`, file);
   } catch (error) {
+    rmSync(`${file}.partial`, { force: true });
     throw new RunError(file, `cannot be written: ${(error as Error).message}`, "free space or name another --report");
   }
 }

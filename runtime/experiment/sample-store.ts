@@ -3,10 +3,11 @@
  * begins. The first line says what was to be measured; every other one is a sample, or a finding (`equivalence`) that is as costly to have
  * again. A line that is cut off is one that was not written yet; it is measured again.
  */
-import { closeSync, constants, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { UsedFile } from "../chain/files.js";
 import { ConfigError, RunError } from "../errors.js";
+import { makeFolder } from "../folders.js";
 import { type Sample, sampleKey } from "./cell.js";
 import { FolderLock } from "./folder-lock.js";
 
@@ -172,7 +173,7 @@ const identify = (key: string, repeat: number): string => `${repeat}; ${key}`;
 
 function lockFolder(folder: string): FolderLock {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (error) {
     const problem = `cannot make ${folder}: ${(error as Error).message}`;
     throw new ConfigError("--report", problem, "name a folder that can be written");

@@ -21,6 +21,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { ConfigError, RunError } from "../errors.js";
+import { makeFolder } from "../folders.js";
 
 export interface ReportFile {
   /** From the folder, with "/". */
@@ -49,7 +50,7 @@ export function checkReportFolder(folder: string, beside: readonly string[] = []
   let names: string[];
   try {
     // Trying is the only test that holds for root, read-only file systems and folders that are yet to be made.
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     rmSync(mkdtempSync(join(folder, PARTIAL)), { recursive: true });
     names = readdirSync(folder);
   } catch (error) {
@@ -74,7 +75,7 @@ export function replaceReport(folder: string, files: readonly ReportFile[]): voi
   let doing = `create ${folder}`;
   let partial: string | undefined;
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     const before = filesOfReport(folder) ?? [];
     for (const name of readdirSync(folder)) {
       if (name.startsWith(PARTIAL)) rmSync(join(folder, name), { recursive: true, force: true });

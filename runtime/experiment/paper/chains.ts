@@ -2,9 +2,10 @@
  * The chains of the paper's experiments (table II: AES-128-CBC with HMAC-SHA1, Aho-Corasick over 147 rules, DIR-24-8-BASIC), as files that
  * `wingbeat run` takes as well. Keys, literals, routes and traffic are made from one seed: everybody measures the same.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { RunError } from "../../errors.js";
+import { makeFolder } from "../../folders.js";
 import { Random } from "../../nic/generator/random.js";
 
 /** ipsec, nids, router: each alone. two: ipsec, nids. three: ipsec, nids, router. mix-A-B: as three, but B % of the packets pass by the NIDS. */
@@ -54,7 +55,7 @@ export function writePaperChains(folder: string): void {
     files[`${chain}-policy.csv`] = policy(chain);
   }
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   } catch (error) {
     throw new RunError("paper", `cannot write chains to ${folder}: ${(error as Error).message}`, "free space there");

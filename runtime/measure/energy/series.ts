@@ -27,14 +27,17 @@ const FEWEST = 2;
 /** Intervals that the median is taken over. */
 const RECENT = 32;
 
-/** A number as the meter wrote it, W; undefined where it is none, or below 0. */
+/** No machine takes more: a unit was mistaken (the kernel's sensors count in microwatts). */
+const MOST_WATTS = 1e5;
+
+/** A number as the meter wrote it, W; undefined where it is none, below 0, or no machine's. */
 export function parseWatts(text: string): { watts: number; step: number } | undefined {
   const match = /^\s*(\d+(?:\.(\d+))?|\.(\d+))(?:[eE]([+-]?\d{1,2}))?\s*(?:W|watts?)?\s*$/i.exec(text);
   if (match === null) return undefined;
   const [, digits, decimals, bare, exponent] = match;
   const scale = 10 ** Number(exponent ?? 0);
   const watts = Number(digits) * scale;
-  return Number.isFinite(watts) ? { watts, step: 10 ** -(decimals ?? bare ?? "").length * scale } : undefined;
+  return watts <= MOST_WATTS ? { watts, step: 10 ** -(decimals ?? bare ?? "").length * scale } : undefined;
 }
 
 export class Series {
