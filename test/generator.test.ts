@@ -201,7 +201,7 @@ test("a generator on the command line", () => {
   );
   assert.equal(parsePortString("generator"), config({}));
   assert.equal(parsePortString("generator:size=imix"), config({ size: "imix" }));
-  assert.throws(() => parsePortString("generator:size"), /"size" in the generator's options is not KEY=VALUE/);
+  assert.throws(() => parsePortString("generator:size"), /"size" in the port's options is not KEY=VALUE/);
   assert.throws(() => parsePortString("generator:size=32"), /--in: size: a frame size from 60 to 1760/);
   assert.throws(() => parsePortString("generator:flow=32"), /unknown key "flow"; known keys: .*flows/);
 });
