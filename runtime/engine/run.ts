@@ -94,6 +94,8 @@ class Supervisor {
   failure: string | undefined;
   private readonly reports: ThreadReport[] = [];
   private error: Error | undefined;
+  /** Of a thread that had done its work: what is thrown where no thread failed at it, whoever was the first to say so. */
+  private lateError: Error | undefined;
   private ready = 0;
   private workgroups = 0;
   /** The device has stopped, or will not. */
@@ -118,7 +120,7 @@ class Supervisor {
           worker.on("message", (message: WorkerMessage) => this.hear(message, thread));
           worker.on("error", (error) => this.fail(error));
           worker.on("exit", (code) => {
-            if (reports[thread] === undefined && this.error === undefined) {
+            if (reports[thread] === undefined && this.error === undefined && this.lateError === undefined) {
               const problem = `ended without a report (exit code ${code})`;
               this.fail(new RunError(`thread ${thread}`, problem, "report this as a bug"));
             }
@@ -127,13 +129,15 @@ class Supervisor {
         }),
     );
     await Promise.all(exits);
-    if (this.error !== undefined) throw this.error;
+    const error = this.error ?? this.lateError;
+    if (error !== undefined) throw error;
     return reports;
   }
 
   private hear(message: WorkerMessage, thread: number): void {
     if (message.kind === "warn") this.warn(message.line);
     else if (message.kind === "done") this.reports[thread] = message.report;
+    else if (message.kind === "error" && message.late) this.lateError ??= reviveError(message.error);
     else if (message.kind === "error") this.fail(reviveError(message.error));
     else if (message.kind === "nf-failure") this.failure ??= message.line;
     else if (message.kind === "failure") this.failDevice(stalled(message.line).message);

@@ -69,12 +69,17 @@ export type WorkerMessage =
   | {
       readonly kind: "error";
       readonly error: { readonly name: string; readonly message: string; readonly stack: string | undefined };
+      /** The thread had done its work, and has failed to write or close something: another thread's error says more. */
+      readonly late: boolean;
     };
 
 const port = parentPort!;
 const post = (message: WorkerMessage) => port.postMessage(message);
 const setup = workerData as WorkerSetup;
 const warn = (line: string) => post({ kind: "warn", line });
+
+/** The thread's work is done; what is left is to write and to close. */
+let ending = false;
 
 /** Fills in the NFs of this thread; those before one that fails are there to be closed. */
 async function createNfs(arena: Arena, nfs: (Nf | undefined)[], fail: (line: string) => void): Promise<void> {
@@ -171,6 +176,7 @@ async function work(
   if (role.rx) awaitOutputs(control);
   await new Core(parts).run();
 
+  ending = true;
   for (const nf of nfs) nf?.flush?.();
   egress?.flush();
   const reports = nfs.flatMap((nf, i) => (nf === undefined ? [] : [reportOf(nf, i)]));
@@ -210,7 +216,7 @@ function reportOf(nf: Nf, index: number): NfReport {
 main().then(
   () => port.close(),
   (error: Error) => {
-    post({ kind: "error", error: { name: error.name, message: error.message, stack: error.stack } });
+    post({ kind: "error", error: { name: error.name, message: error.message, stack: error.stack }, late: ending });
     port.close();
   },
 );
