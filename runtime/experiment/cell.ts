@@ -4,6 +4,7 @@
  */
 import type { WaitPolicy } from "../engine/plan.js";
 import type { EnergySpan } from "../measure/energy/meter.js";
+import type { LatencyPercentiles } from "../measure/percentiles.js";
 
 /** Where each NF of the chain runs, by its name in the chain. */
 export type Placement = Readonly<Record<string, "cpu" | "gpu">>;
@@ -47,16 +48,6 @@ export interface Timing {
   readonly windowMs: number;
 }
 
-export interface Percentiles {
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99: number;
-  readonly p999: number;
-  readonly max: number;
-  /** Packets they are taken over. */
-  readonly count: number;
-}
-
 /** What was found of an NF in a window. */
 export interface NfShare {
   readonly name: string;
@@ -97,7 +88,7 @@ export interface Sample {
   /** missed / (rx + missed) */
   readonly loss: number;
   /** ns; from the intended time under an offered load, else from rx. */
-  readonly latency_ns: Percentiles;
+  readonly latency_ns: LatencyPercentiles;
   /** Seconds of processor time all threads of the process took in the window. */
   readonly cpu_seconds: number;
   readonly nfs: readonly NfShare[];

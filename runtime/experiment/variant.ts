@@ -4,6 +4,7 @@ import { type LoadedChain, type LoadedNf, type LoadedPort, loadChain } from "../
 import { ConfigError } from "../errors.js";
 import type { PortConfig } from "../nic/drivers.js";
 import type { FrameSize, Placement } from "./cell.js";
+import { placedChain } from "./placements.js";
 
 /** What ports receive from, by name; a port that is not named keeps its own. */
 export type Inputs = ReadonlyMap<string, PortConfig>;
@@ -43,14 +44,14 @@ export function variantOf(chain: LoadedChain, placement: Placement, inputs: Inpu
   if (stranger !== undefined) {
     throw new ConfigError("placement", `no NF "${stranger}"; the chain's NFs: ${names.join(", ")}`);
   }
+  for (const nf of chain.nfs) checkPlace(chain, nf, placement[nf.name]);
   return {
-    ...chain,
-    nfs: chain.nfs.map((nf) => placed(chain, nf, placement[nf.name])),
+    ...placedChain(chain, placement),
     ports: chain.ports.map((port) => ({ ...port, config: configOf(port, inputs) })),
   };
 }
 
-function placed(chain: LoadedChain, nf: LoadedNf, place: "cpu" | "gpu" | undefined): LoadedNf {
+function checkPlace(chain: LoadedChain, nf: LoadedNf, place: "cpu" | "gpu" | undefined): void {
   if (place === undefined) throw new ConfigError("placement", `it does not say where NF ${nf.name} runs`);
   if (place === "gpu" && nf.module.gpu === undefined) {
     const able = chain.nfs.filter(({ module }) => module.gpu !== undefined).map(({ name }) => name);
@@ -60,7 +61,6 @@ function placed(chain: LoadedChain, nf: LoadedNf, place: "cpu" | "gpu" | undefin
       `NFs of this chain that run on a GPU: ${able.length === 0 ? "none" : able.join(", ")}`,
     );
   }
-  return { ...nf, place };
 }
 
 function configOf({ name, config, rx, tx }: LoadedPort, inputs: Inputs): PortConfig {

@@ -7,7 +7,7 @@ import { close, recvmmsg } from "../net/syscalls.js";
 import type { LiveRx, PortContext, RxPort } from "../port.js";
 import { MESSAGES, type PacketConfig } from "./config.js";
 import { Messages } from "./messages.js";
-import { bindPacket, DropCounter, packetSocket, putTag, rejectAll, TAG_BYTES, TP_STATUS_VLAN_VALID } from "./socket.js";
+import { bindPacket, packetSocket, putTag, rejectAll, socketRx, TAG_BYTES, TP_STATUS_VLAN_VALID } from "./socket.js";
 
 const MSG_TRUNC_DONTWAIT = 0x20 | 0x40;
 /** Ms since 1970 that performance.now() counts from; asking for it costs more than the time itself. */
@@ -33,7 +33,6 @@ class MmsgRx implements RxPort {
   readonly done = false;
   readonly live: LiveRx;
   private readonly messages: Messages;
-  private imissed = 0;
   private closed = false;
 
   constructor(
@@ -44,23 +43,7 @@ class MmsgRx implements RxPort {
     private readonly context: PortContext,
   ) {
     this.messages = new Messages(most, context.arena.address, true);
-    const drops = new DropCounter(fd);
-    const port = this;
-    this.live = {
-      descriptors: [fd],
-      stock: 0,
-      supply() {},
-      withdraw: () => 0,
-      stop: () => rejectAll(fd),
-      update() {
-        port.imissed += drops.take();
-        watch.look();
-      },
-      get imissed() {
-        return port.imissed;
-      },
-      ierrors: 0,
-    };
+    this.live = socketRx(fd, watch, () => rejectAll(fd));
   }
 
   receive(slots: Uint32Array, count: number): number {

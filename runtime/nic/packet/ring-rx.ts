@@ -13,11 +13,11 @@ import type { LiveRx, PortContext, RxPort } from "../port.js";
 import type { PacketConfig } from "./config.js";
 import {
   bindPacket,
-  DropCounter,
   packetSocket,
   putTag,
   rejectAll,
   SOL_PACKET,
+  socketRx,
   TAG_BYTES,
   TP_STATUS_VLAN_VALID,
 } from "./socket.js";
@@ -91,7 +91,6 @@ class PacketRx implements RxPort {
   private block = 0;
   private at = 0;
   private left = 0;
-  private imissed = 0;
   private closed = false;
 
   constructor(
@@ -104,26 +103,10 @@ class PacketRx implements RxPort {
     this.words = new Uint32Array(ring.buffer);
     this.statuses = new Int32Array(ring.buffer);
     this.bytes = { u8: new Uint8Array(ring.buffer), view: new DataView(ring.buffer) };
-    const drops = new DropCounter(fd);
-    const port = this;
-    this.live = {
-      descriptors: [fd],
-      stock: 0,
-      supply() {},
-      withdraw: () => 0,
-      stop() {
-        rejectAll(fd);
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, DRAIN_MS);
-      },
-      update() {
-        port.imissed += drops.take();
-        watch.look();
-      },
-      get imissed() {
-        return port.imissed;
-      },
-      ierrors: 0,
-    };
+    this.live = socketRx(fd, watch, () => {
+      rejectAll(fd);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, DRAIN_MS);
+    });
   }
 
   receive(slots: Uint32Array, count: number): number {

@@ -1,7 +1,9 @@
 /** AF_PACKET sockets (packet(7)): opening, counters and the end of receiving, for the drivers packet and mmsg. */
 import type { NetInterface } from "../net/interface.js";
 import { noRight } from "../net/interface.js";
+import type { LinkWatch } from "../net/link-watch.js";
 import { addressOf, bind, close, errno, getsockopt, setsockopt, socket } from "../net/syscalls.js";
+import type { LiveRx } from "../port.js";
 
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
@@ -57,7 +59,7 @@ function grow(fd: number, force: number, plain: number): void {
 }
 
 /** Packets that found no room, since the last call. */
-export class DropCounter {
+class DropCounter {
   private readonly statistics = new Uint32Array(3);
   private readonly bytes = new Uint8Array(this.statistics.buffer);
   private readonly length = new Uint8Array(4);
@@ -99,4 +101,25 @@ export function putTag(u8: Uint8Array, at: number, tpid: number, tci: number): v
   u8[tag + 1] = tpid & 0xff;
   u8[tag + 2] = tci >> 8;
   u8[tag + 3] = tci & 0xff;
+}
+
+/** The live side of a port that keeps no slots: its frames lie in the kernel until they are copied into those it is asked to fill. */
+export function socketRx(fd: number, watch: LinkWatch, stop: () => void): LiveRx {
+  const drops = new DropCounter(fd);
+  let imissed = 0;
+  return {
+    descriptors: [fd],
+    stock: 0,
+    supply() {},
+    withdraw: () => 0,
+    stop,
+    update() {
+      imissed += drops.take();
+      watch.look();
+    },
+    get imissed() {
+      return imissed;
+    },
+    ierrors: 0,
+  };
 }
