@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadChain } from "../runtime/chain/load.js";
+import { parseCores } from "../runtime/engine/core-spec.js";
 import type { OrderMode } from "../runtime/engine/plan.js";
 import type { RunResult } from "../runtime/engine/result.js";
 import { type Run, type RunOptions, startRun } from "../runtime/engine/run.js";
-import { parseCores } from "../runtime/engine/topology.js";
 import { folder } from "./chain-support.js";
 import { type Script, type ScriptedDevice, scriptedDevice } from "./support/scripted-device.js";
 

@@ -5,8 +5,8 @@ import { gzipSync } from "node:zlib";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadChain } from "../runtime/chain/load.js";
+import { parseCores } from "../runtime/engine/core-spec.js";
 import { type Run, startRun } from "../runtime/engine/run.js";
-import { parseCores } from "../runtime/engine/topology.js";
 import { folder } from "./chain-support.js";
 import { ethernet, ipv4, udp } from "./support/frames.js";
 

@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { dealWorkgroups, makeTopology, parseCores, type TopologyPlan } from "../runtime/engine/topology.js";
+import { parseCores } from "../runtime/engine/core-spec.js";
+import { dealWorkgroups, makeTopology, type TopologyPlan } from "../runtime/engine/topology.js";
 
 const three = { nfs: [{}, {}, {}] as never[], nfOrder: [0, 1, 2], cyclic: false };
 const make = (plan: TopologyPlan, order: "flow" | "none", text: string) => {
@@ -19,7 +20,7 @@ test("core specifications in the paper's notation", () => {
 
 test("d1 is run-to-completion", () => {
   const t = make(three, "flow", "d1");
-  assert.equal(t.threads, [{ rx: true, tx: true, nfs: [0, 1, 2] }]);
+  assert.equal(t.threads, [{ core: "io", rx: true, tx: true, nfs: [0, 1, 2] }]);
   assert.equal(t.rings, []);
 });
 

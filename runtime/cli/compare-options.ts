@@ -1,6 +1,6 @@
 /** Options of `compare`, parsed: what needs no look at the chain or the machine. */
 import type { DeviceRequest } from "../device/choose.js";
-import { parseCores } from "../engine/topology.js";
+import { parseCores } from "../engine/core-spec.js";
 import { ConfigError } from "../errors.js";
 import type { FrameSize } from "../experiment/cell.js";
 import type { CompareOptions } from "../experiment/compare-plan.js";

@@ -1,6 +1,6 @@
 /** Options of `paper`, parsed: what needs no look at the machine. */
 import { type DeviceRequest, parseDevice } from "../device/choose.js";
-import { parseCores } from "../engine/topology.js";
+import { parseCores } from "../engine/core-spec.js";
 import { ConfigError } from "../errors.js";
 import { PAPER_SIZES } from "../experiment/paper/figure.js";
 import type { PaperOptions } from "../experiment/paper/plan.js";

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import type { Command } from "commander";
 import type { LoadedChain } from "../chain/load.js";
 import { parseDevice } from "../device/choose.js";
-import { parseCores } from "../engine/topology.js";
+import { parseCores } from "../engine/core-spec.js";
 import { ConfigError } from "../errors.js";
 import { onGpu } from "../experiment/cell.js";
 import { findDevices } from "../experiment/devices.js";

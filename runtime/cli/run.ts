@@ -2,9 +2,9 @@
 import type { Command } from "commander";
 import { loadChain } from "../chain/load.js";
 import { parseDevice } from "../device/choose.js";
+import { parseCores } from "../engine/core-spec.js";
 import { type Run, startRun } from "../engine/run.js";
 import { openRunDevice } from "../engine/run-device.js";
-import { parseCores } from "../engine/topology.js";
 import { ConfigError } from "../errors.js";
 import { parsePortString } from "../nic/drivers.js";
 import { MAX_BATCH } from "../packet/batch.js";

@@ -80,7 +80,9 @@ export function assemble(parts: ThreadParts): CoreParts & { readonly latency: La
     audit: role.rx ? audit : undefined,
     ...workParts(parts, ends.outgoing, layout, counters),
     ingress: pool && new Ingress(plan, arena, rxPorts, pool, layout, counters, control, clock),
-    egress: role.tx ? new Egress(plan, arena, txPorts, layout, counters, latency, parts.digest, audit) : undefined,
+    egress: role.tx
+      ? new Egress(plan, arena, txPorts, layout, counters, latency, { digest: parts.digest, audit })
+      : undefined,
     ...ends,
   };
 }

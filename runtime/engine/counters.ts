@@ -16,6 +16,8 @@ export interface CounterLayout {
   /** One per drop reason of the plan. */
   readonly drop: number;
   readonly toKernel: number;
+  /** Messages of our own; what they answer is a drop. */
+  readonly originated: number;
   /** Packets that left by a port after one that had arrived later. */
   readonly reordered: number;
   /** Packets that left by a port after one of their own flow that had arrived later (flow-audit.ts). */
@@ -49,13 +51,14 @@ export function counterLayout(plan: Pick<Plan, "ports" | "nfs" | "drops" | "devi
   const nfBytes = outcome + plan.nfs.length * OUTCOMES_PER_NF;
   const drop = nfBytes + plan.nfs.length;
   const toKernel = drop + plan.drops.length;
-  const reordered = toKernel + 1;
+  const originated = toKernel + 1;
+  const reordered = originated + 1;
   const flowReordered = reordered + 1;
   const sync = flowReordered + 1;
   const hops = sync + SYNC_COUNTERS;
   const pairs = plan.device?.hops?.pairs.length;
   const length = hops + (pairs === undefined ? 0 : pairs + 1);
-  return { port, outcome, nfBytes, drop, toKernel, reordered, flowReordered, sync, hops, length };
+  return { port, outcome, nfBytes, drop, toKernel, originated, reordered, flowReordered, sync, hops, length };
 }
 
 const LINE_BYTES = 64;

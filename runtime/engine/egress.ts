@@ -14,6 +14,37 @@ const NONE = NO_PORT;
 const FLUSH_EVERY_NS = 1e9;
 const UPDATE_EVERY_NS = 1e8;
 
+/** What takes packets whose target is `kernel`. */
+export interface HostPort {
+  /**
+   * Hands frames slots[0, count) to the host's network stack, as received by the ports they came in by (arena.portIn); synchronously: the
+   * slots stay the caller's.
+   * @returns how many were refused
+   */
+  inject(slots: Uint32Array, count: number): number;
+  close(): void;
+}
+
+/** What answers packets that are dropped with a message of the gateway's own. */
+export interface Originator {
+  /**
+   * Turns the dropped packet's slot into the message, where one is due.
+   * @param drop index into plan.drops
+   * @returns the port to send it by, NO_PORT where there is no answer
+   */
+  answer(slot: number, drop: number, now: number): number;
+}
+
+/** Parts of an egress that not every run has. */
+export interface EgressParts {
+  readonly digest?: EgressDigest | undefined;
+  /** Where packets of a flow may overtake each other. */
+  readonly audit?: FlowAudit | undefined;
+  /** Absent: packets for the kernel end here and are counted. */
+  readonly host?: HostPort | undefined;
+  readonly originator?: Originator | undefined;
+}
+
 /** One port's share of a burst. */
 interface Lane {
   readonly slots: Uint32Array;
@@ -45,6 +76,12 @@ export class Egress {
   private readonly errors: Float64Array;
   private readonly errorBytes: Float64Array;
   private updateNs = 0;
+  private readonly digest: EgressDigest | undefined;
+  private readonly audit: FlowAudit | undefined;
+  private readonly host: HostPort | undefined;
+  private readonly originator: Originator | undefined;
+  /** Packets of the burst for the kernel. */
+  private readonly forHost = new Uint32Array(MAX_BATCH);
   /** Files take what a slot holds: only where some port has a limit is any packet measured. */
   private readonly limited: boolean;
 
@@ -56,10 +93,12 @@ export class Egress {
     private readonly layout: CounterLayout,
     private readonly counters: Float64Array,
     private readonly latency: LatencyTable,
-    private readonly digest: EgressDigest | undefined,
-    /** Where packets of a flow may overtake each other. */
-    private readonly audit?: FlowAudit,
+    { digest, audit, host, originator }: EgressParts = {},
   ) {
+    this.digest = digest;
+    this.audit = audit;
+    this.host = host;
+    this.originator = originator;
     this.warmUpNs = (plan.options.warmUpMs ?? 0) * 1e6;
     this.lanes = ports.map(() => ({ slots: new Uint32Array(MAX_BATCH), count: 0, bytes: 0, lastArrival: 0 }));
     this.heads = new Uint32Array(ports.length);
@@ -80,20 +119,21 @@ export class Egress {
    */
   release(slots: Uint32Array, count: number, now: number): number {
     const { next, portOut, len, rxNs } = this.arena;
-    const { counters, layout, onlyPort, lanes, latency, limited } = this;
+    const { counters, layout, onlyPort, lanes, latency, limited, host, forHost } = this;
     if (Number.isNaN(this.recordNs) && count > 0) this.recordNs = rxNs[slots[0]!]! + this.warmUpNs;
     const { recordNs } = this;
     let sent = 0;
+    let injected = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
       const target = next[slot]!;
       if (target >= TARGET.DROP) {
-        const at = layout.drop + target - TARGET.DROP;
-        counters[at] = counters[at]! + 1;
+        if (this.drop(slot, target - TARGET.DROP, now)) sent++;
         continue;
       }
       if (target === TARGET.KERNEL) {
-        counters[layout.toKernel] = counters[layout.toKernel]! + 1;
+        if (host === undefined) counters[layout.toKernel] = counters[layout.toKernel]! + 1;
+        else forHost[injected++] = slot;
         continue;
       }
       let port = onlyPort;
@@ -101,8 +141,7 @@ export class Egress {
       else if (portOut[slot] !== NONE) port = portOut[slot]!;
       const lane = lanes[port];
       if (lane === undefined || (limited && !this.fits(slot, port))) {
-        const at = layout.drop + (lane === undefined ? DROP.NO_PORT : DROP.EGRESS_TOO_BIG);
-        counters[at] = counters[at]! + 1;
+        if (this.drop(slot, lane === undefined ? DROP.NO_PORT : DROP.EGRESS_TOO_BIG, now)) sent++;
         continue;
       }
       lane.slots[lane.count++] = slot;
@@ -111,6 +150,7 @@ export class Egress {
       const received = rxNs[slot]!;
       if (received >= recordNs) latency.record(now - received);
     }
+    if (injected > 0) this.inject(injected);
     if (sent === 0) return count;
     this.lastNs = now;
     if (this.digest !== undefined) this.digestBurst(slots, count);
@@ -121,6 +161,29 @@ export class Egress {
       this.flushNs = now + FLUSH_EVERY_NS;
     }
     return free;
+  }
+
+  /** Counts a drop. @returns true where its slot leaves all the same, as a message of our own */
+  private drop(slot: number, reason: number, now: number): boolean {
+    const { counters, layout, originator } = this;
+    const at = layout.drop + reason;
+    counters[at] = counters[at]! + 1;
+    if (originator === undefined) return false;
+    const port = originator.answer(slot, reason, now);
+    const lane = this.lanes[port];
+    if (lane === undefined) return false;
+    counters[layout.originated] = counters[layout.originated]! + 1;
+    lane.slots[lane.count++] = slot;
+    lane.bytes += this.arena.len[slot]!;
+    return true;
+  }
+
+  private inject(count: number): void {
+    const { counters, layout, host, forHost } = this;
+    const refused = host!.inject(forHost, count);
+    const drop = layout.drop + DROP.KERNEL_REFUSED;
+    counters[layout.toKernel] = counters[layout.toKernel]! + count - refused;
+    counters[drop] = counters[drop]! + refused;
   }
 
   /** What no port keeps; lanes hold their packets in the burst's order. Before sending, since a lane is empty afterwards. */

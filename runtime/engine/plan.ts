@@ -116,6 +116,7 @@ export const enum DROP {
   NO_PORT = 9,
   EGRESS_TOO_BIG = 10,
   EGRESS_TX_ERROR = 11,
+  KERNEL_REFUSED = 12,
 }
 
 const ENGINE_DROPS: readonly DropReason[] = [
@@ -127,6 +128,7 @@ const ENGINE_DROPS: readonly DropReason[] = [
   { nf: "egress", reason: "no-port" },
   { nf: "egress", reason: "too-big" },
   { nf: "egress", reason: "tx-error" },
+  { nf: "egress", reason: "kernel-refused" },
 ];
 
 /** Source column of an NF's outcome. */

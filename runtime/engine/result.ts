@@ -32,6 +32,8 @@ export interface Snapshot {
   readonly txBytes: number;
   readonly dropped: number;
   readonly toKernel: number;
+  /** Messages of the gateway's own. */
+  readonly originated: number;
   readonly missed: number;
 }
 
@@ -115,6 +117,7 @@ export function snapshotOf(plan: Plan, layout: CounterLayout, counters: Float64A
     txBytes: total(PORT.OBYTES),
     dropped,
     toKernel: counters[layout.toKernel]!,
+    originated: counters[layout.originated]!,
     missed: total(PORT.IMISSED),
   };
 }
@@ -139,7 +142,7 @@ export interface DeviceEnd {
 
 export function makeResult(parts: ResultParts): RunResult {
   const { plan, topology, layout, counters, reports } = parts;
-  const { rx, rxBytes, tx, txBytes, dropped, toKernel } = snapshotOf(plan, layout, counters);
+  const { rx, rxBytes, tx, txBytes, dropped, toKernel, originated } = snapshotOf(plan, layout, counters);
   const receiver = reports[topology.threads.findIndex((t) => t.rx)]!;
   const sender = reports[topology.threads.findIndex((t) => t.tx)]!;
   const { inFlight } = receiver;
@@ -159,12 +162,12 @@ export function makeResult(parts: ResultParts): RunResult {
     latency_ns: percentilesOf(sender.latency ?? NOTHING_RECORDED),
     ledger: {
       rx,
-      originated: 0,
+      originated,
       tx,
       to_kernel: toKernel,
       dropped,
       in_flight: inFlight,
-      balanced: rx === tx + toKernel + dropped && inFlight === 0,
+      balanced: rx + originated === tx + toKernel + dropped && inFlight === 0,
       drops,
     },
     nfs: plan.nfs.map((_, i) => nfResult(plan, layout, counters, reports, i)),

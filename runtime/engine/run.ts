@@ -8,11 +8,12 @@ import { Arena } from "../packet/arena.js";
 import { ringBytes } from "../packet/ring.js";
 import { takeEpoch } from "./clock.js";
 import { CONTROL, controlMemory, failDevice, ringAll, stopReceiving } from "./control.js";
+import type { CoreSpec } from "./core-spec.js";
 import { counterLayout, counterMemory, sumCounters } from "./counters.js";
 import { isLiveChain, slotsFor, slotsIn } from "./device-plan.js";
 import { makePlan, type PlanOptions, TARGET } from "./plan.js";
 import { type DeviceEnd, makeResult, type RunResult, type Snapshot, snapshotOf } from "./result.js";
-import { type CoreSpec, makeTopology, syncerThreads } from "./topology.js";
+import { makeTopology, syncerThreads } from "./topology.js";
 import type { GoMessage, ThreadReport, WorkerMessage, WorkerSetup } from "./worker.js";
 
 export interface RunOptions extends PlanOptions {

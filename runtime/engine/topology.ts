@@ -9,10 +9,12 @@
  * CPUSyncer: the owner's own, or, with `c` cores, those cores', each of which has a pair of rings with every owner and is no part
  * of the line.
  */
-import { ConfigError } from "../errors.js";
+import type { CoreRole, CoreSpec } from "./core-spec.js";
 import type { OrderMode, Plan } from "./plan.js";
 
 export interface ThreadRole {
+  /** Which of the cores that `--cores` counts it is. */
+  readonly core: CoreRole;
   /** Receives, gates and classifies. */
   readonly rx: boolean;
   /** Sends, counts drops, and returns slots. */
@@ -39,30 +41,6 @@ export type TopologyPlan = Pick<Plan, "nfOrder" | "cyclic"> & {
   readonly nfs: readonly { readonly place?: "cpu" | "gpu" }[];
   readonly device?: { readonly handle: { readonly shape: { readonly workgroups: number } } } | undefined;
 };
-
-/** Numbers of cores by role: d io (rx, gate, classify, tx), n CPU NFs, c CPUSyncers. */
-export interface CoreSpec {
-  readonly io: number;
-  readonly nf: number;
-  readonly sync: number;
-}
-
-/** @param text the paper's cXdY notation, in any order, with nZ for cores of CPU NFs: "d1", "d1n2", "c1d2n3" */
-export function parseCores(text: string): CoreSpec {
-  const counts = { c: 0, d: 0, n: 0 };
-  const parts = [...text.matchAll(/([cdn])(\d+)/g)];
-  const letters = parts.map((p) => p[1]);
-  if (parts.length === 0 || parts.map((p) => p[0]).join("") !== text || new Set(letters).size !== letters.length) {
-    throw new ConfigError(
-      "--cores",
-      `found "${text}"`,
-      "write dY for io cores, nZ for cores of CPU NFs, cX for CPUSyncers: d1n2",
-    );
-  }
-  for (const [, letter, number] of parts) counts[letter as "c" | "d" | "n"] = Number(number);
-  if (counts.d === 0) throw new ConfigError("--cores", `"${text}" has no io core`, "add d1");
-  return { io: counts.d, nf: counts.n, sync: counts.c };
-}
 
 /**
  * Deals roles to threads.
@@ -99,7 +77,7 @@ export function makeTopology(
     sync = 0;
   }
   if (serial || io + nf === 1)
-    return withSyncers(plan, [{ rx: true, tx: true, nfs: plan.nfOrder }], [], true, sync, "d1");
+    return withSyncers(plan, [{ core: "io", rx: true, tx: true, nfs: plan.nfOrder }], [], true, sync, "d1");
 
   const wanted = nf;
   while (sync === 0 && nf > 0 && ownersOf(plan, segmentsOf(plan, nf)) > workgroups) nf--;
@@ -108,9 +86,9 @@ export function makeTopology(
       `--cores n${wanted}: every core with a GPU NF needs a workgroup of its own, the device has ${workgroups}; n${nf} used (c1 lifts this)`,
     );
   const segments = segmentsOf(plan, nf);
-  const threads: ThreadRole[] = [{ rx: true, tx: io === 1, nfs: nf === 0 ? plan.nfOrder : [] }];
-  for (const nfs of segments) threads.push({ rx: false, tx: false, nfs });
-  if (io === 2) threads.push({ rx: false, tx: true, nfs: [] });
+  const threads: ThreadRole[] = [{ core: "io", rx: true, tx: io === 1, nfs: nf === 0 ? plan.nfOrder : [] }];
+  for (const nfs of segments) threads.push({ core: "nf", rx: false, tx: false, nfs });
+  if (io === 2) threads.push({ core: "io", rx: false, tx: true, nfs: [] });
   if (threads.length === 1) return withSyncers(plan, threads, [], true, sync, "d1");
   const last = threads.length - 1;
   const line = order !== "none";
@@ -158,7 +136,7 @@ function withSyncers(
   const rings = [...stationRings];
   const owners = gpuOwners(plan, stations);
   for (let c = 0; c < sync; c++) {
-    const thread = threads.push({ rx: false, tx: false, nfs: [] }) - 1;
+    const thread = threads.push({ core: "sync", rx: false, tx: false, nfs: [] }) - 1;
     for (const owner of owners) rings.push([owner, thread], [thread, owner]);
   }
   return { threads, stations: stations.length, rings, line, name: sync > 0 ? `c${sync}${name}` : name };

@@ -7,11 +7,11 @@ import type { LoadedChain } from "../chain/load.js";
 import { parseDevice } from "../device/choose.js";
 import type { Device } from "../device/device.js";
 import { preparePocl } from "../device/opencl/pocl.js";
+import { parseCores } from "../engine/core-spec.js";
 import type { PlanOptions } from "../engine/plan.js";
 import type { RunResult, Snapshot } from "../engine/result.js";
 import { type Run, startRun } from "../engine/run.js";
 import { type DeviceTuning, openRunDevice } from "../engine/run-device.js";
-import { parseCores } from "../engine/topology.js";
 import { RunError } from "../errors.js";
 import type { EnergyRecorder, EnergySpan } from "../measure/energy/meter.js";
 import {

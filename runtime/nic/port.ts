@@ -28,6 +28,13 @@ export interface RxPort {
   skip?(count: number): number;
   /** Of ports of network interfaces. */
   readonly live?: LiveRx;
+  /** Plain data by which the other receiving threads of this process open their part of the port. */
+  readonly share?: unknown;
+  /**
+   * True where threads share one queue: `receive` has written arena.arrival, the number of the frame in its queue, from 1 on and without a
+   * gap over all threads, so that their order can be restored.
+   */
+  readonly numbered?: boolean;
   /** Frames of a round, where what the port receives is played several times. */
   readonly round?: Round | undefined;
   /** No frame will ever come again. */
@@ -51,8 +58,10 @@ export interface LiveRx {
   supply(slots: Uint32Array, count: number): void;
   /** Nothing new comes in any more; what is there already can still be received. */
   stop(): void;
-  /** After stop() and the last frame: hands slots of the ring back. @returns how many; 0: no more */
+  /** After stop() and the last frame: hands slots of the ring back, as many as were supplied. @returns how many; 0: no more */
   withdraw(slots: Uint32Array): number;
+  /** False while other threads still take from the ring, and {@link withdraw} has to wait; absent: never. */
+  readonly settled?: boolean;
   /**
    * Brings the counters below up to date, and looks after the link; called some ten times a second.
    * @throws RunError where the interface is gone
@@ -92,10 +101,33 @@ export interface LiveTx {
   readonly oerrorBytes: number;
 }
 
+/** How several threads share what a port receives (papers: Asada et al., "Roadblocks of I/O Parallelization", Figure 2). */
+export type RxPattern =
+  /** A queue has one thread; several queues are dealt to the threads. */
+  | "default"
+  /** The threads take turns at one queue's ring by compare-and-swap of its index. */
+  | "arbitration"
+  /** Bits of the ring's index say which thread an entry is of. */
+  | "range"
+  /** The same, and one thread more does what touches the kernel's side of the ring. */
+  | "parent";
+
+/** Which of several receiving threads opens a port. */
+export interface Receiver {
+  /** From 0; the first opens a port before the others do. */
+  readonly index: number;
+  readonly count: number;
+  readonly pattern: RxPattern;
+  /** {@link RxPort.share} of the first receiver's port; undefined for the first itself. */
+  readonly share: unknown;
+}
+
 /** What a driver may know when it opens. */
 export interface PortContext {
   readonly name: string;
   readonly arena: Arena;
+  /** Absent: there is one receiving thread. */
+  readonly receiver?: Receiver | undefined;
   /** True where the port receives and sends; then openTx gives what openRx of the same thread has opened. */
   readonly both?: boolean;
   warn(line: string): void;

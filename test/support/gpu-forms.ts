@@ -3,12 +3,12 @@ import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { type LoadedChain, loadChain } from "../../runtime/chain/load.js";
 import { type DeviceOptions, openDevice } from "../../runtime/device/open.js";
+import { parseCores } from "../../runtime/engine/core-spec.js";
 import { deviceNfs, slotsFor } from "../../runtime/engine/device-plan.js";
 import { forwardingOf } from "../../runtime/engine/hops.js";
 import type { OrderMode } from "../../runtime/engine/plan.js";
 import type { RunResult } from "../../runtime/engine/result.js";
 import { startRun } from "../../runtime/engine/run.js";
-import { parseCores } from "../../runtime/engine/topology.js";
 import type { Random } from "./random.js";
 
 /** PoCL has as many threads as the first device of the process asks for. */

@@ -5,9 +5,9 @@
 import { join } from "node:path";
 import { loadChain } from "../../runtime/chain/load.js";
 import { openDevice } from "../../runtime/device/open.js";
+import { parseCores } from "../../runtime/engine/core-spec.js";
 import { deviceNfs, slotsFor } from "../../runtime/engine/device-plan.js";
 import { startRun } from "../../runtime/engine/run.js";
-import { parseCores } from "../../runtime/engine/topology.js";
 
 const [folder, cores] = process.argv.slice(2) as [string, string];
 const warn = (line: string) => console.error(line);

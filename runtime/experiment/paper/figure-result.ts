@@ -1,5 +1,5 @@
 /** What the samples of a figure say. */
-import { parseCores } from "../../engine/topology.js";
+import { parseCores } from "../../engine/core-spec.js";
 import { medianEstimate } from "../../measure/statistics/median.js";
 import { ratioEstimate } from "../../measure/statistics/ratio.js";
 import { onGpu, type Sample } from "../cell.js";
