@@ -206,9 +206,12 @@ async function play({ spec, order, pattern, ports, senders, routed }: Scene): Pr
       const flow = r.int(0, FLOWS - 1);
       const payload = new Uint8Array(20);
       new DataView(payload.buffer).setUint32(0, next[flow]!++);
-      // Each queue has flows of its own, as RSS deals them; both directions of one in turn.
-      const addresses = { src: `10.${port}.${queue}.1`, dst: `10.${port}.${queue}.2` };
-      const frame = ethernet({}, ipv4(addresses, udp({ sport: 1000 + flow, dport: 9 }, payload)));
+      // Each queue has flows of its own, as RSS deals them, which may put the answers of a connection into another one.
+      const back = queue % 2 === 1;
+      const [one, other] = [`10.${port}.${queue >> 1}.1`, `10.${port}.${queue >> 1}.2`];
+      const addresses = back ? { src: other, dst: one } : { src: one, dst: other };
+      const l4 = back ? { sport: 9, dport: 1000 + flow } : { sport: 1000 + flow, dport: 9 };
+      const frame = ethernet({}, ipv4(addresses, udp(l4, payload)));
       to.u8.set(frame, slot * 2048 + DATA_OFFSET);
       to.off[slot] = DATA_OFFSET;
       to.len[slot] = frame.length;
@@ -232,7 +235,7 @@ async function play({ spec, order, pattern, ports, senders, routed }: Scene): Pr
       for (const slot of slots.subarray(0, count)) {
         const at = slot * 2048 + DATA_OFFSET;
         const view = arena.view;
-        const flow = `${view.getUint32(at + 26)} ${view.getUint16(at + 34)}`;
+        const flow = `${view.getUint32(at + 26)} ${view.getUint32(at + 34)}`;
         const number = view.getUint32(at + NUMBER_AT);
         assert.not(seen.has(`${flow} ${number}`), `a packet left twice: ${about}`);
         seen.set(`${flow} ${number}`, 1);
