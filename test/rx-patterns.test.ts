@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { makeRings, openRings, SyntheticNic } from "../bench/live/synthetic-ring.js";
+import { makeRings, openRings, SyntheticNic } from "../bench/live/shared-queue/synthetic-ring.js";
 import type { RxPattern } from "../runtime/nic/port.js";
 import type { QueueEnd } from "../runtime/nic/shared-queue/end.js";
 import { acquirersOf, canShare, joinQueue, shareQueue } from "../runtime/nic/shared-queue/queue.js";

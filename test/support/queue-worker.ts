@@ -3,7 +3,7 @@
  * stands in its frame, so that what a thread reads also shows whether its slot was its own at that time.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { openRings, SyntheticNic, type SyntheticRings } from "../../bench/live/synthetic-ring.js";
+import { openRings, SyntheticNic, type SyntheticRings } from "../../bench/live/shared-queue/synthetic-ring.js";
 import type { QueueShare } from "../../runtime/nic/shared-queue/end.js";
 import { joinQueue } from "../../runtime/nic/shared-queue/queue.js";
 import { Arena, type ArenaHandle, SLOT_SHIFT } from "../../runtime/packet/arena.js";

@@ -31,7 +31,7 @@ export class ParentEnd extends QueueEnd {
     if (some > 0) this.release(to);
     else if (produced === released) this.wake();
     if (timed) stages!.lap(STAGE.HARDWARE);
-    if (some > 0) stages?.received(some, timed);
+    if (some > 0) stages?.moved(some, timed);
     return 0;
   }
 }

@@ -14,7 +14,10 @@ export const enum STAGE {
   BUFFER = 2,
 }
 
-/** ns a packet, means over the bursts that were timed; null where none was. Names as in the result of a run. */
+/**
+ * ns a packet, names as in the result of a run. Means over the bursts that were timed, without the slowest 5 % of each stage: in those the
+ * thread's processor was taken from it, which takes milliseconds and would be all that a mean shows. null where nothing was timed.
+ */
 export interface StageReport {
   /** All that the thread received, timed or not; of a parent, which receives none: those it has released. */
   readonly packets: number;
@@ -23,16 +26,22 @@ export interface StageReport {
   readonly buffer_ns: number | null;
   /** The three together. */
   readonly rx_ns: number | null;
-  /** From asking for packets until they have been handed on or sent. A parent forwards none: null. */
+  /** From asking for packets until they have been handed on or sent. Of a parent null: it forwards none. */
   readonly entire_ns: number | null;
 }
 
 const EVERY = 16;
+/** Of the bursts that count; 0.95 of them, rounded up. */
+const KEPT_SHARE = 0.95;
+/** Bursts that are remembered: of more, so many at random. */
+const ROWS = 1024;
 const STAGES = 3;
-/** Places in the sums, behind the stages. */
-const ENTIRE = STAGES;
-const LAST = STAGES + 1;
-const STARTED = STAGES + 2;
+/** Columns of a row: the stages, then these. */
+const RX = STAGES;
+const ENTIRE = STAGES + 1;
+const PACKETS = STAGES + 2;
+const COLUMNS = STAGES + 3;
+const NOT_KEPT = -1;
 
 /** ns between two readings of the clock with nothing between them; the least, since it is subtracted. */
 function clockCost(): number {
@@ -48,18 +57,20 @@ function clockCost(): number {
 let clockNs: number | undefined;
 
 export class StageTimes {
-  /** A burst that is timed is on its way through the loop; see {@link forwarded}. */
+  /** A burst that is timed is on its way through the thread's loop; to be told by {@link forwarded}. */
   under = false;
   private calls = 0;
   private packets = 0;
+  /** Bursts that were timed; rows that are in use are as many, at most all. */
   private timed = 0;
-  private forwardedPackets = 0;
-  private burst = 0;
+  private row = NOT_KEPT;
   private laps = 0;
   private readonly cost: number;
-  /** ns by stage, of all bursts that were timed, and of the one under way. */
-  private readonly sums = new Float64Array(STAGES + 3);
-  private readonly now = new Float64Array(STAGES);
+  private readonly rows = new Float64Array(ROWS * COLUMNS);
+  /** ns by stage of the burst under way. */
+  private readonly burst = new Float64Array(STAGES);
+  /** When the burst under way began, and its last lap ended. */
+  private readonly at = new Float64Array(2);
 
   constructor() {
     clockNs ??= clockCost();
@@ -69,51 +80,87 @@ export class StageTimes {
   /** @returns whether this call is to be timed: then every part of it ends with {@link lap} */
   begin(): boolean {
     if (++this.calls % EVERY !== 0) return false;
-    this.now.fill(0);
+    this.burst.fill(0);
     this.laps = 0;
     const ns = performance.now() * 1e6;
-    this.sums[STARTED] = ns;
-    this.sums[LAST] = ns;
+    this.at[0] = ns;
+    this.at[1] = ns;
     return true;
   }
 
   /** What has passed since the last one was spent in this stage. */
   lap(stage: STAGE): void {
     const ns = performance.now() * 1e6;
-    this.now[stage] = this.now[stage]! + Math.max(0, ns - this.sums[LAST]! - this.cost);
-    this.sums[LAST] = ns;
+    this.burst[stage] = this.burst[stage]! + Math.max(0, ns - this.at[1]! - this.cost);
+    this.at[1] = ns;
     this.laps++;
   }
 
-  /** At the end of every call that received something. */
+  /** At the end of every call that took packets. */
   received(packets: number, timed: boolean): void {
     this.packets += packets;
     if (!timed) return;
-    this.timed += packets;
-    for (let stage = 0; stage < STAGES; stage++) this.sums[stage] = this.sums[stage]! + this.now[stage]!;
-    this.burst = packets;
+    this.keep(packets);
     this.under = true;
+  }
+
+  /** At the end of every call that took none for itself, but moved some on. */
+  moved(packets: number, timed: boolean): void {
+    this.packets += packets;
+    if (timed) this.keep(packets);
+  }
+
+  /** Algorithm R (Vitter, "Random Sampling with a Reservoir", 1985). */
+  private keep(packets: number): void {
+    const { rows, burst, timed } = this;
+    this.timed = timed + 1;
+    this.row = timed < ROWS ? timed : Math.floor(Math.random() * (timed + 1));
+    if (this.row >= ROWS) this.row = NOT_KEPT;
+    if (this.row === NOT_KEPT) return;
+    const at = this.row * COLUMNS;
+    rows[at + RX] = 0;
+    for (let stage = 0; stage < STAGES; stage++) {
+      rows[at + stage] = burst[stage]!;
+      rows[at + RX] = rows[at + RX]! + burst[stage]!;
+    }
+    rows[at + ENTIRE] = Number.NaN;
+    rows[at + PACKETS] = packets;
   }
 
   /** The burst under way has left the thread. */
   forwarded(): void {
     this.under = false;
-    this.forwardedPackets += this.burst;
-    const ns = performance.now() * 1e6 - this.sums[STARTED]! - (this.laps + 1) * this.cost;
-    this.sums[ENTIRE] = this.sums[ENTIRE]! + Math.max(0, ns);
+    if (this.row === NOT_KEPT) return;
+    const ns = performance.now() * 1e6 - this.at[0]! - (this.laps + 1) * this.cost;
+    this.rows[this.row * COLUMNS + ENTIRE] = Math.max(0, ns);
   }
 
   report(): StageReport {
-    const { timed, sums, packets, forwardedPackets } = this;
-    const per = (ns: number, of: number) => (of === 0 ? null : ns / of);
-    const stages = sums[STAGE.HARDWARE]! + sums[STAGE.CAS]! + sums[STAGE.BUFFER]!;
     return {
-      packets,
-      hardware_ns: per(sums[STAGE.HARDWARE]!, timed),
-      cas_ns: per(sums[STAGE.CAS]!, timed),
-      buffer_ns: per(sums[STAGE.BUFFER]!, timed),
-      rx_ns: per(stages, timed),
-      entire_ns: per(sums[ENTIRE]!, forwardedPackets),
+      packets: this.packets,
+      hardware_ns: this.mean(STAGE.HARDWARE),
+      cas_ns: this.mean(STAGE.CAS),
+      buffer_ns: this.mean(STAGE.BUFFER),
+      rx_ns: this.mean(RX),
+      entire_ns: this.mean(ENTIRE),
     };
+  }
+
+  private mean(column: number): number | null {
+    const bursts: { ns: number; packets: number }[] = [];
+    for (let row = 0; row < Math.min(this.timed, ROWS); row++) {
+      const ns = this.rows[row * COLUMNS + column]!;
+      const packets = this.rows[row * COLUMNS + PACKETS]!;
+      if (!Number.isNaN(ns)) bursts.push({ ns, packets });
+    }
+    if (bursts.length === 0) return null;
+    bursts.sort((a, b) => a.ns / a.packets - b.ns / b.packets);
+    let ns = 0;
+    let packets = 0;
+    for (const burst of bursts.slice(0, Math.ceil(bursts.length * KEPT_SHARE))) {
+      ns += burst.ns;
+      packets += burst.packets;
+    }
+    return ns / packets;
   }
 }
