@@ -28,8 +28,6 @@ export const enum WORD {
   READY = 52,
   /** Threads that were told to stop. */
   STOPPED = 64,
-  /** Threads beside the first that still look at the ring. */
-  GUESTS = 65,
   /** range, parent: of each acquiring thread, a line each, its first entry that it has not taken. */
   DONE = 80,
 }

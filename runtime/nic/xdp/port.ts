@@ -15,6 +15,7 @@ import type { LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
 import type { XdpConfig } from "./config.js";
 import { attachProgram, type XdpProgram } from "./program.js";
 import { XdpSender } from "./sender.js";
+import { isPatterned, SharedXdpPort } from "./shared-port.js";
 import { openSocket, type SocketStatistics, type XdpSocket } from "./socket.js";
 
 /** Constants of this module are part of the compiled code (see egress.ts). */
@@ -27,7 +28,7 @@ const MSG_DONTWAIT = 0x40;
 const ORIGIN = performance.timeOrigin;
 
 /** Opens an interface. @param use which of its directions the chain uses @throws RunError for what is missing, taken or refused */
-export function openXdp(config: XdpConfig, context: PortContext, use: { rx: boolean; tx: boolean }): XdpPort {
+export function openXdp(config: XdpConfig, context: PortContext, use: { rx: boolean; tx: boolean }): RxPort & TxPort {
   const where = `port ${context.name}`;
   const device = requireInterface(config.interface, where);
   const queues = chooseQueues(config, device, use.rx, where);
@@ -47,8 +48,9 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
       return socket;
     });
     const port = new XdpPort(device, sockets, program, open, ring, context);
+    const patterned = use.rx && isPatterned(context) ? new SharedXdpPort(port, sockets, ring, context) : undefined;
     port.bind();
-    return port;
+    return patterned ?? port;
   } catch (error) {
     for (const one of open.reverse()) one.close();
     throw error;
