@@ -242,6 +242,10 @@ function xdpOr<Port>(
 ): Port | (RxPort & TxPort) {
   // An interface that is missing is missing for both.
   requireInterface(config.interface, `port ${context.name}`);
+  // Of several receiving threads the first has decided.
+  const taken = (context.receiver?.share as { driver: "xdp" | "packet" } | undefined)?.driver;
+  if (taken === "packet") return packet();
+  if (taken === "xdp") return openInterface(config, context, use);
   try {
     return openInterface(config, context, use);
   } catch (error) {
