@@ -46,7 +46,8 @@ for (const [input, output, queues, cores, receivers, name] of FORMS) {
     const file = traffic(cwd);
     const dump = await capture(space, cwd, "bp");
     const wing = await space.wingbeat(cwd, "chain.json", "--in", input, "--out", output, "--cores", cores);
-    for (let core = 1; core <= receivers; core++) await wing.says(new RegExp(`port in: a by .* core ${core} of ${receivers}`));
+    for (let core = 1; core <= receivers; core++)
+      await wing.says(new RegExp(`port in: a by .* core ${core} of ${receivers}`));
     await wing.says(/port out: b by/);
     space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", file);
     await space.until("a", COUNT);

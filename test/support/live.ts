@@ -66,6 +66,18 @@ export function checkLedger(result: RunResult, what = ""): void {
   assert.is(result.ledger.in_flight, 0);
 }
 
+/** Hashes of frames by flow: addresses and ports of UDP over IPv4. */
+export function byFlow(file: string): Record<string, string[]> {
+  const flows: Record<string, string[]> = {};
+  const hashes = frames(file);
+  for (const [i, { frame }] of readPcap(file).records.entries()) {
+    const flow = Buffer.from(frame.subarray(26, 38)).toString("hex");
+    flows[flow] ??= [];
+    flows[flow].push(hashes[i]!);
+  }
+  return flows;
+}
+
 export function wiresTest(name: string, body: (space: Veth, cwd: string) => Promise<void>): void {
   test(name, async () => {
     if (skipUnless(lack === undefined, lack ?? "")) return;

@@ -40,9 +40,6 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
   const where = `port ${context.name}`;
   const device = requireInterface(config.interface, where);
   const { receiver } = context;
-  if (use.rx && receiver !== undefined && receiver.pattern !== "default") {
-    throw new RunError(where, `threads cannot share its queue (--rx-pattern ${receiver.pattern})`, "leave it out");
-  }
   const queues = chooseQueues(config, device, use.rx, context);
   const share = receiver?.share as XdpShare | undefined;
   const open: { close(): void }[] = [];

@@ -22,8 +22,8 @@ interface RingHandle {
   readonly layout: RingLayout;
 }
 
-/** What {@link SharedXdpPort.share} says to the other threads. */
-export interface XdpShare {
+/** What {@link SharedXdpPort.share} says to the other threads where they share its queue. */
+interface SharedQueue {
   readonly fd: number;
   /** Slots that each thread is to supply. */
   readonly stock: number;
@@ -58,7 +58,7 @@ export function isPatterned({ receiver, stages }: PortContext): boolean {
 export class SharedXdpPort implements RxPort, TxPort {
   readonly done = false;
   readonly numbered: boolean;
-  readonly share: XdpShare | undefined;
+  readonly share: SharedQueue | XdpPort["share"];
   readonly live: LiveRx & LiveTx;
   private readonly ends: readonly QueueEnd[];
   /** End that is asked first. */
@@ -90,8 +90,17 @@ export class SharedXdpPort implements RxPort, TxPort {
     if (shared && threads > 1) {
       const [socket] = sockets;
       const { share: queue } = made[0]!;
-      this.share = { fd: socket!.fd, stock, rx: handleOf(socket!.rx!), fill: handleOf(socket!.fill), queue };
+      const own: SharedQueue = {
+        fd: socket!.fd,
+        stock,
+        rx: handleOf(socket!.rx!),
+        fill: handleOf(socket!.fill),
+        queue,
+      };
+      this.share = own;
       context.warn(`port ${name}: ${threads} threads share its queue, pattern ${receiver.pattern}`);
+    } else {
+      this.share = port.share;
     }
     this.live = this.liveOf(stock);
   }
@@ -116,7 +125,7 @@ export class SharedXdpPort implements RxPort, TxPort {
         return 0;
       },
       get settled() {
-        return ends.every((end) => end.settled);
+        return live.settled !== false && ends.every((end) => end.settled);
       },
       update: () => live.update(),
       get imissed() {
@@ -184,7 +193,7 @@ export class GuestXdpPort implements RxPort {
   private readonly end: QueueEnd;
 
   constructor({ receiver, arena, stages }: PortContext) {
-    const { fd, stock, rx, fill, queue } = receiver!.share as XdpShare;
+    const { fd, stock, rx, fill, queue } = receiver!.share as SharedQueue;
     const { index: thread } = receiver!;
     const end = joinQueue({ share: queue, rx: attach(rx), fill: attach(fill), arena, thread, wake: waker(fd) });
     end.stages = stages;
