@@ -103,15 +103,6 @@ wiresTest("what cannot be shared is refused, with what would do", async (space, 
   const cases: [string[], RegExp][] = [
     [["--in", "packet:c", "--cores", "d3", "--rx-pattern", "range"], /port in has no AF_XDP ring.*use xdp:INTERFACE/s],
     [["--in", "xdp:a", "--cores", "d3", "--rx-pattern", "range"], /port in has 2\b.*queue=N/s],
-    [
-      ["--in", "xdp:c", "--cores", "d1", "--rx-pattern", "arbitration"],
-      /one core receives.*use d2, of which 2 receive/s,
-    ],
-    [["--in", "xdp:c", "--cores", "d3", "--rx-pattern", "range"], /3 cores receive.*use d4, of which 4 receive/s],
-    [["--in", "xdp:c", "--cores", "d4", "--rx-pattern", "parent"], /4 cores receive.*use d5, of which 5 receive/s],
-    [["--in", "xdp:c", "--cores", "d2", "--rx-pattern", "range", "--digest"], /leave out --digest/],
-    [["--in", "xdp:c", "--cores", "d2", "--rx-pattern", "range", "--order", "global"], /use --order flow/],
-    [["--in", "xdp:c", "--cores", "d2", "--rx-pattern", "shared"], /takes default, arbitration, range, parent/],
   ];
   for (const [options, words] of cases) {
     const wing = await space.wingbeat(cwd, "chain.json", "--out", "null", ...options);
