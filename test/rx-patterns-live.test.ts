@@ -31,7 +31,7 @@ function checkStages(stages: Stages | undefined, receivers: number, parent: bool
 
 /** Pattern, mode, order, cores asked for, receivers among them. */
 const CASES = [
-  ["default", "native", "flow", "d1", 1],
+  ["default", "skb", "flow", "d1", 1],
   ["arbitration", "native", "flow", "d3", 2],
   ["arbitration", "skb", "none", "d4", 3],
   ["range", "skb", "flow", "d3", 2],
