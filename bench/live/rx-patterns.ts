@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import { RunError } from "../../runtime/errors.js";
 import type { RxPattern } from "../../runtime/nic/port.js";
 import { acquirersOf, shareQueue } from "../../runtime/nic/shared-queue/queue.js";
 import { Arena } from "../../runtime/packet/arena.js";
@@ -64,6 +65,11 @@ async function turn({ pattern, acquirers }: Subject, ms: number): Promise<Thread
   Atomics.store(words, 0, PHASE.END);
   const [, ...answers] = await Promise.all(ended);
   arena.free();
+  const wrong = (answers as ThreadAnswer[]).reduce((sum, answer) => sum + answer.wrong, 0);
+  if (wrong > 0) {
+    const problem = `${pattern} with ${threads} threads: ${wrong} bursts began with a frame that was not theirs`;
+    throw new RunError("live-rx-patterns", problem, "report this as a bug");
+  }
   return answers as ThreadAnswer[];
 }
 
@@ -112,7 +118,8 @@ async function patterns(options: CellOptions): Promise<CellResult> {
     figures: figures.list,
     device: null,
     notes: [
-      `bursts of 32 from a ring of ${RING} entries that a thread fills; the machine has ${cores} processors, and the NIC's thread and a parent take part of them: where there are more threads than processors, times are also those that a thread waited for its processor`,
+      `bursts of 32 from a ring of ${RING} entries, which one more thread fills in the NIC's place; frames get new addresses and are free again`,
+      `this machine has ${cores} processors: subjects with more threads than those, the NIC's and a parent's counted, take turns on them, and say little of what threads cost each other`,
     ],
   };
 }

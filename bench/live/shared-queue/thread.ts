@@ -35,8 +35,8 @@ export interface ThreadJob {
 export interface ThreadAnswer extends StageReport {
   /** Of the window it was measured in. */
   readonly seconds: number;
-  /** ns on a processor in that window would be more telling, but no thread can ask for another's; calls that found nothing. */
-  readonly polls: number;
+  /** Bursts whose first frame was not that of its number. */
+  readonly wrong: number;
 }
 
 const BYTES = 60;
@@ -44,6 +44,7 @@ const BYTES = 60;
 const BURST = 32;
 /** Fruitless polls before other threads of the processor go first. */
 const SPINS = 64;
+/** From a slot to its first u16. */
 const SHIFT = SLOT_SHIFT - 1;
 
 const job = workerData as ThreadJob;
@@ -70,14 +71,17 @@ function forward(slots: Uint32Array, count: number): void {
   }
 }
 
-/** Receives until the phase is over. @returns calls that found nothing */
+/** Receives until the phase is over. @returns bursts whose first frame was another's */
 function loop(end: QueueEnd, pool: SlotPool, slots: Uint32Array, now: PHASE): number {
   const stages = end.stages!;
+  const { u32, off, arrival } = arena;
   let idle = 0;
-  let polls = 0;
+  let wrong = 0;
   while (Atomics.load(phase, 0) === now) {
     const taken = pool.take(slots, BURST);
     const count = end.receive(slots, taken);
+    const first = slots[0]!;
+    if (count > 0 && u32[((first << SHIFT) + (off[first]! >> 1)) >> 1] !== arrival[first]! >>> 0) wrong++;
     forward(slots, count);
     pool.put(slots, 0, taken);
     if (stages.under) stages.forwarded();
@@ -85,13 +89,12 @@ function loop(end: QueueEnd, pool: SlotPool, slots: Uint32Array, now: PHASE): nu
       idle = 0;
       continue;
     }
-    polls++;
     if (++idle >= SPINS) {
       idle = 0;
       yieldCpu();
     }
   }
-  return polls;
+  return wrong;
 }
 
 function receiver(): ThreadAnswer {
@@ -104,9 +107,9 @@ function receiver(): ThreadAnswer {
   loop(end, pool, slots, PHASE.WARM_UP);
   end.stages = new StageTimes();
   const start = performance.now();
-  const polls = loop(end, pool, slots, PHASE.MEASURE);
+  const wrong = loop(end, pool, slots, PHASE.MEASURE);
   const seconds = (performance.now() - start) / 1000;
-  return { ...end.stages.report(), seconds, polls };
+  return { ...end.stages.report(), seconds, wrong };
 }
 
 if (job.thread < 0) {
