@@ -18,8 +18,10 @@ import { PHASE, type ThreadAnswer, type ThreadJob } from "./shared-queue/thread.
 const RING = 1024;
 /** Of each thread beside those in the ring. */
 const SLOTS = 256;
-/** ms until code is compiled, before the window of a turn. */
-const WARM_UP_MS = 150;
+/** Packets of each thread until its code is compiled, before the window of a turn; and the longest ms that is waited for them. */
+const WARM_UP_PACKETS = 50_000;
+const WARM_UP_MS = 250;
+const LOOK_MS = 5;
 
 interface Subject {
   readonly pattern: RxPattern;
@@ -47,7 +49,7 @@ async function turn({ pattern, acquirers }: Subject, ms: number): Promise<Thread
   const rings = makeRings(RING);
   const { rx, fill } = openRings(rings);
   const share = shareQueue(pattern, threads, arena.slots, rx, fill);
-  const phase = new SharedArrayBuffer(4);
+  const phase = new SharedArrayBuffer(4 * (1 + threads));
   const start = (thread: number) => {
     const workerData: ThreadJob = { thread, rings, share, arena: arena.handle, phase, slots, stock };
     return new Worker(new URL("./shared-queue/thread.js", import.meta.url), { workerData });
@@ -59,7 +61,8 @@ async function turn({ pattern, acquirers }: Subject, ms: number): Promise<Thread
   });
   const words = new Int32Array(phase);
   await Promise.all(workers.map((worker) => once(worker, "online")));
-  await delay(WARM_UP_MS);
+  const slow = () => words.subarray(1 + threads - acquirers).some((_, i, of) => Atomics.load(of, i) < WARM_UP_PACKETS);
+  for (const end = performance.now() + WARM_UP_MS; slow() && performance.now() < end; ) await delay(LOOK_MS);
   Atomics.store(words, 0, PHASE.MEASURE);
   await delay(ms);
   Atomics.store(words, 0, PHASE.END);

@@ -24,7 +24,7 @@ export interface ThreadJob {
   readonly rings: SyntheticRings;
   readonly share: QueueShare;
   readonly arena: ArenaHandle;
-  /** One word: {@link PHASE}. */
+  /** {@link PHASE}, and behind it by thread the packets it has received while warming up. */
   readonly phase: SharedArrayBuffer;
   /** Slots of each thread, and those it puts into the fill ring. */
   readonly slots: number;
@@ -87,6 +87,7 @@ function loop(end: QueueEnd, pool: SlotPool, slots: Uint32Array, now: PHASE): nu
     if (stages.under) stages.forwarded();
     if (count > 0) {
       idle = 0;
+      if (now === PHASE.WARM_UP) Atomics.add(phase, 1 + job.thread, count);
       continue;
     }
     if (++idle >= SPINS) {
