@@ -100,6 +100,13 @@ export function isDrained(control: Int32Array, receivers: number): boolean {
   return Atomics.load(control, CONTROL.DRAINED) === receivers;
 }
 
+/** Waits until that is so, or the run is aborted. */
+export function awaitDrained(control: Int32Array, receivers: number): void {
+  while (!isDrained(control, receivers) && Atomics.load(control, CONTROL.ABORT) === 0) {
+    Atomics.wait(control, CONTROL.DRAINED, Atomics.load(control, CONTROL.DRAINED), LOOK_MS);
+  }
+}
+
 /** What is under way comes to its end. */
 export function stopReceiving(control: Int32Array): void {
   Atomics.store(control, CONTROL.STOP, 1);

@@ -4,7 +4,7 @@ import type { Arena } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import type { SlotPool } from "../packet/pool.js";
 import type { RingConsumer, RingProducer } from "../packet/ring.js";
-import { CONTROL, isDrained, QUIET, quietOf, quietWord, ring, ringAll } from "./control.js";
+import { awaitDrained, CONTROL, isDrained, QUIET, quietOf, quietWord, ring, ringAll } from "./control.js";
 import type { Egress } from "./egress.js";
 import type { FlowAudit } from "./flow-audit.js";
 import type { Ingress } from "./ingress.js";
@@ -12,6 +12,7 @@ import type { OrderWindow } from "./order-window.js";
 import type { Pipeline } from "./pipeline.js";
 import { type Plan, TARGET } from "./plan.js";
 import type { Processor } from "./processor.js";
+import { SlotsHome } from "./slots-home.js";
 import type { Topology } from "./topology.js";
 import { type Interfaces, Waiter } from "./wait.js";
 
@@ -70,6 +71,7 @@ export class Core {
   private movedNs = 0;
   private ended = false;
   private readonly interfaces: Interfaces | undefined;
+  private readonly home: SlotsHome;
 
   constructor(private readonly parts: CoreParts) {
     const { topology, plan, thread, pipeline } = parts;
@@ -88,6 +90,7 @@ export class Core {
     topology.threads.forEach((role, t) => {
       for (const nf of role.nfs) this.ownerOf[nf] = t;
     });
+    this.home = new SlotsHome(parts.arena, receivers, (to, slots, count) => this.push(to, slots, count));
     this.batch = plan.cyclic && plan.options.order !== "none" ? 1 : plan.options.batch;
     const live = parts.ingress?.live;
     if (live !== undefined) {
@@ -294,24 +297,7 @@ export class Core {
     const { pool, topology } = this.parts;
     if (pool !== undefined) pool.put(slots, 0, count);
     else if (topology.receivers === 1) this.push(0, slots, count);
-    else this.dealHome(slots, count);
-  }
-
-  /** Each slot to the receiver it belongs to. */
-  private dealHome(slots: Uint32Array, count: number): void {
-    const { outbox, outboxCount } = this;
-    const { arena, topology } = this.parts;
-    const { home } = arena;
-    const { receivers } = topology;
-    outboxCount.fill(0, 0, receivers);
-    for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
-      const to = home[slot]!;
-      const at = outboxCount[to]!;
-      outbox[to]![at] = slot;
-      outboxCount[to] = at + 1;
-    }
-    for (let to = 0; to < receivers; to++) if (outboxCount[to]! > 0) this.push(to, outbox[to]!, outboxCount[to]!);
+    else this.home.deal(slots, count);
   }
 
   /**
@@ -329,13 +315,6 @@ export class Core {
     this.movedNs = now;
     this.sendHome(this.reclaimed, count);
     return true;
-  }
-}
-
-/** Waits until every receiver's slots are home; ms between looks. */
-function awaitDrained(control: Int32Array, receivers: number): void {
-  while (!isDrained(control, receivers) && Atomics.load(control, CONTROL.ABORT) === 0) {
-    Atomics.wait(control, CONTROL.DRAINED, Atomics.load(control, CONTROL.DRAINED), 20);
   }
 }
 

@@ -4,6 +4,7 @@ import type { LatencyTable } from "../measure/latency.js";
 import type { TxPort } from "../nic/port.js";
 import { type Arena, NO_PORT } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
+import { ArrivalOrder } from "./arrival-order.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
 import type { FlowAudit } from "./flow-audit.js";
 import { DROP, type Plan, type PlanOptions, TARGET } from "./plan.js";
@@ -53,14 +54,7 @@ interface Lane {
   readonly slots: Uint32Array;
   count: number;
   bytes: number;
-  /** Highest arrival number sent so far. */
-  lastArrival: number;
-  /** The same by receiver, or by port, where numbers are theirs. */
-  readonly lastOf: Float64Array;
 }
-
-/** Receivers, and ports, have numbers of 8 bits. */
-const STREAMS = 256;
 
 export class Egress {
   /** When the last packet left, in ns since the epoch; NaN before. */
@@ -88,8 +82,7 @@ export class Egress {
   private readonly audit: FlowAudit | undefined;
   private readonly host: HostPort | undefined;
   private readonly originator: Originator | undefined;
-  /** By slot, whose number a packet has; undefined where all can be compared. */
-  private readonly streamOf: Uint8Array | undefined;
+  private readonly order: ArrivalOrder;
   /** Packets of the burst for the kernel. */
   private readonly forHost = new Uint32Array(MAX_BATCH);
   /** Files take what a slot holds: only where some port has a limit is any packet measured. */
@@ -105,16 +98,13 @@ export class Egress {
     private readonly latency: LatencyTable,
     { digest, audit, host, originator, numbers = "all" }: EgressParts = {},
   ) {
-    if (numbers !== "all") this.streamOf = numbers === "receiver" ? arena.home : arena.portIn;
+    this.order = new ArrivalOrder(arena, ports.length, numbers);
     this.digest = digest;
     this.audit = audit;
     this.host = host;
     this.originator = originator;
     this.warmUpNs = (plan.options.warmUpMs ?? 0) * 1e6;
-    this.lanes = ports.map(() => {
-      const lastOf = new Float64Array(STREAMS);
-      return { slots: new Uint32Array(MAX_BATCH), count: 0, bytes: 0, lastArrival: 0, lastOf };
-    });
+    this.lanes = ports.map(() => ({ slots: new Uint32Array(MAX_BATCH), count: 0, bytes: 0 }));
     this.heads = new Uint32Array(ports.length);
     const senders = ports.flatMap((port, i) => (port === undefined ? [] : [i]));
     this.onlyPort = senders.length === 1 ? senders[0]! : NONE;
@@ -265,7 +255,7 @@ export class Egress {
   private send(lane: Lane, port: number): void {
     const { counters, layout } = this;
     const { slots, count } = lane;
-    const reordered = this.streamOf === undefined ? this.late(lane) : this.lateOf(lane, this.streamOf);
+    const reordered = this.order.left(slots, count, port);
     if (reordered > 0) counters[layout.reordered] = counters[layout.reordered]! + reordered;
     if (this.audit !== undefined) {
       counters[layout.flowReordered] = counters[layout.flowReordered]! + this.audit.left(slots, count, port);
@@ -277,34 +267,6 @@ export class Egress {
     lane.bytes = 0;
     this.ports[port]!.transmit(slots, count);
     this.account(port);
-  }
-
-  /** How many packets of a lane leave after one that arrived later. */
-  private late(lane: Lane): number {
-    const { arrival } = this.arena;
-    const { slots, count } = lane;
-    let last = lane.lastArrival;
-    let reordered = 0;
-    for (let i = 0; i < count; i++) {
-      const number = arrival[slots[i]!]!;
-      if (number < last) reordered++;
-      else last = number;
-    }
-    lane.lastArrival = last;
-    return reordered;
-  }
-
-  /** The same where packets of several receivers, or ports, each have numbers of their own. */
-  private lateOf({ slots, count, lastOf }: Lane, streamOf: Uint8Array): number {
-    const { arrival } = this.arena;
-    let reordered = 0;
-    for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
-      const stream = streamOf[slot]!;
-      if (arrival[slot]! < lastOf[stream]!) reordered++;
-      else lastOf[stream] = arrival[slot]!;
-    }
-    return reordered;
   }
 
   /** Once more through the burst, since the digest is over arrival order and not port by port. */

@@ -103,7 +103,7 @@ export abstract class QueueEnd {
   }
 
   /** False before all threads have supplied slots. */
-  protected get open(): boolean {
+  get open(): boolean {
     if (this.ready) return true;
     if (Atomics.load(this.words, WORD.READY) === 0) return false;
     this.replacement = Atomics.load(this.words, WORD.REPLACEMENT);

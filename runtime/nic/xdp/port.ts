@@ -98,6 +98,8 @@ export class XdpPort implements RxPort, TxPort {
   /** Socket that is asked first. */
   private turn = 0;
   private announced = false;
+  /** Fill rings have been filled for the first time. */
+  private stocked = false;
   private closed = false;
   private readonly statistics: SocketStatistics = {
     rxDropped: 0,
@@ -149,15 +151,23 @@ export class XdpPort implements RxPort, TxPort {
     };
   }
 
-  /** Binds what is not bound yet: an interface that is down cannot be. @returns true where all of it is */
+  /**
+   * Binds what is not bound yet: an interface that is down cannot be. Packets come to a socket once it has slots for them; until then they
+   * are the host's, as before the run.
+   * @returns true where all of it is bound
+   */
   bind(): boolean {
+    const { sockets, program, stocked } = this;
     let all = true;
-    for (const socket of this.sockets) {
-      if (socket.bound) continue;
-      if (!socket.tryBind()) all = false;
-      else if (socket.rx !== undefined) this.program?.redirect(socket.queue, socket.fd);
+    for (const socket of sockets) {
+      if (!socket.tryBind()) {
+        all = false;
+      } else if (program !== undefined && stocked && !socket.redirected) {
+        program.redirect(socket.queue, socket.fd);
+        socket.redirected = true;
+      }
     }
-    if (all && !this.announced && this.sockets.length > 0) this.announce();
+    if (all && !this.announced && (program === undefined || stocked)) this.announce();
     return all;
   }
 
@@ -236,6 +246,13 @@ export class XdpPort implements RxPort, TxPort {
       filled[slots[i]!] = 1;
     }
     for (const { fill } of sockets) fill.produce();
+    this.haveSlots();
+  }
+
+  /** Fill rings have been filled: packets may come. */
+  haveSlots(): void {
+    this.stocked = true;
+    this.bind();
   }
 
   /**

@@ -63,6 +63,8 @@ export class SharedXdpPort implements RxPort, TxPort {
   private readonly ends: readonly QueueEnd[];
   /** End that is asked first. */
   private turn = 0;
+  /** Fill rings have slots of all threads. */
+  private fed = false;
 
   constructor(
     private readonly port: XdpPort,
@@ -154,6 +156,10 @@ export class SharedXdpPort implements RxPort, TxPort {
 
   receive(slots: Uint32Array, count: number): number {
     const { ends } = this;
+    if (!this.fed && ends.every((end) => end.open)) {
+      this.fed = true;
+      this.port.haveSlots();
+    }
     for (let i = 0; i < ends.length; i++) {
       const end = ends[this.turn]!;
       this.turn = this.turn + 1 < ends.length ? this.turn + 1 : 0;
