@@ -72,6 +72,25 @@ test("the device's lines say what it is, and what of its rows were dummies", () 
   assert.match(vain, /b -> c 5; in vain 7\n/);
 });
 
+test("what receiving costs by stage; nothing stands where nothing was timed", () => {
+  const timed = { hardware_ns: 1.25, cas_ns: 0, buffer_ns: 12, rx_ns: 13.25, entire_ns: 1234.56 };
+  const untimed = { hardware_ns: null, cas_ns: null, buffer_ns: null, rx_ns: null, entire_ns: null };
+  const stages = [
+    { thread: 0, packets: 12_345, ...timed },
+    { thread: 1, packets: 3, ...untimed },
+  ];
+  const rows = summary(result({ rx_stages: stages })).split("\n");
+  const cells = (row: string) =>
+    row
+      .split("│")
+      .map((cell) => cell.trim())
+      .slice(1, -1);
+  const at = rows.findIndex((row) => row.includes("rx thread"));
+  assert.equal(cells(rows[at + 2]!), ["0", "12,345", "1.3", "0.0", "12.0", "13.3", "1234.6"]);
+  assert.equal(cells(rows[at + 3]!), ["1", "3", "", "", "", "", ""]);
+  assert.not.match(summary(result()), /by stage/);
+});
+
 test("a run fails by its ledger and by its device, and the summary is there all the same", () => {
   assert.equal(failuresOf(result()), []);
   const failed = result({ failure: "device: workgroup 3 is at row 7", device: DEVICE });

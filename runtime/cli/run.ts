@@ -7,6 +7,7 @@ import { type Run, startRun } from "../engine/run.js";
 import { openRunDevice } from "../engine/run-device.js";
 import { ConfigError } from "../errors.js";
 import { parsePortString } from "../nic/drivers.js";
+import { RX_PATTERNS } from "../nic/port.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import {
   collect,
@@ -39,6 +40,7 @@ interface RunFlags {
   batch: string;
   cores: string;
   verifyL4?: boolean;
+  rxPattern?: string;
   wait: string;
   portable?: boolean;
   json?: string;
@@ -74,6 +76,10 @@ export function addRunCommand(program: Command): void {
     .option("--order <MODE>", "flow, global or none")
     .option("--batch <N>", `packets per burst, 1 to ${MAX_BATCH}`, "64")
     .option("--cores <SPEC>", "cores by role: d io, n CPU NFs, c CPUSyncers; d1 runs to completion", "d1")
+    .option(
+      "--rx-pattern <P>",
+      "how io cores share one AF_XDP receive queue: default, arbitration, range, parent; times the stages of receiving",
+    )
     .option("--verify-l4", "the gate also checks TCP, UDP and ICMP checksums")
     .option("--wait <P>", "what idle cores do: spin, yield, sleep, adaptive", "adaptive")
     .option("--portable", "pure TypeScript, no native library, for comparison")
@@ -154,5 +160,6 @@ function runOptions(flags: RunFlags) {
     portable: flags.portable === true,
     wait: parseChoice("--wait", flags.wait, ["spin", "yield", "sleep", "adaptive"] as const),
     cores: parseCores(flags.cores),
+    rxPattern: flags.rxPattern === undefined ? undefined : parseChoice("--rx-pattern", flags.rxPattern, RX_PATTERNS),
   };
 }

@@ -63,8 +63,20 @@ export function summary(result: RunResult): string {
     parts.push(
       `order ${mode}: ${count(reordered)} packets left after a later one, ${count(inFlows)} after one of their flow`,
     );
+  if (result.rx_stages !== undefined) parts.push(stagesTable(result.rx_stages));
   if (result.digest !== null) parts.push(`egress digest ${result.digest}\nalerts digest ${result.alerts_digest}`);
   return `${parts.join("\n")}\n`;
+}
+
+/** What a packet costs by stage, in each receiving thread. */
+function stagesTable(stages: NonNullable<RunResult["rx_stages"]>): string {
+  const ns = (value: number | null) => (value === null ? "" : value.toFixed(1));
+  const rows = stages.map((s) => {
+    const times = [s.hardware_ns, s.cas_ns, s.buffer_ns, s.rx_ns, s.entire_ns].map(ns);
+    return [s.thread, count(s.packets), ...times];
+  });
+  const head = ["rx thread", "packets", "hardware ns", "CAS+join ns", "buffer ns", "rx ns", "entire ns"];
+  return `receiving, ns per packet by stage:\n${table(head, rows)}`;
 }
 
 /** Why a run that has come to its end is a failed one, a line each; none where it is not. */

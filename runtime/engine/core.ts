@@ -1,4 +1,5 @@
 /** The loop of one data-plane thread. Run-to-completion is the case of a single thread with no ring. */
+import type { StageTimes } from "../nic/shared-queue/stages.js";
 import type { Arena } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import type { SlotPool } from "../packet/pool.js";
@@ -28,6 +29,8 @@ export interface CoreParts {
   readonly pipeline?: Pipeline | undefined;
   /** Of a thread that receives. */
   readonly ingress: Ingress | undefined;
+  /** Where the stages of receiving are timed. */
+  readonly stages?: StageTimes | undefined;
   readonly pool: SlotPool | undefined;
   /** Of a thread that receives, where order within flows is audited. */
   readonly audit?: FlowAudit | undefined;
@@ -151,7 +154,7 @@ export class Core {
 
   /** One round, without waiting; true where something moved. */
   round(): boolean {
-    const { ingress, egress, pool, pipeline, plan, clock } = this.parts;
+    const { ingress, egress, pool, pipeline, plan, clock, stages } = this.parts;
     this.fed = false;
     let moved = this.takeIncoming();
     if (egress?.live && this.reclaim(moved)) moved = true;
@@ -161,6 +164,7 @@ export class Core {
         moved = true;
         this.fed = true;
         this.start(count);
+        if (stages?.under) stages.forwarded();
       }
     }
     if (plan.device !== undefined) {

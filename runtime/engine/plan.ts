@@ -86,7 +86,7 @@ export interface PlanOptions {
   readonly verifyL4: boolean;
   readonly portable: boolean;
   readonly wait: WaitPolicy;
-  /** How receiving threads share a queue; default: each queue has one. */
+  /** How receiving threads share a queue, and its stages are timed; absent: each queue has one, and nothing is timed. */
   readonly rxPattern?: RxPattern | undefined;
 }
 

@@ -8,6 +8,7 @@
  */
 import { ConfigError } from "../errors.js";
 import type { RxPattern } from "../nic/port.js";
+import { canShare } from "../nic/shared-queue/queue.js";
 import type { OrderMode } from "./plan.js";
 
 /** What a port of the chain is to several threads. */
@@ -113,21 +114,61 @@ function splits(nfs: readonly NfUse[], order: OrderMode, cores: number, receivin
   return "";
 }
 
-/** @throws ConfigError naming the port that cannot be received from by the pattern */
-export function checkPattern(receiving: Receiving): void {
-  const { pattern } = receiving;
+/**
+ * Whether a chain can be received from by a pattern in which cores share a queue.
+ * @param serial one core keeps order, since the policy has a cycle
+ * @throws ConfigError naming what is in the way
+ */
+export function checkPattern(receiving: Receiving, order: OrderMode, serial: boolean): void {
+  const { pattern, digest } = receiving;
   if (pattern === "default") return;
+  const option = `--rx-pattern ${pattern}`;
   for (const port of inputs(receiving)) {
     if (!port.xdp) {
-      throw new ConfigError(
-        `--rx-pattern ${pattern}`,
-        `port ${port.name} has no AF_XDP ring to share`,
-        "use xdp:INTERFACE",
-      );
+      throw new ConfigError(option, `port ${port.name} has no AF_XDP ring to share`, "use xdp:INTERFACE");
     }
     if (port.receivers > 1) {
       const problem = `cores share one queue, and port ${port.name} has ${port.receivers}`;
-      throw new ConfigError(`--rx-pattern ${pattern}`, problem, "name one: queue=N");
+      throw new ConfigError(option, problem, "name one: queue=N");
     }
   }
+  if (digest) {
+    const problem = "a digest is over the order in which packets arrived, and one core has to see it";
+    throw new ConfigError(option, problem, "leave out --digest and --seed");
+  }
+  if (order === "global") throw new ConfigError(option, "--order global is the order of one core", "use --order flow");
+  if (serial) {
+    throw new ConfigError(option, "the policy has a cycle, where one core keeps order", "use --order none");
+  }
+}
+
+/**
+ * Whether a pattern can share out a queue among the cores that receive.
+ * @param io io cores asked for
+ * @param countOf how many receive of so many io cores; throws where there are not slots enough
+ * @throws ConfigError with the next number of io cores of which as many receive as can share
+ */
+export function checkCount({ pattern }: Receiving, io: number, countOf: (io: number) => number): void {
+  const fits = (cores: number) => cores > 1 && canShare(pattern, cores);
+  const count = countOf(io);
+  if (pattern === "default" || fits(count)) return;
+  const rules = {
+    arbitration: "two or more can share a queue",
+    range: "2, 4, 8 and so on can share a queue",
+    parent: "a parent and 1, 2, 4 and so on workers can share a queue",
+  };
+  const problem = `${count === 1 ? "one core receives" : `${count} cores receive`}, and ${rules[pattern]}`;
+  // Among so many more there is a power of two, and one for those that only send.
+  for (let next = io + 1; next <= 2 * io + 2; next++) {
+    let receivers = 0;
+    try {
+      receivers = countOf(next);
+    } catch {
+      break;
+    }
+    if (!fits(receivers)) continue;
+    const remedy = `use d${next}, of which ${receivers} receive${receivers < next ? " and one sends" : ""}`;
+    throw new ConfigError(`--rx-pattern ${pattern}, --cores`, problem, remedy);
+  }
+  throw new ConfigError(`--rx-pattern ${pattern}, --cores`, problem, "use fewer io cores: there are no slots for more");
 }

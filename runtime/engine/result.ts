@@ -5,6 +5,7 @@ import { SYNC } from "../device/syncer.js";
 import { alertsDigest } from "../measure/digest.js";
 import { sumLatencies } from "../measure/latency.js";
 import { type LatencyPercentiles, percentilesOf } from "../measure/percentiles.js";
+import type { StageReport } from "../nic/shared-queue/stages.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
 import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
 import type { Topology } from "./topology.js";
@@ -96,6 +97,8 @@ export interface RunResult {
   /** Packets that left a port after a later one; `flow_reordered`: after a later one of their flow (see flow-audit.ts). */
   readonly order: { readonly mode: string; readonly reordered: number; readonly flow_reordered: number };
   readonly cores: string;
+  /** With `--rx-pattern`: what a packet costs by stage, in each receiving thread. */
+  readonly rx_stages?: readonly ({ readonly thread: number } & StageReport)[];
   readonly digest: string | null;
   readonly alerts_digest: string | null;
   /** Why the run is a failed one although every packet is accounted for; null where it is not. */
@@ -143,6 +146,9 @@ export interface DeviceEnd {
 export function makeResult(parts: ResultParts): RunResult {
   const { plan, topology, layout, counters, reports } = parts;
   const { rx, rxBytes, tx, txBytes, dropped, toKernel, originated } = snapshotOf(plan, layout, counters);
+  const stages = reports.flatMap((report, thread) =>
+    report.stages === undefined ? [] : [{ thread, ...report.stages }],
+  );
   const senders = reports.filter((_, t) => topology.threads[t]!.tx);
   const inFlight = reports.reduce((sum, report) => sum + report.inFlight, 0);
   const span = latest(reports) - earliest(reports);
@@ -199,6 +205,7 @@ export function makeResult(parts: ResultParts): RunResult {
       flow_reordered: counters[layout.flowReordered]!,
     },
     cores: topology.name,
+    ...(stages.length > 0 ? { rx_stages: stages } : {}),
     digest: senders[0]!.digest ?? null,
     alerts_digest: plan.options.digest ? alertsDigest(allAlerts(reports)) : null,
     failure: parts.failure ?? null,

@@ -14,7 +14,7 @@
  */
 import type { CoreRole, CoreSpec } from "./core-spec.js";
 import type { OrderMode, Plan } from "./plan.js";
-import { checkPattern, decideReceivers, type Receiving } from "./receivers.js";
+import { checkCount, checkPattern, decideReceivers, type Receiving } from "./receivers.js";
 
 export interface ThreadRole {
   /** Which of the cores that `--cores` counts it is. */
@@ -85,8 +85,12 @@ export function makeTopology(
     nf = 0;
     sync = 0;
   }
-  if (receiving !== undefined) checkPattern(receiving);
+  if (receiving !== undefined) checkPattern(receiving, order, serial);
   const shared = receiving !== undefined && receiving.pattern !== "default";
+  if (shared) {
+    const countOf = (io: number) => decideReceivers(plan.nfs, order, io, nf, receiving, () => {}).count;
+    checkCount(receiving, spec.io, countOf);
+  }
   const alone: ThreadRole = { core: "io", rx: true, tx: true, nfs: plan.nfOrder };
   const one = { receivers: 1, numbers: shared ? "port" : "all" } as const;
   if (serial || spec.io + nf === 1)

@@ -12,6 +12,7 @@ import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
 import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
 import type { PortContext, Receiver, TxPort } from "../nic/port.js";
+import { type StageReport, StageTimes } from "../nic/shared-queue/stages.js";
 import { Arena } from "../packet/arena.js";
 import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
 import { clockSince, type Epoch } from "./clock.js";
@@ -48,6 +49,8 @@ export interface NfReport {
 /** What a thread says when it is done. */
 export interface ThreadReport {
   readonly nfs: readonly NfReport[];
+  /** Of receiving threads whose stages were timed. */
+  readonly stages?: StageReport | undefined;
   /** Slots that did not come home; of receiving threads only. */
   readonly inFlight: number;
   readonly firstNs: number;
@@ -92,6 +95,10 @@ const warn = (line: string) => post({ kind: "warn", line });
 let ending = false;
 /** Other receivers have been told of what this one has opened: it closes after them. */
 let shared = false;
+
+/** Where a pattern is asked for, its stages are timed. */
+const stages =
+  setup.thread < setup.topology.receivers && setup.plan.options.rxPattern !== undefined ? new StageTimes() : undefined;
 
 /** What main has said and nobody has asked for yet. */
 const said: GoMessage[] = [];
@@ -200,7 +207,7 @@ function portContext(index: number, arena: Arena, share: unknown): PortContext {
   const pattern = plan.options.rxPattern ?? "default";
   const receiver: Receiver | undefined =
     thread < count && (count > 1 || pattern !== "default") ? { index: thread, count, pattern, share } : undefined;
-  return { name, arena, warn, both: rx && tx, receiver };
+  return { name, arena, warn, both: rx && tx, receiver, stages };
 }
 
 /** Opens what the thread's role needs, entering it in the lists as it opens, and runs to the end. */
@@ -227,7 +234,14 @@ async function work(
   const common: CommonParts = { ...setup, arena, control, clock, started: startedDevice(control, go) };
   if (thread >= topology.stations) {
     new SyncCore(assembleSyncCore(common)).run();
-    const never = { inFlight: 0, firstNs: Number.NaN, lastNs: Number.NaN, latency: undefined, digest: undefined };
+    const never = {
+      stages: undefined,
+      inFlight: 0,
+      firstNs: Number.NaN,
+      lastNs: Number.NaN,
+      latency: undefined,
+      digest: undefined,
+    };
     post({ kind: "done", report: { nfs: [], ...never } });
     return;
   }
@@ -240,7 +254,7 @@ async function work(
   }
   const names = plan.ports.map((p) => p.name);
   const digest = role.tx && plan.options.digest ? new EgressDigest(arena, names) : undefined;
-  const parts = assemble({ ...common, nfs, rxPorts, txPorts, digest });
+  const parts = { ...assemble({ ...common, nfs, rxPorts, txPorts, digest }), stages };
   const { pool, ingress, egress, latency } = parts;
   if (role.rx) awaitOutputs(control, topology.threads.filter(({ tx }) => tx).length);
   await new Core(parts).run();
@@ -253,6 +267,7 @@ async function work(
     kind: "done",
     report: {
       nfs: reports,
+      stages: stages?.report(),
       inFlight: pool === undefined ? 0 : pool.size - pool.available,
       firstNs: ingress?.firstNs ?? Number.NaN,
       lastNs: egress?.lastNs ?? Number.NaN,

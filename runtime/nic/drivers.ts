@@ -22,7 +22,8 @@ import { openCaptureTx } from "./pcap/tx.js";
 import type { PortContext, RxPort, TxPort } from "./port.js";
 import { openReplay } from "./replay.js";
 import { interfaceKeys, type XdpConfig, xdpKeys } from "./xdp/config.js";
-import { openXdp, type XdpPort } from "./xdp/port.js";
+import { openXdp } from "./xdp/port.js";
+import { GuestXdpPort } from "./xdp/shared-port.js";
 
 /** The largest IP packet in bytes that a slot holds: the `mtu` of ports that do not have one of their own. */
 export const SLOT_MTU = MAX_FRAME - ETHERNET.BYTES;
@@ -196,6 +197,7 @@ export async function openRx(config: PortConfig, context: PortContext, options: 
     case "null":
       throw new ConfigError(`port ${context.name}`, "null receives nothing, it only takes packets", "use it for --out");
     case "xdp":
+      if (isGuest(context)) return new GuestXdpPort(context);
       return openInterface(config, context, { rx: true, tx: context.both === true });
     case "packet":
       return openPacketRx(config, context);
@@ -205,6 +207,9 @@ export async function openRx(config: PortConfig, context: PortContext, options: 
       return xdpOr(() => openPacketRx(config, context), config, context, { rx: true, tx: context.both === true });
   }
 }
+
+/** True where the first receiving thread has opened the port for this one, too. */
+const isGuest = ({ receiver }: PortContext) => receiver?.share !== undefined && receiver.pattern !== "default";
 
 /** Opens a port for sending. @throws ConfigError for what cannot be opened, or cannot be sent to */
 export async function openTx(config: PortConfig, context: PortContext): Promise<TxPort> {
@@ -234,7 +239,7 @@ function xdpOr<Port>(
   config: PacketConfig,
   context: PortContext,
   use: { rx: boolean; tx: boolean },
-): Port | XdpPort {
+): Port | (RxPort & TxPort) {
   // An interface that is missing is missing for both.
   requireInterface(config.interface, `port ${context.name}`);
   // Of several receiving threads the first has decided.
@@ -251,9 +256,9 @@ function xdpOr<Port>(
 }
 
 /** Ports of this thread that were opened for receiving and send, too, by name. */
-const bothWays = new Map<string, XdpPort>();
+const bothWays = new Map<string, RxPort & TxPort>();
 
-function openInterface(config: XdpConfig, context: PortContext, use: { rx: boolean; tx: boolean }): XdpPort {
+function openInterface(config: XdpConfig, context: PortContext, use: { rx: boolean; tx: boolean }): RxPort & TxPort {
   const port = openXdp(config, context, use);
   if (use.rx && use.tx) bothWays.set(context.name, port);
   return port;

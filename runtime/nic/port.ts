@@ -6,6 +6,7 @@
  * A raw-IP capture gets a synthetic Ethernet header (see pcap reader), so that everything behind a port is Ethernet.
  */
 import type { Arena } from "../packet/arena.js";
+import type { StageTimes } from "./shared-queue/stages.js";
 
 /** One of several times that the same input is played. */
 export interface Round {
@@ -101,16 +102,16 @@ export interface LiveTx {
   readonly oerrorBytes: number;
 }
 
-/** How several threads share what a port receives (papers: Asada et al., "Roadblocks of I/O Parallelization", Figure 2). */
-export type RxPattern =
-  /** A queue has one thread; several queues are dealt to the threads. */
-  | "default"
-  /** The threads take turns at one queue's ring by compare-and-swap of its index. */
-  | "arbitration"
-  /** Bits of the ring's index say which thread an entry is of. */
-  | "range"
-  /** The same, and one thread more does what touches the kernel's side of the ring. */
-  | "parent";
+/**
+ * How several threads share what a port receives (papers: Asada et al., "Roadblocks of I/O Parallelization", Figure 2).
+ *
+ *   default      a queue has one thread; several queues are dealt to the threads
+ *   arbitration  the threads take turns at one queue's ring by compare-and-swap of its index
+ *   range        bits of the ring's index say which thread an entry is of
+ *   parent       the same, and one thread more does what touches the kernel's side of the ring
+ */
+export const RX_PATTERNS = ["default", "arbitration", "range", "parent"] as const;
+export type RxPattern = (typeof RX_PATTERNS)[number];
 
 /** Which of several receiving threads opens a port. */
 export interface Receiver {
@@ -128,6 +129,8 @@ export interface PortContext {
   readonly arena: Arena;
   /** Absent: there is one receiving thread. */
   readonly receiver?: Receiver | undefined;
+  /** Where the stages of receiving are to be timed (`--rx-pattern`): of all ports that this thread receives from. */
+  readonly stages?: StageTimes | undefined;
   /** True where the port receives and sends; then openTx gives what openRx of the same thread has opened. */
   readonly both?: boolean;
   warn(line: string): void;

@@ -17,6 +17,7 @@ import type { LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
 import type { XdpConfig } from "./config.js";
 import { attachProgram, joinProgram, type ProgramShare, type XdpProgram } from "./program.js";
 import { XdpSender } from "./sender.js";
+import { isPatterned, SharedXdpPort } from "./shared-port.js";
 import { openSocket, type SocketStatistics, type XdpSocket } from "./socket.js";
 
 /** Constants of this module are part of the compiled code (see egress.ts). */
@@ -35,13 +36,10 @@ export interface XdpShare {
 }
 
 /** Opens an interface. @param use which of its directions the chain uses @throws RunError for what is missing, taken or refused */
-export function openXdp(config: XdpConfig, context: PortContext, use: { rx: boolean; tx: boolean }): XdpPort {
+export function openXdp(config: XdpConfig, context: PortContext, use: { rx: boolean; tx: boolean }): RxPort & TxPort {
   const where = `port ${context.name}`;
   const device = requireInterface(config.interface, where);
   const { receiver } = context;
-  if (use.rx && receiver !== undefined && receiver.pattern !== "default") {
-    throw new RunError(where, `threads cannot share its queue (--rx-pattern ${receiver.pattern})`, "leave it out");
-  }
   const queues = chooseQueues(config, device, use.rx, context);
   const share = receiver?.share as XdpShare | undefined;
   const open: { close(): void }[] = [];
@@ -63,8 +61,9 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
       return socket;
     });
     const port = new XdpPort(device, sockets, program, open, ring, context);
+    const patterned = use.rx && isPatterned(context) ? new SharedXdpPort(port, sockets, ring, context) : undefined;
     port.bind();
-    return port;
+    return patterned ?? port;
   } catch (error) {
     for (const one of open.reverse()) one.close();
     throw error;
@@ -247,6 +246,11 @@ export class XdpPort implements RxPort, TxPort {
       filled[slots[i]!] = 1;
     }
     for (const { fill } of sockets) fill.produce();
+    this.haveSlots();
+  }
+
+  /** Fill rings have been filled: packets may come. */
+  haveSlots(): void {
     this.stocked = true;
     this.bind();
   }

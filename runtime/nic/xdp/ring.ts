@@ -4,6 +4,7 @@
  */
 import { RunError } from "../../errors.js";
 import { errno, errorName, getsockopt, type Mapping, mapDescriptor, setsockopt, unmap } from "../net/syscalls.js";
+import type { RingLayout } from "../shared-queue/ring-memory.js";
 
 export const SOL_XDP = 283;
 const XDP_MMAP_OFFSETS = 1;
@@ -24,6 +25,7 @@ const OFFSETS_BYTES = 32;
 
 export class XdpRing {
   readonly mask: number;
+  readonly layout: RingLayout;
   /** Descriptors: of rx and tx address, its upper half (0), length, options; of the others address and upper half. */
   readonly entries: Uint32Array;
   /** Our own index: next to consume (rx, completion) or to produce (fill, tx). */
@@ -38,11 +40,13 @@ export class XdpRing {
   ) {
     const at = (field: number) => Number(offsets.getBigUint64(field * 8, true));
     this.mask = size - 1;
+    this.layout = { producer: at(0), consumer: at(1), entries: at(2), flags: at(3), size, entryWords };
     this.words = new Int32Array(mapping.buffer);
-    this.producerAt = at(0) >> 2;
-    this.consumerAt = at(1) >> 2;
-    this.flagsAt = at(3) >> 2;
-    this.entries = new Uint32Array(mapping.buffer, at(2), size * entryWords);
+    const { producer, consumer, flags, entries } = this.layout;
+    this.producerAt = producer >> 2;
+    this.consumerAt = consumer >> 2;
+    this.flagsAt = flags >> 2;
+    this.entries = new Uint32Array(mapping.buffer, entries, size * entryWords);
   }
 
   private readonly producerAt: number;
