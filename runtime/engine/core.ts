@@ -1,4 +1,5 @@
 /** The loop of one data-plane thread. Run-to-completion is the case of a single thread with no ring. */
+import { Poller } from "../nic/net/poller.js";
 import type { Arena } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import type { SlotPool } from "../packet/pool.js";
@@ -8,10 +9,10 @@ import type { Egress } from "./egress.js";
 import type { FlowAudit } from "./flow-audit.js";
 import type { Ingress } from "./ingress.js";
 import type { Pipeline } from "./pipeline.js";
-import { type Plan, TARGET } from "./plan.js";
+import { type Plan, TARGET, waitOf } from "./plan.js";
 import type { Processor } from "./processor.js";
 import type { Topology } from "./topology.js";
-import { type Interfaces, Waiter } from "./wait.js";
+import { Waiter } from "./wait.js";
 
 export interface CoreParts {
   readonly thread: number;
@@ -58,13 +59,15 @@ export class Core {
   private readonly reclaimed = new Uint32Array(MAX_BATCH);
   private movedNs = 0;
   private ended = false;
-  private readonly interfaces: Interfaces | undefined;
 
   constructor(private readonly parts: CoreParts) {
-    const { topology, plan, thread, pipeline } = parts;
+    const { topology, plan, thread, pipeline, control } = parts;
     this.outbox = topology.threads.map(() => new Uint32Array(MAX_BATCH));
     this.outboxCount = new Uint32Array(topology.threads.length);
-    this.waiter = new Waiter(plan.options.wait, parts.control, thread, plan.options.rate !== undefined);
+    const live = parts.ingress?.live;
+    const poller = live && new Poller(live.descriptors);
+    const policy = waitOf(plan.options, topology.threads[thread]!.core);
+    this.waiter = new Waiter(policy, control, thread, plan.options.rate !== undefined, poller);
     this.rxThread = topology.threads.findIndex((t) => t.rx);
     this.txThread = topology.threads.findIndex((t) => t.tx);
     this.last = topology.stations - 1;
@@ -73,16 +76,6 @@ export class Core {
       for (const nf of role.nfs) this.ownerOf[nf] = t;
     });
     this.batch = plan.cyclic && plan.options.order !== "none" ? 1 : plan.options.batch;
-    const live = parts.ingress?.live;
-    if (live !== undefined) {
-      const core = this;
-      this.interfaces = {
-        wait: (ms) => live.wait(ms),
-        get underWay() {
-          return core.underWay;
-        },
-      };
-    }
     if (pipeline !== undefined) pipeline.sink = (slots, count) => this.dispatch(slots, count, true);
   }
 
@@ -91,6 +84,14 @@ export class Core {
    * @throws what an input threw, once all that came before it has left
    */
   async run(): Promise<void> {
+    try {
+      await this.loop();
+    } finally {
+      this.waiter.close();
+    }
+  }
+
+  private async loop(): Promise<void> {
     const { control, ingress, pool, pipeline } = this.parts;
     for (;;) {
       if (Atomics.load(control, CONTROL.ABORT) === 1) return;
@@ -107,14 +108,17 @@ export class Core {
           return;
         }
         // A port that reads asynchronously needs the event loop to come round; for a moment only, while packets may come back.
-        if (!moved && ingress.waiting)
-          await (this.underWay || ingress.live !== undefined ? eventLoop() : ingress.ready());
+        if (!moved && ingress.waiting) {
+          const busy = this.underWay || ingress.live !== undefined;
+          await (busy ? eventLoop() : ingress.ready());
+          if (!busy) continue;
+        }
       } else if (!moved && Atomics.load(control, CONTROL.DRAINED) === 1) {
         return;
       }
       if (moved) this.waiter.busy();
       else if (pipeline?.polling) this.waiter.poll();
-      else this.waiter.idle(this.hasIncoming, this.interfaces);
+      else this.waiter.idle(this.hasIncoming, this.blind, this.listening);
     }
   }
 
@@ -122,6 +126,18 @@ export class Core {
   get drained(): boolean {
     const { ingress, pool } = this.parts;
     return ingress!.done && pool!.available === pool!.size;
+  }
+
+  /** True where something is awaited that wakes nobody. */
+  private get blind(): boolean {
+    const { ingress, egress } = this.parts;
+    return (ingress?.waiting ?? false) || (egress?.keeping ?? false);
+  }
+
+  /** True where a network interface's packets can be taken. */
+  private get listening(): boolean {
+    const { ingress, pool } = this.parts;
+    return ingress !== undefined && !ingress.done && pool!.available > 0;
   }
 
   /** True where packets were received and have not left. */

@@ -5,8 +5,10 @@ import { SYNC } from "../device/syncer.js";
 import { alertsDigest } from "../measure/digest.js";
 import { NOTHING_RECORDED } from "../measure/latency.js";
 import { type LatencyPercentiles, percentilesOf } from "../measure/percentiles.js";
+import type { CoreRole } from "./core-spec.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
-import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
+import { OUTCOMES_PER_NF, type Plan, type WaitPolicy, waitOf } from "./plan.js";
+import type { ThreadSettings } from "./thread-settings.js";
 import type { Topology } from "./topology.js";
 import type { ThreadReport } from "./worker.js";
 
@@ -96,6 +98,10 @@ export interface RunResult {
   /** Packets that left a port after a later one; `flow_reordered`: after a later one of their flow (see flow-audit.ts). */
   readonly order: { readonly mode: string; readonly reordered: number; readonly flow_reordered: number };
   readonly cores: string;
+  /** CPU (null: not pinned), class, priority, nice and waiting policy of each thread. */
+  readonly threads: readonly ({ readonly thread: number; readonly role: CoreRole } & ThreadSettings & {
+      readonly wait: WaitPolicy;
+    })[];
   readonly digest: string | null;
   readonly alerts_digest: string | null;
   /** Why the run is a failed one although every packet is accounted for; null where it is not. */
@@ -200,6 +206,9 @@ export function makeResult(parts: ResultParts): RunResult {
       flow_reordered: counters[layout.flowReordered]!,
     },
     cores: topology.name,
+    threads: topology.threads.map(({ core: role }, thread) => {
+      return { thread, role, ...reports[thread]!.settings, wait: waitOf(plan.options, role) };
+    }),
     digest: sender.digest ?? null,
     alerts_digest: plan.options.digest ? alertsDigest(allAlerts(reports)) : null,
     failure: parts.failure ?? null,

@@ -4,8 +4,10 @@ import type { LoadedChain } from "../chain/load.js";
 import type { Device, DeviceReport } from "../device/device.js";
 import type { SyncerOptions } from "../device/syncer.js";
 import { RunError, reviveError } from "../errors.js";
+import { type SchedSpec, startPool } from "../native/sched.js";
 import { Arena } from "../packet/arena.js";
 import { ringBytes } from "../packet/ring.js";
+import type { ByRole } from "./by-role.js";
 import { takeEpoch } from "./clock.js";
 import { CONTROL, controlMemory, failDevice, ringAll, stopReceiving } from "./control.js";
 import type { CoreSpec } from "./core-spec.js";
@@ -13,11 +15,14 @@ import { counterLayout, counterMemory, sumCounters } from "./counters.js";
 import { isLiveChain, slotsFor, slotsIn } from "./device-plan.js";
 import { makePlan, type PlanOptions, TARGET } from "./plan.js";
 import { type DeviceEnd, makeResult, type RunResult, type Snapshot, snapshotOf } from "./result.js";
+import { planThreads, thisMachine } from "./thread-plan.js";
 import { makeTopology, syncerThreads } from "./topology.js";
 import type { GoMessage, ThreadReport, WorkerMessage, WorkerSetup } from "./worker.js";
 
 export interface RunOptions extends PlanOptions {
   readonly cores: CoreSpec;
+  /** Absent: threads are scheduled as the process is. */
+  readonly sched?: ByRole<SchedSpec> | undefined;
   /**
    * Opened with deviceNfs() of the chain and slotsFor() its shape; the run starts, stops and closes it. Absent: every NF runs on the
    * CPU, whatever the chain says.
@@ -44,7 +49,7 @@ export interface Run {
 
 /** Starts a run. The chain's outputs are created once every thread has accepted its configuration and the device serves. */
 export function startRun(chain: LoadedChain, options: RunOptions): Run {
-  const { cores, warn, device, syncer, ...planOptions } = options;
+  const { cores, sched, warn, device, syncer, ...planOptions } = options;
   const live = isLiveChain(chain);
   const arena = device === undefined ? Arena.create(slotsFor(undefined, live)) : arenaOf(device, live);
   const plan = makePlan(chain, arena.handle, planOptions, device?.handle);
@@ -52,6 +57,9 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
     warn("the target `kernel` counts packets and does not hand them to this host yet (README, Live traffic)");
   }
   const topology = makeTopology(plan, options.order, cores, warn);
+  const roles = topology.threads.map(({ core }) => core);
+  const settings = planThreads(roles, { cores, sched, wait: options.wait }, thisMachine(), warn);
+  startPool();
   const layout = counterLayout(plan);
   const counters = counterMemory(layout, topology.threads.length);
   const controlBuffer = controlMemory(topology.threads.length);
@@ -60,7 +68,8 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
   const epoch = takeEpoch();
 
   const workers = topology.threads.map((_, thread) => {
-    const setup: WorkerSetup = { thread, plan, topology, epoch, control: controlBuffer, counters, rings, syncer };
+    const common = { thread, plan, topology, settings: settings[thread]! };
+    const setup: WorkerSetup = { ...common, epoch, control: controlBuffer, counters, rings, syncer };
     return new Worker(new URL("./worker.js", import.meta.url), { workerData: setup });
   });
   const owners = topology.threads.length > topology.stations ? 0 : syncerThreads(plan, topology).length;
