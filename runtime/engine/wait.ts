@@ -16,7 +16,7 @@ const SHORT_MS = 0.02;
  * Packets that come faster than one in this time are taken together: a wake-up costs 5 us or so, and with one for each packet a core that has
  * half as much to do as it can is not idle for a moment. It is what adaptive waiting adds to latency under load.
  */
-const NAP_MS = 0.03;
+const NAP_MS = 0.04;
 /** Longest sleep where something is awaited that wakes nobody; the first is a nap, each the double of that before. */
 const BLIND_MS = 2;
 /** Longest sleep where everything wakes: counters and links are looked after between two. */

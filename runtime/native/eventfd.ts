@@ -18,9 +18,11 @@ const close = libc.func("int close(int fd)") as (fd: number) => number;
 
 /** EFD_NONBLOCK | EFD_CLOEXEC */
 const FLAGS = 0o4000 | 0o2000000;
-/** An eventfd counts in 64 bits, in host byte order. */
-const ONE = new Uint8Array(BigUint64Array.of(1n).buffer);
-const taken = new Uint8Array(8);
+/** An eventfd counts in 64 bits, in host byte order: little-endian wherever native libraries of this project are. */
+const given = new Uint32Array(2);
+const givenBytes = new Uint8Array(given.buffer);
+const taken = new Uint32Array(2);
+const takenBytes = new Uint8Array(taken.buffer);
 
 /** @throws RunError where no descriptor is left */
 export function openEvent(): number {
@@ -33,14 +35,15 @@ export function openEvent(): number {
   );
 }
 
-/** Ends the sleep of who polls the descriptor, now or next. */
-export function signal(fd: number): void {
-  write(fd, ONE, ONE.length);
+/** Ends the sleep of who polls the descriptor, now or next. @param count of signals, up to 2^32 - 1 */
+export function signal(fd: number, count = 1): void {
+  given[0] = count;
+  write(fd, givenBytes, givenBytes.length);
 }
 
-/** What was signalled until now ends no sleep any more. */
-export function takeSignals(fd: number): void {
-  read(fd, taken, taken.length);
+/** What was signalled until now ends no sleep any more. @returns how many signals, modulo 2^32 */
+export function takeSignals(fd: number): number {
+  return read(fd, takenBytes, takenBytes.length) === takenBytes.length ? taken[0]! : 0;
 }
 
 export function closeEvent(fd: number): void {
