@@ -7,7 +7,9 @@ import { isRealTime, type SchedSpec } from "./sched.js";
 import type { SystemFiles } from "./system-files.js";
 
 const RIGHT: Capability = "CAP_SYS_NICE";
+/** Of sched_setscheduler(2), and of setpriority(2). */
 const EPERM = 1;
+const EACCES = 13;
 /** setcap replaces what a file has: the network's capabilities stay with it. */
 const GRANT = `sudo setcap cap_sys_nice,cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep ${process.execPath}`;
 const REAL_TIME_GROUPS = "sudo sysctl -w kernel.sched_rt_runtime_us=950000, or boot with rt_group_sched=0";
@@ -23,7 +25,8 @@ export function lackOfRight(
   errno: number,
 ): { problem: string; remedy: string } {
   const what = isRealTime(name) ? `the class ${name} with priority ${priority}` : `the class ${name} with nice ${nice}`;
-  if (errno !== EPERM) return { problem: `the system refuses ${what}: errno ${errno}`, remedy: "use another class" };
+  if (errno !== EPERM && errno !== EACCES)
+    return { problem: `the system refuses ${what}: errno ${errno}`, remedy: "use another class" };
   if (hasCapability(files, RIGHT)) {
     const problem = `the system refuses ${what} in spite of ${RIGHT}: its control group has no real-time budget (RT group scheduling)`;
     return {
