@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { LoadedChain } from "../runtime/chain/load.js";
 import type { Nf } from "../runtime/chain/nf.js";
 import { assemble } from "../runtime/engine/assemble.js";
+import { forAll } from "../runtime/engine/by-role.js";
 import { clockSince, takeEpoch } from "../runtime/engine/clock.js";
 import { controlMemory } from "../runtime/engine/control.js";
 import { Core } from "../runtime/engine/core.js";
@@ -67,7 +68,7 @@ export class EngineSubject implements Subject {
       digest: false,
       verifyL4: false,
       portable: false,
-      wait: "spin",
+      wait: forAll("spin"),
       ...more,
     });
     const topology = makeTopology(plan, "flow", { io: 1, nf: 0, sync: 0 }, options.warn);

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadChain } from "../runtime/chain/load.js";
+import { forAll } from "../runtime/engine/by-role.js";
 import { startRun } from "../runtime/engine/run.js";
 import { MAX_FRAME } from "../runtime/packet/arena.js";
 import { folder } from "./chain-support.js";
@@ -97,7 +98,7 @@ test(`threads do the same on captures (seed ${seed})`, async () => {
       const wait = r.pick(["spin", "yield", "sleep", "adaptive"] as const);
       const about = `seed ${seed}, run ${n}, ${JSON.stringify({ cores, batch, portable, order, wait })}`;
       const run = startRun(chain, {
-        ...{ cores, batch, portable, order, wait, verifyL4 },
+        ...{ cores, batch, portable, order, wait: forAll(wait), verifyL4 },
         ...{ loop: 1, duration: 0, rate: undefined, seed: ivSeed, digest: true },
         warn: () => {},
       });

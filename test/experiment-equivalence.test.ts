@@ -36,7 +36,7 @@ const result = (): RunResult => ({
     ...{ forwarded: 0, hops: [], forwarded_in_vain: 0 },
   },
   order: { mode: "global", reordered: 0, flow_reordered: 0 },
-  ...{ cores: "d1", digest: "sha256:1", alerts_digest: "sha256:2", failure: null },
+  ...{ cores: "d1", threads: [], digest: "sha256:1", alerts_digest: "sha256:2", failure: null },
 });
 
 /** Any field of a result that a test changes. */

@@ -42,7 +42,7 @@ async function start(
   const chain = await loadChain(join(cwd, "chain.json"), { warn: () => {} });
   const device = scriptedDevice({ nfs: 2, workgroups: 3, ...script });
   const run = startRun(chain, {
-    ...{ cores: parseCores(cores), batch: 64, portable: true, order: "flow", wait: "adaptive", verifyL4: false },
+    ...{ cores: parseCores(cores), batch: 64, portable: true, order: "flow", wait: {}, verifyL4: false },
     ...{ loop: 0, duration: 0, rate: undefined, seed: undefined, digest: false },
     ...{ device, warn: () => {} },
     ...more,

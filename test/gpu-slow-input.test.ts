@@ -37,7 +37,7 @@ test("rows go on while an input is waited for", async () => {
   const gpu = new GpuSyncer(fake.handle, (program, slot) => stamp(arena, program, slot));
   gpu.launch();
   gpu.run();
-  const options = { order: "flow", batch: 64, loop: 1, duration: 0, rate: undefined, wait: "adaptive" } as const;
+  const options = { order: "flow", batch: 64, loop: 1, duration: 0, rate: undefined, wait: {} } as const;
   const plan = makePlan(
     chain,
     arena.handle,

@@ -9,6 +9,7 @@ import * as assert from "uvu/assert";
 import { loadChain } from "../runtime/chain/load.js";
 import type { Nf } from "../runtime/chain/nf.js";
 import { assemble } from "../runtime/engine/assemble.js";
+import { forAll } from "../runtime/engine/by-role.js";
 import { controlMemory, stopReceiving } from "../runtime/engine/control.js";
 import { Core, type CoreParts } from "../runtime/engine/core.js";
 import type { CoreSpec } from "../runtime/engine/core-spec.js";
@@ -185,7 +186,7 @@ async function play({ spec, order, pattern, ports, senders, routed }: Scene): Pr
   const arena = Arena.create(SLOTS);
   const options = {
     ...{ order, batch: r.pick([1, 32, 64, 256]), seed: undefined, portable: true, verifyL4: false, digest: false },
-    ...{ loop: 1, duration: 0, rate: undefined, wait: "spin" as const, rxPattern: pattern },
+    ...{ loop: 1, duration: 0, rate: undefined, wait: forAll("spin" as const), rxPattern: pattern },
   };
   const plan = makePlan(chain, arena.handle, options);
   const sharing = pattern !== "default";
@@ -325,6 +326,7 @@ function reportOf({ parts, nfs }: { parts: CoreParts; nfs: readonly (Nf | undefi
     firstNs: ingress?.firstNs ?? Number.NaN,
     lastNs: egress?.lastNs ?? Number.NaN,
     ...{ latency: undefined, digest: undefined },
+    settings: { cpu: null, class: "other", priority: 0, nice: 0 },
   };
 }
 

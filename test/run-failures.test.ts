@@ -64,7 +64,7 @@ async function start(cwd: string, cores: string, more: More = {}): Promise<Run> 
   const chain = await loadChain(join(cwd, "chain.json"), { warn: () => {} });
   more.loaded?.();
   return startRun(chain, {
-    ...{ cores: parseCores(cores), batch: 64, portable: true, order: "flow", wait: "adaptive", verifyL4: false },
+    ...{ cores: parseCores(cores), batch: 64, portable: true, order: "flow", wait: {}, verifyL4: false },
     ...{ loop: more.loop ?? 1, duration: more.duration ?? 0, rate: undefined, seed: undefined, digest: false },
     warn: () => {},
   });

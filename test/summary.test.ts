@@ -31,6 +31,7 @@ function result(more: Partial<RunResult> = {}): RunResult {
     sync: { rows: 0, packets: 0, dummies: 0, bytes_copied: 0, copy_seconds: 0, ...NONE },
     order: { mode: "flow", reordered: 0, flow_reordered: 0 },
     cores: "d1",
+    threads: [],
     digest: null,
     alerts_digest: null,
     failure: null,

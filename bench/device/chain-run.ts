@@ -75,7 +75,7 @@ export async function runChain(chain: LoadedChain, run: ChainRun, options: CellO
     digest: seed !== undefined,
     verifyL4: false,
     portable: false,
-    wait: "adaptive",
+    wait: {},
     cores: parseCores("d1"),
     device,
     warn,

@@ -9,6 +9,7 @@ import { cpuFindings, memoryFindings } from "../native/cpu.js";
 import type { Finding } from "../native/finding.js";
 import { afXdpFinding, libraryFindings, testToolFindings } from "../native/libraries.js";
 import { networkFindings } from "../native/rights.js";
+import { schedulingFindings } from "../native/sched-rights.js";
 import { SystemFiles } from "../native/system-files.js";
 import { watchdogFindings } from "../native/watchdogs.js";
 import { interfaceFindings } from "../nic/net/findings.js";
@@ -46,6 +47,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorResult>
   ]);
   const findings = [
     ...cpuFindings(files),
+    ...schedulingFindings(files),
     ...memoryFindings(files),
     ...libraries,
     ...devices,

@@ -2,9 +2,13 @@
 import type { Command } from "commander";
 import { loadChain } from "../chain/load.js";
 import { parseDevice } from "../device/choose.js";
+import { parseByRole } from "../engine/by-role.js";
 import { parseCores } from "../engine/core-spec.js";
+import { WAIT_POLICIES } from "../engine/plan.js";
 import { type Run, startRun } from "../engine/run.js";
 import { openRunDevice } from "../engine/run-device.js";
+import { parseSched } from "../engine/sched-spec.js";
+import { checkCpus } from "../engine/thread-plan.js";
 import { ConfigError } from "../errors.js";
 import { parsePortString } from "../nic/drivers.js";
 import { RX_PATTERNS } from "../nic/port.js";
@@ -39,6 +43,7 @@ interface RunFlags {
   order?: string;
   batch: string;
   cores: string;
+  sched?: string;
   verifyL4?: boolean;
   rxPattern?: string;
   wait: string;
@@ -75,13 +80,25 @@ export function addRunCommand(program: Command): void {
     .option("--digest", "SHA-256 over egress frames and alerts")
     .option("--order <MODE>", "flow, global or none")
     .option("--batch <N>", `packets per burst, 1 to ${MAX_BATCH}`, "64")
-    .option("--cores <SPEC>", "cores by role: d io, n CPU NFs, c CPUSyncers; d1 runs to completion", "d1")
+    .option(
+      "--cores <SPEC>",
+      "cores by role: d io, n CPU NFs, c CPUSyncers; d1 runs to completion; pinned to CPUs: d1n2@0-2, or io=0,nf=1,2",
+      "d1",
+    )
+    .option(
+      "--sched <SPEC>",
+      "class of threads, for all or ROLE=...: other[:NICE], batch[:NICE], rr[:PRIORITY], fifo[:PRIORITY]: io=fifo:50,nf=batch:-5",
+    )
     .option(
       "--rx-pattern <P>",
       "how io cores share one AF_XDP receive queue: default, arbitration, range, parent; times the stages of receiving",
     )
     .option("--verify-l4", "the gate also checks TCP, UDP and ICMP checksums")
-    .option("--wait <P>", "what idle cores do: spin, yield, sleep, adaptive", "adaptive")
+    .option(
+      "--wait <P>",
+      "what idle cores do: spin, yield, sleep, adaptive; or by role: io=spin,nf=adaptive",
+      "adaptive",
+    )
     .option("--portable", "pure TypeScript, no native library, for comparison")
     .option("--json <FILE>", "write the result as JSON; -: stdout")
     .option("--quiet", "no progress and no summary")
@@ -147,6 +164,9 @@ function runOptions(flags: RunFlags) {
       : parseChoice("--order", flags.order, ["flow", "global", "none"] as const);
   if (digest && order === "none")
     warn("--order none: the digest is over the order packets left in and compares with nothing");
+  const cores = parseCores(flags.cores);
+  // Before a device is opened, which takes its time.
+  checkCpus(cores);
   const duration = flags.duration === undefined ? 0 : parseSeconds("--duration", flags.duration);
   return {
     order,
@@ -158,8 +178,9 @@ function runOptions(flags: RunFlags) {
     digest,
     verifyL4: flags.verifyL4 === true,
     portable: flags.portable === true,
-    wait: parseChoice("--wait", flags.wait, ["spin", "yield", "sleep", "adaptive"] as const),
-    cores: parseCores(flags.cores),
+    wait: parseByRole("--wait", flags.wait, (policy) => parseChoice("--wait", policy, WAIT_POLICIES)),
+    cores,
+    sched: flags.sched === undefined ? undefined : parseSched(flags.sched),
     rxPattern: flags.rxPattern === undefined ? undefined : parseChoice("--rx-pattern", flags.rxPattern, RX_PATTERNS),
   };
 }

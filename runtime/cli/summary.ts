@@ -58,6 +58,8 @@ export function summary(result: RunResult): string {
   parts.push(
     `ledger: ${count(ledger.rx)} received = ${count(ledger.tx)} sent${kernel} + ${count(ledger.dropped)} dropped + ${count(ledger.in_flight)} in flight: ${ledger.balanced ? "balanced" : "NOT BALANCED"}`,
   );
+  const threads = threadsLine(result);
+  if (threads !== "") parts.push(threads);
   const { mode, reordered, flow_reordered: inFlows } = result.order;
   if (reordered > 0)
     parts.push(
@@ -77,6 +79,18 @@ function stagesTable(stages: NonNullable<RunResult["rx_stages"]>): string {
   });
   const head = ["rx thread", "packets", "hardware ns", "CAS+join ns", "buffer ns", "rx ns", "entire ns"];
   return `receiving, ns per packet by stage:\n${table(head, rows)}`;
+}
+
+/** Threads that somebody has pinned or given a class; "" where all are as usual. */
+function threadsLine({ threads }: RunResult): string {
+  const special = threads.filter(({ cpu, class: name, nice }) => cpu !== null || name !== "other" || nice !== 0);
+  return special
+    .map(({ thread, role, cpu, class: name, priority, nice, wait }) => {
+      const where = cpu === null ? "" : ` on CPU ${cpu}`;
+      const rank = priority > 0 ? ` ${priority}` : nice === 0 ? "" : ` nice ${nice}`;
+      return `thread ${thread} (${role})${where}: ${name}${rank}, ${wait}`;
+    })
+    .join("\n");
 }
 
 /** Why a run that has come to its end is a failed one, a line each; none where it is not. */

@@ -1,3 +1,5 @@
+import { signal } from "../native/eventfd.js";
+
 /** Words of a small shared array through which main and the threads of a run steer each other. */
 export const enum CONTROL {
   /** 1 = stop receiving, drain, finish. Set by main (Ctrl-C), or with DEVICE_FAILED. */
@@ -14,8 +16,22 @@ export const enum CONTROL {
   OUTPUTS_OPEN = 5,
   /** Receiving threads that have gone, the first one not counted: what it has opened for all of them it closes after them. */
   GONE = 6,
-  /** Plus thread number: 1 while that thread sleeps until its doorbell rings. Behind these words, as many with {@link QUIET}. */
+  /** Counts what concerns every thread (stop, abort, device failed): one that looked before does not fall asleep. */
+  EVENTS = 15,
+  /**
+   * Plus thread number: {@link ASLEEP} while that thread sleeps until its doorbell rings. Behind these words, as many with {@link QUIET}, and
+   * as many with the descriptor of the thread's doorbell, where it sleeps in poll(2).
+   */
   WAITING = 16,
+}
+
+/** How a thread sleeps. Who rings makes it NO, and wakes it only where it was not. */
+export const enum ASLEEP {
+  NO = 0,
+  /** By Atomics.wait on this word. */
+  ON_WORD = 1,
+  /** In poll(2), on sockets and an eventfd. */
+  IN_POLL = 2,
 }
 
 /** What comes to a thread from upstream; kept only in runs with a device, whose syncers wait for more packets or do not. */
@@ -29,16 +45,21 @@ export const enum QUIET {
 }
 
 export function controlMemory(threads: number): SharedArrayBuffer {
-  return new SharedArrayBuffer((CONTROL.WAITING + 2 * threads) * 4);
+  return new SharedArrayBuffer((CONTROL.WAITING + 3 * threads) * 4);
 }
 
 function threadsOf(control: Int32Array): number {
-  return (control.length - CONTROL.WAITING) / 2;
+  return (control.length - CONTROL.WAITING) / 3;
 }
 
 /** The word in which a thread keeps its {@link QUIET}. */
 export function quietWord(control: Int32Array, thread: number): number {
   return CONTROL.WAITING + threadsOf(control) + thread;
+}
+
+/** The word with the eventfd of a thread that sleeps in poll(2). */
+export function bellWord(control: Int32Array, thread: number): number {
+  return CONTROL.WAITING + 2 * threadsOf(control) + thread;
 }
 
 /** Nothing more is coming only where nothing comes to any of the threads packets pass. */
@@ -53,15 +74,23 @@ export function quietOf(control: Int32Array, stations: number): QUIET {
   return quiet;
 }
 
-/** Wakes a thread that went to sleep; a thread that did not is not disturbed. */
+/**
+ * Wakes a thread that went to sleep; a thread that did not is not disturbed. To be called after what it is to see was stored: the sleeper
+ * announces itself first and looks then (wait.ts), so one of the two sees the other.
+ */
 export function ring(control: Int32Array, thread: number): void {
-  if (Atomics.load(control, CONTROL.WAITING + thread) === 1) {
-    Atomics.store(control, CONTROL.WAITING + thread, 0);
-    Atomics.notify(control, CONTROL.WAITING + thread);
-  }
+  const word = CONTROL.WAITING + thread;
+  const how = Atomics.load(control, word);
+  if (how === ASLEEP.NO) return;
+  // Of several that ring one wakes it.
+  if (Atomics.compareExchange(control, word, how, ASLEEP.NO) !== how) return;
+  if (how === ASLEEP.IN_POLL) signal(control[bellWord(control, thread)]!);
+  else Atomics.notify(control, word);
 }
 
+/** To be called after a word above that concerns every thread was stored. */
 export function ringAll(control: Int32Array): void {
+  Atomics.add(control, CONTROL.EVENTS, 1);
   for (let t = threadsOf(control) - 1; t >= 0; t--) ring(control, t);
 }
 

@@ -1,4 +1,5 @@
 /** The loop of one data-plane thread. Run-to-completion is the case of a single thread with no ring. */
+import { Poller } from "../nic/net/poller.js";
 import type { StageTimes } from "../nic/shared-queue/stages.js";
 import type { Arena } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
@@ -10,11 +11,11 @@ import type { FlowAudit } from "./flow-audit.js";
 import type { Ingress } from "./ingress.js";
 import type { OrderWindow } from "./order-window.js";
 import type { Pipeline } from "./pipeline.js";
-import { type Plan, TARGET } from "./plan.js";
+import { type Plan, TARGET, waitOf } from "./plan.js";
 import type { Processor } from "./processor.js";
 import { SlotsHome } from "./slots-home.js";
 import type { Topology } from "./topology.js";
-import { type Interfaces, Waiter } from "./wait.js";
+import { Waiter } from "./wait.js";
 
 export interface CoreParts {
   readonly thread: number;
@@ -70,16 +71,18 @@ export class Core {
   private readonly reclaimed = new Uint32Array(MAX_BATCH);
   private movedNs = 0;
   private ended = false;
-  private readonly interfaces: Interfaces | undefined;
   private readonly home: SlotsHome;
 
   constructor(private readonly parts: CoreParts) {
-    const { topology, plan, thread, pipeline } = parts;
+    const { topology, plan, thread, pipeline, control } = parts;
     const { receivers, stations } = topology;
     const role = topology.threads[thread]!;
     this.outbox = topology.threads.map(() => new Uint32Array(MAX_BATCH));
     this.outboxCount = new Uint32Array(topology.threads.length);
-    this.waiter = new Waiter(plan.options.wait, parts.control, thread, plan.options.rate !== undefined);
+    const live = parts.ingress?.live;
+    const poller = live && new Poller(live.descriptors);
+    const policy = waitOf(plan.options, role.core);
+    this.waiter = new Waiter(policy, control, thread, plan.options.rate !== undefined, poller);
     this.txThread = role.tx ? thread : topology.threads.findIndex((t) => t.tx);
     this.getsSlots = role.rx && !role.tx;
     this.last = stations - 1;
@@ -92,16 +95,6 @@ export class Core {
     });
     this.home = new SlotsHome(parts.arena, receivers, (to, slots, count) => this.push(to, slots, count));
     this.batch = plan.cyclic && plan.options.order !== "none" ? 1 : plan.options.batch;
-    const live = parts.ingress?.live;
-    if (live !== undefined) {
-      const core = this;
-      this.interfaces = {
-        wait: (ms) => live.wait(ms),
-        get underWay() {
-          return core.underWay;
-        },
-      };
-    }
     if (pipeline !== undefined) pipeline.sink = (slots, count) => this.dispatch(slots, count, true);
   }
 
@@ -110,6 +103,14 @@ export class Core {
    * @throws what an input threw, once all that came before it has left
    */
   async run(): Promise<void> {
+    try {
+      await this.loop();
+    } finally {
+      this.waiter.close();
+    }
+  }
+
+  private async loop(): Promise<void> {
     const { control, ingress, pool, pipeline, topology } = this.parts;
     const { receivers } = topology;
     for (;;) {
@@ -129,14 +130,17 @@ export class Core {
           throw ingress.failure;
         }
         // A port that reads asynchronously needs the event loop to come round; for a moment only, while packets may come back.
-        if (!moved && ingress.waiting)
-          await (this.underWay || ingress.live !== undefined ? eventLoop() : ingress.ready());
+        if (!moved && ingress.waiting) {
+          const busy = this.underWay || ingress.live !== undefined;
+          await (busy ? eventLoop() : ingress.ready());
+          if (!busy) continue;
+        }
       } else if (!moved && isDrained(control, receivers)) {
         return;
       }
       if (moved) this.waiter.busy();
       else if (pipeline?.polling) this.waiter.poll();
-      else this.waiter.idle(this.hasIncoming, this.interfaces);
+      else this.waiter.idle(this.hasIncoming, this.blind, this.listening);
     }
   }
 
@@ -144,6 +148,18 @@ export class Core {
   get drained(): boolean {
     const { ingress, pool } = this.parts;
     return ingress!.done && pool!.available === pool!.size;
+  }
+
+  /** True where something is awaited that wakes nobody. */
+  private get blind(): boolean {
+    const { ingress, egress } = this.parts;
+    return (ingress?.waiting ?? false) || (egress?.keeping ?? false);
+  }
+
+  /** True where a network interface's packets can be taken. */
+  private get listening(): boolean {
+    const { ingress, pool } = this.parts;
+    return ingress !== undefined && !ingress.done && pool!.available > 0;
   }
 
   /** True where packets were received and have not left. */

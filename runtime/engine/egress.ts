@@ -74,6 +74,8 @@ export class Egress {
   /** By port: true where it keeps slots until reclaim. */
   private readonly keeps: readonly boolean[];
   private readonly keepsAny: boolean;
+  /** Slots that ports have kept. */
+  private kept = 0;
   /** Errors and their bytes that are in the counters, by port. */
   private readonly errors: Float64Array;
   private readonly errorBytes: Float64Array;
@@ -159,6 +161,7 @@ export class Egress {
     this.lastNs = now;
     if (this.digest !== undefined) this.digestBurst(slots, count);
     const free = this.keepsAny ? this.findFree(slots, count) : count;
+    this.kept += count - free;
     for (let p = 0; p < lanes.length; p++) if (lanes[p]!.count > 0) this.send(lanes[p]!, p);
     if (now >= this.flushNs) {
       this.flush();
@@ -215,9 +218,15 @@ export class Egress {
       const count = this.keeps[p] ? this.ports[p]!.reclaim!(slots, force) : 0;
       if (count === 0) continue;
       this.account(p);
+      this.kept -= count;
       return count;
     }
     return 0;
+  }
+
+  /** True while ports have slots that {@link reclaim} will bring back, of which nobody is told. */
+  get keeping(): boolean {
+    return this.kept > 0;
   }
 
   /** Brings errors into the counters, some ten times a second. */

@@ -1,5 +1,4 @@
-/** The network interfaces a thread receives from: slots for their rings, turns, counters, sleep and end. */
-import { Poller } from "../nic/net/poller.js";
+/** The network interfaces a thread receives from: slots for their rings, turns, counters and end. */
 import type { RxPort } from "../nic/port.js";
 import type { SlotPool } from "../packet/pool.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
@@ -22,7 +21,8 @@ export class LivePorts {
   /** Port that is asked first. */
   private turn = 0;
   private updateNs = 0;
-  private readonly poller: Poller;
+  /** Sockets to sleep on. */
+  readonly descriptors: readonly number[];
 
   /**
    * @param ports a network interface among them; captures beside one are taken as they come, too
@@ -37,7 +37,7 @@ export class LivePorts {
     private readonly read: (rx: RxPort, slots: Uint32Array, want: number) => number,
     private readonly fail: (error: unknown) => void,
   ) {
-    this.poller = new Poller(ports.flatMap(({ rx }) => rx.live?.descriptors ?? []));
+    this.descriptors = ports.flatMap(({ rx }) => rx.live?.descriptors ?? []);
   }
 
   /** Fills receive rings, with a quarter of all slots at most: the rest is for packets under way. */
@@ -98,7 +98,6 @@ export class LivePorts {
       for (let count = live.withdraw(slots); count > 0; count = live.withdraw(slots)) pool.put(slots, 0, count);
     }
     this.stocked = 0;
-    this.poller.close();
     return true;
   }
 
@@ -117,10 +116,5 @@ export class LivePorts {
       counters[at + PORT.IMISSED] = live.imissed;
       counters[at + PORT.IERRORS] = live.ierrors;
     }
-  }
-
-  /** Sleeps until a network interface has something, or `ms` are over. */
-  wait(ms: number): void {
-    if (!this.ended) this.poller.wait(ms);
   }
 }

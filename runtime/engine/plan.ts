@@ -12,6 +12,8 @@ import { isLive, type PortConfig } from "../nic/drivers.js";
 import type { RxPattern } from "../nic/port.js";
 import type { ArenaHandle } from "../packet/arena.js";
 import { GATE_REASONS } from "../packet/gate.js";
+import type { ByRole } from "./by-role.js";
+import type { CoreRole } from "./core-spec.js";
 import { type PlanDevice, planDevice } from "./device-plan.js";
 
 /** Target codes in `arena.next` and in the policy table (u16). Below NF_LIMIT: the index of an NF. */
@@ -61,7 +63,15 @@ export interface PlanNf {
   readonly loaded: unknown;
 }
 
-export type WaitPolicy = "spin" | "yield" | "sleep" | "adaptive";
+export const WAIT_POLICIES = ["spin", "yield", "sleep", "adaptive"] as const;
+export type WaitPolicy = (typeof WAIT_POLICIES)[number];
+export const USUAL_WAIT: WaitPolicy = "adaptive";
+
+/** How threads of a role wait. */
+export function waitOf({ wait }: Pick<PlanOptions, "wait">, role: CoreRole): WaitPolicy {
+  return wait[role] ?? USUAL_WAIT;
+}
+
 export type OrderMode = "flow" | "global" | "none";
 
 export interface PlanOptions {
@@ -85,7 +95,8 @@ export interface PlanOptions {
   readonly digest: boolean;
   readonly verifyL4: boolean;
   readonly portable: boolean;
-  readonly wait: WaitPolicy;
+  /** Of a role that is not named: adaptive. */
+  readonly wait: ByRole<WaitPolicy>;
   /** How receiving threads share a queue, and its stages are timed; absent: each queue has one, and nothing is timed. */
   readonly rxPattern?: RxPattern | undefined;
 }

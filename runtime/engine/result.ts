@@ -6,8 +6,10 @@ import { alertsDigest } from "../measure/digest.js";
 import { sumLatencies } from "../measure/latency.js";
 import { type LatencyPercentiles, percentilesOf } from "../measure/percentiles.js";
 import type { StageReport } from "../nic/shared-queue/stages.js";
+import type { CoreRole } from "./core-spec.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
-import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
+import { OUTCOMES_PER_NF, type Plan, type WaitPolicy, waitOf } from "./plan.js";
+import type { ThreadSettings } from "./thread-settings.js";
 import type { Topology } from "./topology.js";
 import type { NfReport, ThreadReport } from "./worker.js";
 
@@ -99,6 +101,10 @@ export interface RunResult {
   readonly cores: string;
   /** With `--rx-pattern`: what a packet costs by stage, in each receiving thread. */
   readonly rx_stages?: readonly ({ readonly thread: number } & StageReport)[];
+  /** CPU (null: not pinned), class, priority, nice and waiting policy of each thread. */
+  readonly threads: readonly ({ readonly thread: number; readonly role: CoreRole } & ThreadSettings & {
+      readonly wait: WaitPolicy;
+    })[];
   readonly digest: string | null;
   readonly alerts_digest: string | null;
   /** Why the run is a failed one although every packet is accounted for; null where it is not. */
@@ -205,6 +211,9 @@ export function makeResult(parts: ResultParts): RunResult {
       flow_reordered: counters[layout.flowReordered]!,
     },
     cores: topology.name,
+    threads: topology.threads.map(({ core: role }, thread) => {
+      return { thread, role, ...reports[thread]!.settings, wait: waitOf(plan.options, role) };
+    }),
     ...(stages.length > 0 ? { rx_stages: stages } : {}),
     digest: senders[0]!.digest ?? null,
     alerts_digest: plan.options.digest ? alertsDigest(allAlerts(reports)) : null,

@@ -4,9 +4,11 @@ import type { LoadedChain } from "../chain/load.js";
 import type { Device, DeviceReport } from "../device/device.js";
 import type { SyncerOptions } from "../device/syncer.js";
 import { RunError, reviveError } from "../errors.js";
+import { type SchedSpec, startPool } from "../native/sched.js";
 import { sharingOf } from "../nic/drivers.js";
 import { Arena } from "../packet/arena.js";
 import { ringBytes } from "../packet/ring.js";
+import type { ByRole } from "./by-role.js";
 import { takeEpoch } from "./clock.js";
 import { CONTROL, controlMemory, failDevice, receiverGone, ringAll, stopReceiving } from "./control.js";
 import type { CoreSpec } from "./core-spec.js";
@@ -16,11 +18,14 @@ import { auditMemory } from "./flow-audit.js";
 import { makePlan, type Plan, type PlanOptions, TARGET } from "./plan.js";
 import type { Receiving } from "./receivers.js";
 import { type DeviceEnd, makeResult, type RunResult, type Snapshot, snapshotOf } from "./result.js";
+import { planThreads, thisMachine } from "./thread-plan.js";
 import { makeTopology, syncerThreads } from "./topology.js";
 import type { GoMessage, Shares, ThreadReport, WorkerMessage, WorkerSetup } from "./worker.js";
 
 export interface RunOptions extends PlanOptions {
   readonly cores: CoreSpec;
+  /** Absent: threads are scheduled as the process is. */
+  readonly sched?: ByRole<SchedSpec> | undefined;
   /**
    * Opened with deviceNfs() of the chain and slotsFor() its shape; the run starts, stops and closes it. Absent: every NF runs on the
    * CPU, whatever the chain says.
@@ -47,7 +52,7 @@ export interface Run {
 
 /** Starts a run. The chain's outputs are created once every thread has accepted its configuration and the device serves. */
 export function startRun(chain: LoadedChain, options: RunOptions): Run {
-  const { cores, warn, device, syncer, ...planOptions } = options;
+  const { cores, sched, warn, device, syncer, ...planOptions } = options;
   const live = isLiveChain(chain);
   const arena = device === undefined ? Arena.create(slotsFor(undefined, live)) : arenaOf(device, live);
   const plan = makePlan(chain, arena.handle, planOptions, device?.handle);
@@ -55,6 +60,9 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
     warn("the target `kernel` counts packets and does not hand them to this host yet (README, Live traffic)");
   }
   const topology = makeTopology(plan, options.order, cores, warn, receivingOf(plan));
+  const roles = topology.threads.map(({ core }) => core);
+  const settings = planThreads(roles, { cores, sched, wait: options.wait }, thisMachine(), warn);
+  startPool();
   const layout = counterLayout(plan);
   const counters = counterMemory(layout, topology.threads.length);
   const controlBuffer = controlMemory(topology.threads.length);
@@ -66,7 +74,7 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
 
   const workers = topology.threads.map((_, thread) => {
     const common = { plan, topology, epoch, control: controlBuffer, counters, rings, audit, syncer };
-    const setup: WorkerSetup = { thread, ...common };
+    const setup: WorkerSetup = { thread, settings: settings[thread]!, ...common };
     return new Worker(new URL("./worker.js", import.meta.url), { workerData: setup });
   });
   const owners = topology.threads.length > stations ? 0 : syncerThreads(plan, topology).length;

@@ -3,7 +3,7 @@ import type { Arena } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import type { RingConsumer, RingProducer } from "../packet/ring.js";
 import { CONTROL, isDrained, QUIET, quietOf, ring } from "./control.js";
-import { type Plan, TARGET } from "./plan.js";
+import { type Plan, TARGET, waitOf } from "./plan.js";
 import type { SyncDriver } from "./sync-driver.js";
 import type { Topology } from "./topology.js";
 import { Waiter } from "./wait.js";
@@ -38,7 +38,7 @@ export class SyncCore {
     topology.threads.forEach((role, t) => {
       for (const nf of role.nfs) this.ownerOf[nf] = t;
     });
-    this.waiter = new Waiter(plan.options.wait, control, thread, false);
+    this.waiter = new Waiter(waitOf(plan.options, "sync"), control, thread, false);
   }
 
   /** Runs until every slot is home again, or the run is aborted. */

@@ -1,66 +1,140 @@
+/** How a thread with nothing to do passes the time. */
+import { isRealTime, scheduling } from "../native/sched.js";
 import { yieldCpu } from "../native/yield-cpu.js";
-import { CONTROL } from "./control.js";
+import { type Poller, WOKEN } from "../nic/net/poller.js";
+import { ASLEEP, bellWord, CONTROL } from "./control.js";
 import type { WaitPolicy } from "./plan.js";
 
-/** Milliseconds of a sleeping poll: the figure that costs least throughput on a shared core. */
+/** Milliseconds of the policy sleep: the figure that costs least throughput on a shared core. */
 const SLEEP_MS = 0.15;
-/** Fruitless polls before the adaptive policy sleeps. */
-const SPINS = 100;
-/** The doorbell wakes a sleeper; this bounds the sleep should a ring slip between its check and its sleep. */
-const DOORBELL_MS = 2;
+/** Fruitless rounds before the adaptive policy sleeps, at most and at least: see {@link Waiter.adapt}. */
+const MOST_SPINS = 100;
+const LEAST_SPINS = 2;
+/** A sleep that ends sooner was not worth it: falling asleep and being woken costs as much. */
+const SHORT_MS = 0.02;
+/**
+ * Packets that come faster than one in this time are taken together: a wake-up costs 5 us or so, and with one for each packet a core that has
+ * half as much to do as it can is not idle for a moment. It is what adaptive waiting adds to latency under load.
+ */
+const NAP_MS = 0.04;
+/** Longest sleep where something is awaited that wakes nobody; the first is a nap, each the double of that before. */
+const BLIND_MS = 2;
+/** Longest sleep where everything wakes: counters and links are looked after between two. */
+const IDLE_MS = 10;
+/** A ringer that has claimed the bell writes within its next instructions; it may lose its CPU between. */
+const BELL_MS = 900;
 
-/** Sleep of a thread that waits for a network interface alone, which wakes it; bounds how late it hears of a stop. */
-const INTERFACE_MS = 10;
-
-/** What a thread that receives from network interfaces sleeps on. */
-export interface Interfaces {
-  /** Sleeps until packets come in, or `ms` are over. */
-  wait(ms: number): void;
-  /** Packets are under way in other threads, whose doorbell does not end the sleep. */
-  readonly underWay: boolean;
-}
-
-/** How a thread with nothing to do passes the time (paper: idle polling is what burns watts). */
 export class Waiter {
   private idleRounds = 0;
+  private spins = MOST_SPINS;
+  private blindMs = NAP_MS;
+  /** Packets come so fast that the next sleep is a nap. */
+  private napping = false;
+  /** The last sleep was a nap, and nothing has come since. */
+  private inVain = false;
+  /** {@link CONTROL.EVENTS} as of the last look, which a whole round has followed. */
+  private events: number;
   private readonly word: number;
+  private readonly realTime: boolean;
 
+  /**
+   * Of the thread that makes it.
+   * @param paced true where packets fall due by the clock (`--rate`), which rings no doorbell
+   * @param poller of a thread that receives from network interfaces; closed by {@link close}
+   * @param idleMs longest sleep; tests give another
+   */
   constructor(
     private readonly policy: WaitPolicy,
     private readonly control: Int32Array,
     thread: number,
-    /** True where packets fall due by the clock (`--rate`), which rings no doorbell. */
     private readonly paced: boolean,
+    private readonly poller?: Poller,
+    private readonly idleMs = IDLE_MS,
   ) {
     this.word = CONTROL.WAITING + thread;
+    this.events = Atomics.load(control, CONTROL.EVENTS);
+    this.realTime = isRealTime(scheduling().class);
+    if (poller !== undefined) control[bellWord(control, thread)] = poller.bell;
   }
 
+  /** Called after a round in which something moved. */
   busy(): void {
     this.idleRounds = 0;
+    this.blindMs = NAP_MS;
+    this.inVain = false;
   }
 
-  /** Called after a round in which nothing moved. */
-  idle(hasWork: () => boolean, interfaces?: Interfaces): void {
-    this.idleRounds++;
+  /**
+   * Called after a round in which nothing moved.
+   * @param hasWork true where another thread has left something, or has left for good
+   * @param blind something is awaited that wakes nobody: packets that fall due, slots that a driver sends from, a file
+   * @param listening packets from network interfaces can be taken
+   */
+  idle(hasWork: () => boolean, blind = false, listening = false): void {
     if (this.policy === "spin") return;
     if (this.policy === "yield") {
       yieldCpu();
       return;
     }
     if (this.policy === "sleep") {
-      Atomics.wait(this.control, this.word, 0, SLEEP_MS);
+      Atomics.wait(this.control, this.word, ASLEEP.NO, SLEEP_MS);
       return;
     }
-    if (this.idleRounds < SPINS) return;
-    if (interfaces !== undefined) {
-      interfaces.wait(interfaces.underWay ? SLEEP_MS : INTERFACE_MS);
-      return;
-    }
-    const { control, word } = this;
+    // A look at an interface may be a system call.
+    if (++this.idleRounds <= (this.poller === undefined ? this.spins : LEAST_SPINS)) return;
+    const { control, word, poller } = this;
     // Announce the sleep first, look once more, then sleep: a producer either is seen here or sees the announcement.
-    Atomics.store(control, word, 1);
-    if (!hasWork()) Atomics.wait(control, word, 1, this.paced ? SLEEP_MS : DOORBELL_MS);
-    Atomics.store(control, word, 0);
+    Atomics.store(control, word, poller === undefined ? ASLEEP.ON_WORD : ASLEEP.IN_POLL);
+    const events = Atomics.load(control, CONTROL.EVENTS);
+    let woken = WOKEN.BY_TIME;
+    if (events !== this.events || hasWork()) this.events = events;
+    else if (poller === undefined) this.sleep(blind);
+    else woken = this.sleepInPoll(poller, blind, listening);
+    const claimed = Atomics.exchange(control, word, ASLEEP.NO) === ASLEEP.NO;
+    // Who rings has claimed the bell and signals in a moment: taken here, so that none is under way when the descriptor is closed.
+    if (claimed && poller !== undefined && woken !== WOKEN.BY_BELL) poller.wait(BELL_MS, false);
+  }
+
+  private sleepMs(blind: boolean): number {
+    if (this.paced) return SLEEP_MS;
+    if (!blind) return this.idleMs;
+    const ms = this.blindMs;
+    this.blindMs = Math.min(2 * ms, BLIND_MS);
+    return ms;
+  }
+
+  private sleep(blind: boolean): void {
+    const ms = this.sleepMs(blind);
+    if (blind || this.paced) {
+      Atomics.wait(this.control, this.word, ASLEEP.ON_WORD, ms);
+      return;
+    }
+    const start = performance.now();
+    Atomics.wait(this.control, this.word, ASLEEP.ON_WORD, ms);
+    this.adapt(performance.now() - start);
+  }
+
+  /**
+   * As many rounds before the next sleep as experience says (like the kernel's halt polling for virtual CPUs): where sleeps are short, more,
+   * since work would have come meanwhile, and who rings pays for the wake-up; where they are long, fewer, since spinning was in vain.
+   */
+  private adapt(slept: number): void {
+    if (slept < SHORT_MS) this.spins = Math.min(2 * this.spins, MOST_SPINS);
+    else this.spins = Math.max(this.spins >> 1, LEAST_SPINS);
+  }
+
+  private sleepInPoll(poller: Poller, blind: boolean, listening: boolean): WOKEN {
+    if (this.inVain) this.napping = false;
+    this.inVain = false;
+    if (this.napping && listening) {
+      const woken = poller.wait(NAP_MS, false);
+      this.inVain = woken === WOKEN.BY_TIME;
+      return woken;
+    }
+    const start = performance.now();
+    const woken = poller.wait(this.sleepMs(blind), listening);
+    this.napping = woken === WOKEN.BY_SOCKET && performance.now() - start < NAP_MS;
+    return woken;
   }
 
   /**
@@ -69,7 +143,14 @@ export class Waiter {
    */
   poll(): void {
     if (this.policy === "spin") return;
-    if (this.policy === "sleep") Atomics.wait(this.control, this.word, 0, SLEEP_MS);
+    if (this.policy === "sleep") Atomics.wait(this.control, this.word, ASLEEP.NO, SLEEP_MS);
+    // What yields to its own class alone has to sleep for the others.
+    else if (this.realTime) Atomics.wait(this.control, this.word, ASLEEP.NO, NAP_MS);
     else yieldCpu();
+  }
+
+  /** Of a thread that has done its work; nobody can wake it afterwards. */
+  close(): void {
+    this.poller?.close();
   }
 }

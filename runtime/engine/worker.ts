@@ -19,8 +19,10 @@ import { clockSince, type Epoch } from "./clock.js";
 import { awaitGone, awaitOutputs, outputsOpen, stopReceiving } from "./control.js";
 import { Core } from "./core.js";
 import type { NumberedRxPort } from "./ingress.js";
-import type { Plan } from "./plan.js";
+import { type Plan, waitOf } from "./plan.js";
 import { SyncCore } from "./sync-core.js";
+import type { ThreadPlan } from "./thread-plan.js";
+import { AppliedSettings, type ThreadSettings } from "./thread-settings.js";
 import type { Topology } from "./topology.js";
 import { Waiter } from "./wait.js";
 
@@ -28,6 +30,7 @@ export interface WorkerSetup {
   readonly thread: number;
   readonly plan: Plan;
   readonly topology: Topology;
+  readonly settings: ThreadPlan;
   readonly epoch: Epoch;
   readonly control: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
@@ -58,6 +61,8 @@ export interface ThreadReport {
   /** Of sending threads. */
   readonly latency: LatencyCounts | undefined;
   readonly digest: string | undefined;
+  /** As the system had it while the thread worked. */
+  readonly settings: ThreadSettings;
 }
 
 /** RxPort.share by name of the port. */
@@ -157,7 +162,9 @@ async function main(): Promise<void> {
     await closeAll([...txPorts, ...rxPorts.map(({ rx }) => rx), ...nfs]);
   };
   try {
-    await work(nfs, rxPorts, txPorts);
+    // First of all: memory lies where it is touched first.
+    const settings = new AppliedSettings(setup.thread, setup.settings);
+    await work(nfs, rxPorts, txPorts, settings).finally(() => settings.restore());
   } catch (error) {
     // Before closing, which may wait for others to hear of it.
     fail(error as Error);
@@ -215,6 +222,7 @@ async function work(
   nfs: (Nf | undefined)[],
   rxPorts: NumberedRxPort[],
   txPorts: (TxPort | undefined)[],
+  applied: AppliedSettings,
 ): Promise<void> {
   const { plan, topology, thread } = setup;
   const role = topology.threads[thread]!;
@@ -242,7 +250,7 @@ async function work(
       latency: undefined,
       digest: undefined,
     };
-    post({ kind: "done", report: { nfs: [], ...never } });
+    post({ kind: "done", report: { nfs: [], ...never, settings: applied.describe() } });
     return;
   }
 
@@ -260,6 +268,8 @@ async function work(
   await new Core(parts).run();
 
   ending = true;
+  const settings = applied.describe();
+  applied.restore();
   for (const nf of nfs) nf?.flush?.();
   egress?.flush();
   const reports = nfs.flatMap((nf, i) => (nf === undefined ? [] : [reportOf(nf, i)]));
@@ -273,6 +283,7 @@ async function work(
       lastNs: egress?.lastNs ?? Number.NaN,
       latency: role.tx ? { counts: latency.counts, max: latency.max } : undefined,
       digest: digest?.finish(),
+      settings,
     },
   });
 }
@@ -281,11 +292,11 @@ function startedDevice(
   control: Int32Array,
   { workgroups }: { workgroups: readonly number[] },
 ): StartedDevice | undefined {
-  const { plan, thread } = setup;
+  const { plan, thread, topology } = setup;
   if (plan.device === undefined) return undefined;
   const { numberOf } = plan.device;
   const names = plan.nfs.filter((_, i) => numberOf[i]! >= 0).map((nf) => nf.name);
-  const waiter = new Waiter(plan.options.wait, control, thread, false);
+  const waiter = new Waiter(waitOf(plan.options, topology.threads[thread]!.core), control, thread, false);
   return {
     workgroups,
     syncer: setup.syncer,

@@ -185,7 +185,7 @@ class Prover {
       await device?.start();
       run = startRun(placed, {
         ...{ order: "global", batch, loop: 1, duration: 0, rate: undefined, seed, digest: true, verifyL4: false },
-        ...{ portable: false, wait: "adaptive", cores: parseCores(cell.cores), device, warn },
+        ...{ portable: false, wait: {}, cores: parseCores(cell.cores), device, warn },
       });
     } catch (error) {
       await device?.close();

@@ -1,6 +1,6 @@
 /** What `power` goes through: every waiting policy of every placement, at shares of the rate they all reach. */
 import type { LoadedChain } from "../chain/load.js";
-import type { WaitPolicy } from "../engine/plan.js";
+import { WAIT_POLICIES, type WaitPolicy } from "../engine/plan.js";
 import { ConfigError } from "../errors.js";
 import type { Manifest } from "../report/document.js";
 import { type Cell, cellKey, onGpu, placementName, type Timing } from "./cell.js";
@@ -13,8 +13,6 @@ import type { Identity } from "./sample-store.js";
 const FORMAT = 1;
 /** What `run` does unless it is told otherwise. */
 const BATCH = 64;
-
-export const WAITS: readonly WaitPolicy[] = ["spin", "yield", "sleep", "adaptive"];
 
 export interface PowerOptions {
   readonly loads: readonly number[];
@@ -83,10 +81,13 @@ export function parseLoads(text: string): number[] {
 export function parseWaits(text: string): WaitPolicy[] {
   const words = text.split(",").map((word) => word.trim());
   const waits = words.flatMap((word): readonly WaitPolicy[] => {
-    if (word === "all") return WAITS;
-    const wait = WAITS.find((one) => one === word);
+    if (word === "all") return WAIT_POLICIES;
+    const wait = WAIT_POLICIES.find((one) => one === word);
     if (wait === undefined)
-      throw new ConfigError("--wait", `found "${word}"; it takes ${WAITS.join(", ")} and all, separated by commas`);
+      throw new ConfigError(
+        "--wait",
+        `found "${word}"; it takes ${WAIT_POLICIES.join(", ")} and all, separated by commas`,
+      );
     return [wait];
   });
   return [...new Set(waits)];

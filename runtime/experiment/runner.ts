@@ -7,6 +7,7 @@ import type { LoadedChain } from "../chain/load.js";
 import { parseDevice } from "../device/choose.js";
 import type { Device } from "../device/device.js";
 import { preparePocl } from "../device/opencl/pocl.js";
+import { forAll } from "../engine/by-role.js";
 import { parseCores } from "../engine/core-spec.js";
 import type { PlanOptions } from "../engine/plan.js";
 import type { RunResult, Snapshot } from "../engine/result.js";
@@ -99,7 +100,7 @@ export class ChainRunner implements Runner {
       if (this.stopped) throw stopped();
       return startRun(chain, {
         ...{ order: "flow", loop: 0, duration: 0, rate: undefined, seed: undefined, digest: false },
-        ...{ verifyL4: false, portable: false, batch, wait },
+        ...{ verifyL4: false, portable: false, batch, wait: forAll(wait) },
         ...more,
         cores: coreSpec,
         device,

@@ -2,12 +2,9 @@
 import { release } from "node:os";
 import { basename } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { type Capability, hasCapability } from "./capabilities.js";
 import type { Finding } from "./finding.js";
 import type { SystemFiles } from "./system-files.js";
-
-/** Bit numbers of linux/capability.h. */
-const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13, CAP_IPC_LOCK: 14, CAP_SYS_ADMIN: 21, CAP_BPF: 39 } as const;
-type Capability = keyof typeof CAPABILITIES;
 
 /** An arena of 16,384 slots of 2 KiB is locked as UMEM, and its rings. */
 const LOCKED_BYTES = 64 << 20;
@@ -18,19 +15,12 @@ export function networkFindings(files: SystemFiles): Finding[] {
   return [rights(files), kernel(files), lockedMemory(files), interfaces(files)];
 }
 
-function capabilities(files: SystemFiles): (name: Capability) => boolean {
-  const text = files.field("/proc/self/status", "CapEff");
-  const bits = text !== undefined && /^[0-9a-f]+$/i.test(text) ? BigInt(`0x${text}`) : 0n;
-  return (name) => ((bits >> BigInt(CAPABILITIES[name])) & 1n) === 1n;
-}
-
 function rights(files: SystemFiles): Finding {
-  const has = capabilities(files);
   const common = { area: "network", name: "AF_XDP rights" } as const;
   // The socket needs CAP_NET_RAW; map, program and link need the other two, or CAP_SYS_ADMIN instead.
   const needed: Capability[] = ["CAP_NET_RAW"];
-  if (!has("CAP_SYS_ADMIN")) needed.push("CAP_BPF", "CAP_NET_ADMIN");
-  const lacking = needed.filter((name) => !has(name));
+  if (!hasCapability(files, "CAP_SYS_ADMIN")) needed.push("CAP_BPF", "CAP_NET_ADMIN");
+  const lacking = needed.filter((name) => !hasCapability(files, name));
   if (lacking.length === 0) return { ...common, state: "ok", detail: "sockets and XDP programs are allowed" };
   return { ...common, state: "missing", detail: `this process lacks ${lacking.join(", ")}`, remedy: GRANT };
 }
@@ -67,7 +57,7 @@ function lockedMemory(files: SystemFiles): Finding {
   if (soft === undefined) return { ...common, state: "limited", detail: "/proc/self/limits cannot be read" };
   if (soft === "unlimited") return { ...common, state: "ok", detail: "unlimited" };
   const detail = `${(Number(soft) / (1 << 20)).toFixed(0)} MiB`;
-  if (capabilities(files)("CAP_IPC_LOCK"))
+  if (hasCapability(files, "CAP_IPC_LOCK"))
     return { ...common, state: "ok", detail: `${detail}, lifted by CAP_IPC_LOCK` };
   if (Number(soft) >= LOCKED_BYTES) return { ...common, state: "ok", detail };
   return {

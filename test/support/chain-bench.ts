@@ -7,6 +7,7 @@ import type { Nf } from "../../runtime/chain/nf.js";
 import { lineAt, WG } from "../../runtime/device/queue.js";
 import type { Stall } from "../../runtime/device/stall.js";
 import { assemble, assembleSyncCore } from "../../runtime/engine/assemble.js";
+import { forAll } from "../../runtime/engine/by-role.js";
 import { CONTROL, controlMemory } from "../../runtime/engine/control.js";
 import { Core } from "../../runtime/engine/core.js";
 import type { CoreSpec } from "../../runtime/engine/core-spec.js";
@@ -119,7 +120,7 @@ export function execute(
   const arena = Arena.create(slots);
   const options: PlanOptions = {
     ...{ order, batch, seed, portable, verifyL4, digest: true },
-    ...{ loop: 1, duration: 0, rate: undefined, wait: "spin" },
+    ...{ loop: 1, duration: 0, rate: undefined, wait: forAll("spin") },
   };
   const device = gpu && gpuDevice(arena, gpu);
   const nfs = chain.nfs.map((nf) => ({
@@ -207,6 +208,7 @@ export function execute(
     lastNs: egress!.lastNs,
     latency: undefined,
     digest: parts?.egress === undefined ? undefined : digest.finish(),
+    settings: { cpu: null, class: "other", priority: 0, nice: 0 },
   }));
   const result = makeResult({ plan, topology, layout, counters: sumCounters(counters, layout), reports });
   for (const { nf } of created) nf.close?.();

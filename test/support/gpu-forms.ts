@@ -80,7 +80,7 @@ export async function runLoaded(
       portable: false,
       order: form?.order ?? "global",
     },
-    ...{ wait: "adaptive", verifyL4, loop: 1, duration: 0, rate: undefined, seed: ivSeed, digest: true },
+    ...{ wait: {}, verifyL4, loop: 1, duration: 0, rate: undefined, seed: ivSeed, digest: true },
     device,
     warn: () => {},
   });

@@ -18,7 +18,7 @@ const device = await openDevice({
   warn,
 });
 const run = startRun(chain, {
-  ...{ cores: parseCores(cores), batch: 64, portable: true, order: "flow", wait: "adaptive", verifyL4: false },
+  ...{ cores: parseCores(cores), batch: 64, portable: true, order: "flow", wait: {}, verifyL4: false },
   ...{ loop: 0, duration: 0, rate: undefined, seed: undefined, digest: false },
   ...{ device, syncer: { stall: 1e9 }, warn },
 });

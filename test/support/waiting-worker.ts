@@ -1,0 +1,47 @@
+/** The consumer of waiting.test.ts: counts what a ring of slots brings, and how many of its sleeps ended although nobody rang. */
+import { parentPort, workerData } from "node:worker_threads";
+import { CONTROL } from "../../runtime/engine/control.js";
+import { Waiter } from "../../runtime/engine/wait.js";
+import { Poller } from "../../runtime/nic/net/poller.js";
+import { RingConsumer } from "../../runtime/packet/ring.js";
+
+export interface ConsumerSetup {
+  readonly control: SharedArrayBuffer;
+  readonly ring: SharedArrayBuffer;
+  readonly slots: number;
+  /** Sleeps in poll(2) instead of on the word. */
+  readonly inPoll: boolean;
+  /** Longest sleep, ms. */
+  readonly idleMs: number;
+}
+
+const { control: memory, ring, slots, inPoll, idleMs } = workerData as ConsumerSetup;
+const control = new Int32Array(memory);
+const consumer = new RingConsumer(ring, slots);
+const waiter = new Waiter("adaptive", control, 0, false, inPoll ? new Poller([]) : undefined, idleMs);
+const burst = new Uint32Array(64);
+/** Takes its time after it has looked: whoever gives something meanwhile must ring. */
+const look = () => {
+  const { pending } = consumer;
+  for (let spin = 0; spin < 5000; spin++);
+  return pending;
+};
+let next = 0;
+let late = 0;
+let outOfOrder = 0;
+while (Atomics.load(control, CONTROL.STOP) === 0) {
+  const count = consumer.pop(burst, 0, burst.length);
+  for (let i = 0; i < count; i++) if (burst[i] !== next++ % slots) outOfOrder++;
+  if (count > 0) {
+    // What the producer waits for, now and then.
+    Atomics.store(control, CONTROL.ENDED, next);
+    Atomics.notify(control, CONTROL.ENDED);
+    waiter.busy();
+    continue;
+  }
+  const start = performance.now();
+  waiter.idle(look);
+  if (performance.now() - start >= idleMs) late++;
+}
+waiter.close();
+parentPort!.postMessage({ items: next, late, outOfOrder });
