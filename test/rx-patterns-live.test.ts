@@ -101,7 +101,7 @@ wiresTest("what cannot be shared is refused, with what would do", async (space, 
   space.wire("a", 2);
   space.wire("c");
   const cases: [string[], RegExp][] = [
-    [["--in", "packet:c", "--cores", "d3", "--rx-pattern", "range"], /port in has no AF_XDP ring.*use xdp:INTERFACE/s],
+    [["--in", "packet:c", "--cores", "d3", "--rx-pattern", "range"], /no port receives by AF_XDP.*use xdp:INTERFACE/s],
     [["--in", "xdp:a", "--cores", "d3", "--rx-pattern", "range"], /port in has 2\b.*queue=N/s],
   ];
   for (const [options, words] of cases) {

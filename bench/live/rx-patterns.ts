@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { RunError } from "../../runtime/errors.js";
 import type { RxPattern } from "../../runtime/nic/port.js";
-import { acquirersOf, shareQueue } from "../../runtime/nic/shared-queue/queue.js";
+import { shareQueue } from "../../runtime/nic/shared-queue/queue.js";
 import { Arena } from "../../runtime/packet/arena.js";
 import { type Cell, type CellOptions, type CellResult, type Experiment, Figures, inTurns } from "../experiment.js";
 import { makeRings, openRings } from "./shared-queue/synthetic-ring.js";
@@ -42,7 +42,7 @@ const nameOf = ({ pattern, acquirers }: Subject) =>
 
 /** Runs a subject for a while. @returns what each thread reports */
 async function turn({ pattern, acquirers }: Subject, ms: number): Promise<ThreadAnswer[]> {
-  const threads = acquirersOf(pattern, acquirers) === acquirers ? acquirers : acquirers + 1;
+  const threads = pattern === "parent" ? acquirers + 1 : acquirers;
   const stock = Math.floor(RING / threads);
   const slots = stock + SLOTS;
   const arena = Arena.create(threads * slots);

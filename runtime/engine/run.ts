@@ -3,9 +3,9 @@ import { Worker } from "node:worker_threads";
 import type { LoadedChain } from "../chain/load.js";
 import type { Device, DeviceReport } from "../device/device.js";
 import type { SyncerOptions } from "../device/syncer.js";
-import { RunError, reviveError } from "../errors.js";
+import { ConfigError, RunError, reviveError } from "../errors.js";
 import { type SchedSpec, startPool } from "../native/sched.js";
-import { sharingOf } from "../nic/drivers.js";
+import { sharesSocket, sharingOf } from "../nic/drivers.js";
 import { Arena } from "../packet/arena.js";
 import { ringBytes } from "../packet/ring.js";
 import type { ByRole } from "./by-role.js";
@@ -59,6 +59,7 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
   if (live && plan.policy.includes(TARGET.KERNEL)) {
     warn("the target `kernel` counts packets and does not hand them to this host yet (README, Live traffic)");
   }
+  checkStages(plan);
   const topology = makeTopology(plan, options.order, cores, warn, receivingOf(plan));
   const roles = topology.threads.map(({ core }) => core);
   const settings = planThreads(roles, { cores, sched, wait: options.wait }, thisMachine(), warn);
@@ -93,6 +94,17 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
     stop: () => stopReceiving(control),
     result,
   };
+}
+
+/** @throws ConfigError where stages of receiving are to be timed and no port has them */
+function checkStages({ ports, options }: Plan): void {
+  const { rxPattern } = options;
+  if (rxPattern === undefined || ports.some(({ rx, config }) => rx && sharesSocket(config))) return;
+  throw new ConfigError(
+    `--rx-pattern ${rxPattern}`,
+    "no port receives by AF_XDP",
+    "use xdp:INTERFACE, or leave it out",
+  );
 }
 
 /** What there is to receive from. */

@@ -10,7 +10,7 @@ import { performance } from "node:perf_hooks";
 import { type Arena, MAX_FRAME, RX_ERROR, SLOT_SHIFT, SLOT_SIZE } from "../../packet/arena.js";
 import type { RxPattern } from "../port.js";
 import type { RingMemory } from "./ring-memory.js";
-import { StageTimes } from "./stages.js";
+import type { StageTimes } from "./stages.js";
 import { COARSE_UNIT, WORD } from "./words.js";
 
 /** Constants of this module are part of the compiled code (see egress.ts). */
@@ -45,7 +45,7 @@ export interface QueueParts {
 }
 
 export abstract class QueueEnd {
-  /** Undefined: nobody wants to know. */
+  /** Where its stages are to be timed. */
   stages: StageTimes | undefined;
   protected readonly words: Int32Array;
   protected readonly rx: RingMemory;
@@ -66,12 +66,6 @@ export abstract class QueueEnd {
     this.fill = fill;
     this.arena = arena;
     this.start = Atomics.load(this.words, WORD.START);
-  }
-
-  /** Times stages from now on. */
-  time(): StageTimes {
-    this.stages ??= new StageTimes();
-    return this.stages;
   }
 
   /**

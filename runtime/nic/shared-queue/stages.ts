@@ -135,7 +135,9 @@ export class StageTimes {
     this.rows[this.row * COLUMNS + ENTIRE] = Math.max(0, ns);
   }
 
-  report(): StageReport {
+  /** @returns undefined where no port has used it */
+  report(): StageReport | undefined {
+    if (this.calls === 0) return undefined;
     return {
       packets: this.packets,
       hardware_ns: this.mean(STAGE.HARDWARE),
