@@ -1,8 +1,10 @@
 /** Reads a chain file with everything it names, and checks it whole before a thread starts. */
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { ConfigError } from "../errors.js";
+import { addressesOf, type PortAddresses } from "../nic/addresses.js";
 import { isLive, mtuOf, type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
 import { validate } from "../validate.js";
+import { checkAddresses } from "./addresses.js";
 import { checkFiles, type UsedFile } from "./files.js";
 import { analyse, type PolicyGraph } from "./graph.js";
 import { inOrder, readJsonFile } from "./json.js";
@@ -19,6 +21,8 @@ export interface LoadedPort {
   readonly tx: boolean;
   /** Largest IP packet it sends, in bytes; undefined: whatever the slot holds. */
   readonly mtu: number | undefined;
+  /** Of an interface that receives and sends: where messages of the gateway's own come from. */
+  readonly addresses?: PortAddresses | undefined;
 }
 
 export interface LoadedNf {
@@ -155,6 +159,7 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
   checkGpuPlaces(file, nfs, places);
 
   const ports = portNames.map((name, i) => loadedPort(file, name, configs.get(name)!, egress.has(i)));
+  checkAddresses(file, ports, options.warn);
   if (!ports.some((p) => p.rx)) {
     throw new ConfigError(`${file}: ports`, "no port receives", 'give one of them "dir": "rx", or name it `in`');
   }
@@ -277,7 +282,8 @@ function loadedPort(file: string, name: string, config: PortConfig, egress: bool
     throw new ConfigError(where, "a null port only swallows packets", "use a capture or generator");
   if (tx && config.driver === "generator")
     throw new ConfigError(where, "a generator only makes packets", "send to a capture or null");
-  return { name, config, rx, tx, mtu: mtuOf(config) };
+  const addresses = rx && tx && isLive(config) ? addressesOf(config) : undefined;
+  return { name, config, rx, tx, mtu: mtuOf(config), addresses };
 }
 
 function checkGraph(

@@ -24,7 +24,15 @@ export interface OutcomeSpec {
   readonly alwaysDrops?: boolean;
   /** The packet was decapsulated: it passes gate and classifier again before the policy is asked. */
   readonly reparse?: boolean;
+  /**
+   * Where it drops, the sender is told by ICMP or ICMPv6, if the port the packet came in by has an address and all that the RFCs ask for holds
+   * (engine/icmp). Packet bytes are those that the NF was given. `too-big` needs {@link NfModule.largest}.
+   */
+  readonly icmp?: IcmpAnswer;
 }
+
+/** Time exceeded in transit; fragmentation needed, of IPv6 packet too big. */
+export type IcmpAnswer = "time-exceeded" | "too-big";
 
 /** What an NF may know of its surroundings while it loads. */
 export interface LoadContext {
@@ -159,6 +167,8 @@ export interface NfModule<Config = unknown, Loaded = unknown> {
   readonly gpu?: GpuProgram<Loaded>;
   /** Outcomes this configuration can produce (ipsec without inbound SAs never opens); all of them where absent. */
   possible?(loaded: Loaded): readonly string[];
+  /** Of NFs with an outcome whose `icmp` is "too-big": bytes of the largest IP packet that does not have it, which the sender is told. */
+  largest?(loaded: Loaded): number;
   /** Indices of ports this configuration sends packets to (a router's routes): a file port used so is an output. */
   egressPorts?(loaded: Loaded): readonly number[];
   /**
