@@ -5,8 +5,12 @@ import { ipv4Of, ipv6Of } from "./net/interface.js";
 
 /** What no single host has (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4). */
 const isHost = (text: string): boolean => {
-  const range = ipaddr.parse(text).range();
-  return !["unspecified", "loopback", "multicast", "broadcast", "reserved"].includes(range);
+  const octets = ipaddr.parse(text).toByteArray();
+  const first = octets[0]!;
+  if (octets.length === 4) return first !== 0 && first !== 127 && first < 224;
+  const leading = octets.findIndex((octet) => octet !== 0);
+  const mapped = leading === 10 && octets[10] === 255 && octets[11] === 255;
+  return first !== 255 && !mapped && leading >= 0 && (leading < 15 || octets[15]! > 1);
 };
 
 /** Keys of a port that can receive and send. */
@@ -18,7 +22,7 @@ export const addressKeys = {
     .describe("IPv4 address that ICMP messages of the gateway come from; default: the interface's own"),
   address6: z
     .ipv6()
-    .refine((text) => isHost(text) && ipaddr.parse(text).range() !== "ipv4Mapped", "an address that one host can have")
+    .refine(isHost, "an address that one host can have")
     .optional()
     .describe(
       "IPv6 address that ICMPv6 messages of the gateway come from; default: the interface's own, of global scope",
