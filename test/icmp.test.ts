@@ -125,7 +125,7 @@ test(`messages are those a plain builder makes, and only where one is due (seed 
     // A frame that follows an outer header, or one with other alignment.
     if (!receive(notes, frame, from, 256 + 2 * r.int(0, 3))) continue;
     if (r.chance(0.5)) {
-      const after = routed(frame);
+      const after = routed(frame, r.int(0, 63));
       arena.u8.set(after, 2048 + arena.off[1]!);
     }
     const drop = r.int(0, 2);

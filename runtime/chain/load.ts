@@ -34,6 +34,8 @@ export interface LoadedNf {
   readonly module: NfModule;
   /** What the module's load returned; posted to the workers. */
   readonly loaded: unknown;
+  /** Bytes of the largest IP packet that is not too big for it, where it has an outcome that says so to the sender. */
+  readonly largest?: number | undefined;
   /** Files it writes. */
   readonly outputs: readonly string[];
 }
@@ -154,7 +156,8 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
     // An output is named once; named once more, it is read as well.
     for (const path of outputs) if (named.includes(path)) named.splice(named.indexOf(path), 1);
     for (const path of named) read.push({ file: path, what: `which NF ${name} reads` });
-    nfs.push({ name, type: nf.type, source, place: places.get(name) ?? nf.place, module, loaded, outputs });
+    const place = places.get(name) ?? nf.place;
+    nfs.push({ name, type: nf.type, source, place, module, loaded, largest: module.largest?.(loaded), outputs });
   }
   checkGpuPlaces(file, nfs, places);
 

@@ -202,7 +202,7 @@ export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOp
       const dropIndex = () => {
         if (drop >= 0) return drop;
         drop = drops.push({ nf: nf.name, reason: outcome.name }) - 1;
-        if (outcome.icmp !== undefined) answers[drop] = { icmp: outcome.icmp, largest: nf.module.largest?.(nf.loaded) };
+        if (outcome.icmp !== undefined) answers[drop] = { icmp: outcome.icmp, largest: nf.largest };
         return drop;
       };
       chain.types.forEach((type, t) => {

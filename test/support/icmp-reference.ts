@@ -95,15 +95,17 @@ function isError6(packet: Uint8Array): boolean {
   return later || at >= packet.length || packet[at]! < 128 || packet[at] === 137;
 }
 
-/** What a router leaves of a frame: other MAC addresses, and an IPv4 TTL that is one less. */
-export function routed(frame: Uint8Array): Uint8Array {
+/** What a router and one that marks leave of a frame: other MAC addresses, another DSCP, and an IPv4 TTL that is one less. */
+export function routed(frame: Uint8Array, dscp: number): Uint8Array {
   const out = frame.slice();
   out.set([2, 0, 0, 0, 9, 9, 2, 0, 0, 0, 8, 8], 0);
   const view = new DataView(out.buffer);
   let at = 12;
   while ([0x8100, 0x88a8, 0x9100].includes(view.getUint16(at))) at += 4;
+  if (view.getUint16(at) === 0x86dd) view.setUint16(at + 2, (view.getUint16(at + 2) & 0xf03f) | (dscp << 6));
   if (view.getUint16(at) !== 0x0800) return out;
   const ip = out.subarray(at + 2, at + 2 + (out[at + 2]! & 15) * 4);
+  ip[1] = (ip[1]! & 3) | (dscp << 2);
   ip[8] = ip[8]! - 1;
   ip.set([0, 0], 10);
   ip.set(be16(checksum(ip)), 10);

@@ -1,5 +1,5 @@
 /**
- * What of a packet's headers is noted as it comes in, for a message about it: a router writes other MAC addresses and another TTL, a tunnel
+ * What of a packet's headers is noted as it comes in, for a message about it: a router writes other MAC addresses and another TTL, others mark, a tunnel
  * leaves nothing as it was. Kept by slot, in memory of its own that every thread sees; only runs that send messages have it.
  */
 import { type Arena, SLOT_SHIFT } from "../../packet/arena.js";
@@ -17,12 +17,15 @@ export const enum NOTE {
   MACS = 0,
   /** IPv4 header checksum as a native load gives it, TTL << 16, IPv6 hop limit << 24; of the two the packet's version has one. */
   HOPS = 3,
-  /** First byte of the IP header; 0 where there is none, {@link OPENED} once a tunnel has been opened. */
+  /**
+   * First byte of the IP header; 0 where there is none, {@link OPENED} once a tunnel has been opened. In the upper half the header's first 2
+   * bytes as a native load gives them, DSCP and ECN among them, which NFs mark.
+   */
   L3 = 4,
 }
 
 /** Where no IP header is. */
-export const OPENED = 0xffff_ffff;
+const OPENED = 0xffff;
 
 export function noteBytes(slots: number): number {
   return slots * NOTE_WORDS * Uint32Array.BYTES_PER_ELEMENT;
@@ -60,7 +63,7 @@ export class ArrivalNotes {
       }
       words[to + NOTE.HOPS] =
         u16[(ip + IPV4.CHECKSUM) >> 1]! | (u8[ip + IPV4.TTL]! << 16) | (u8[ip + IPV6.HOP_LIMIT]! << 24);
-      words[to + NOTE.L3] = l3[slot]!;
+      words[to + NOTE.L3] = l3[slot]! | (u16[ip >> 1]! << 16);
     }
   }
 

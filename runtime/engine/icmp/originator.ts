@@ -10,7 +10,7 @@
  *   of a packet too long that may be fragmented (no DF), which this gateway does not do; or where it is within what the message would allow
  *   (IPv6: at least 1280 bytes, RFC 8201 section 4);
  *   about what came out of a tunnel, since a message in the clear would show the inside of it; and what is no longer the packet that came:
- *   one in a tunnel, or with a header in which an NF has changed more than the TTL;
+ *   one in a tunnel, or with an IPv4 header in which an NF has changed more than TTL, DSCP and ECN;
  *   beyond the rate (rate-limit.ts).
  * Such a packet is a drop and nothing else.
  */
@@ -95,7 +95,7 @@ export class IcmpOriginator implements Originator {
 
   /** The packet that came in, and not one around it, or from within it. */
   private isAsReceived(slot: number): boolean {
-    return this.notes.word(slot, NOTE.L3) === this.arena.l3[slot]!;
+    return (this.notes.word(slot, NOTE.L3) & 0xffff) === this.arena.l3[slot]!;
   }
 
   /** Both MAC addresses are of one station each. The first octet is the lowest of its word. */
@@ -128,15 +128,20 @@ export class IcmpOriginator implements Originator {
   }
 
   /**
-   * Writes TTL and checksum as they came, which a router behind has changed.
+   * Writes DSCP, ECN, TTL and checksum as they came, which NFs have changed.
    * @returns false where the header is another one
    */
   private restore4(slot: number, ip: number): boolean {
     const { u8, u16 } = this.arena;
     const hops = this.notes.word(slot, NOTE.HOPS);
+    this.restoreStart(slot, ip);
     u8[ip + IPV4.TTL] = hops >>> 16;
     u16[(ip + IPV4.CHECKSUM) >> 1] = hops;
     return sum16(u16, ip, (u8[ip]! & 0xf) * 4) === 0xffff;
+  }
+
+  private restoreStart(slot: number, ip: number): void {
+    this.arena.u16[ip >> 1] = this.notes.word(slot, NOTE.L3) >>> 16;
   }
 
   private answer6(slot: number, kind: KIND, port: number, source: Uint8Array, largest: number): number {
@@ -144,6 +149,7 @@ export class IcmpOriginator implements Originator {
     const { u8, l3, l3end, l4, proto, flags } = arena;
     const base = slot << SLOT_SHIFT;
     const ip = base + l3[slot]!;
+    this.restoreStart(slot, ip);
     u8[ip + IPV6.HOP_LIMIT] = this.notes.word(slot, NOTE.HOPS) >>> 24;
     if (!isHost6(u8, ip + IPV6.SRC) || !isHost6(u8, ip + IPV6.DST)) return NO_PORT;
     if (this.isOwn(this.ipv6, ip + IPV6.SRC)) return NO_PORT;
