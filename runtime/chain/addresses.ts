@@ -1,4 +1,5 @@
 /** Whether the addresses that ports are given for ICMP messages of the gateway make sense together. */
+import ipaddr from "ipaddr.js";
 import { ConfigError } from "../errors.js";
 import { isLive, type LiveConfig } from "../nic/drivers.js";
 import type { LoadedPort } from "./load.js";
@@ -29,12 +30,13 @@ function checkKey(
     throw new ConfigError(where, "is where ICMP messages come from, and `icmp` is false", "remove one of the two");
   }
   // Ports may share an interface, queue by queue, and its address with it.
-  const other = holders.get(address);
+  const text = ipaddr.parse(address).toString();
+  const other = holders.get(text);
   if (other !== undefined && other.device !== config.interface) {
-    const problem = `port ${other.port} on ${other.device} has the address ${address} as well`;
+    const problem = `port ${other.port} on ${other.device} has the address ${text} as well`;
     throw new ConfigError(where, problem, "give each the address the gateway has on that interface");
   }
-  holders.set(address, { port: name, device: config.interface });
+  holders.set(text, { port: name, device: config.interface });
   if (!rx || !tx)
     warn(`${where}: no message comes from it, since the port ${tx ? "does not receive" : "does not send"}`);
 }

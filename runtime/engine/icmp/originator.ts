@@ -39,7 +39,7 @@ const QUERIES: readonly number[] = [0, 8, 9, 10, 13, 14, 15, 16, 17, 18];
 /** ICMPv6: errors are below 128, and a redirect is treated as one (RFC 4443 section 2.4 (e)). */
 const INFORMATIONAL6 = 128;
 const REDIRECT6 = 137;
-const ADDRESS6_WORDS = 8;
+const ADDRESS6_BYTES = 16;
 /** A MAC address whose first octet has it is a group's. */
 const GROUP = 1;
 
@@ -188,6 +188,6 @@ function isHost4(first: number): boolean {
 /** Neither multicast, nor unspecified, nor loopback (RFC 4291 section 2.4). */
 function isHost6(u8: Uint8Array, at: number): boolean {
   if (u8[at] === 0xff) return false;
-  for (let i = 0; i < 2 * ADDRESS6_WORDS - 1; i++) if (u8[at + i] !== 0) return true;
-  return u8[at + 2 * ADDRESS6_WORDS - 1]! > 1;
+  for (let i = 0; i < ADDRESS6_BYTES - 1; i++) if (u8[at + i] !== 0) return true;
+  return u8[at + ADDRESS6_BYTES - 1]! > 1;
 }

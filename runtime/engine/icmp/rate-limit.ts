@@ -1,6 +1,6 @@
 /**
  * How many messages the gateway sends: a bucket of tokens, as RFC 1812 section 4.3.2.8 and RFC 4443 section 2.4 (f) ask for, with Linux's
- * values (net.ipv4.icmp_msgs_per_sec and icmp_msgs_burst).
+ * values (net.ipv4.icmp_msgs_per_sec and icmp_msgs_burst). Each sending thread has one.
  */
 export const MESSAGES_PER_SECOND = 1000;
 export const MESSAGE_BURST = 50;

@@ -77,7 +77,7 @@ export function interfaceNames(): string[] {
   }
 }
 
-/** Its IPv4 address, the first where there are several, dotted; undefined: it has none. */
+/** IPv4 address of an interface, the first where there are several, dotted; undefined: it has none. */
 export function ipv4Of(name: string): string | undefined {
   const view = request(name, SIOCGIFADDR);
   if (view === undefined) return undefined;
@@ -90,7 +90,7 @@ export function ipv4Of(name: string): string | undefined {
 const IFA_F_DADFAILED = 0x08;
 const IFA_F_TENTATIVE = 0x40;
 
-/** Its first IPv6 address of global scope, in eight groups; undefined: it has none. */
+/** First IPv6 address of global scope that an interface has, in eight groups; undefined: it has none. */
 export function ipv6Of(name: string): string | undefined {
   let text: string;
   try {
