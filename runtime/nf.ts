@@ -84,6 +84,8 @@ export interface NfModule<Config = unknown, Loaded = Config> {
   readonly schema?: z.ZodType<Config>;
   /** Outcomes this configuration can produce; all of them where absent. */
   possible?(loaded: Loaded): readonly string[];
+  /** With an outcome whose `icmp` is "too-big": bytes of the largest IP packet that does not have it, which the sender is told. */
+  largest?(loaded: Loaded): number;
   /** Port numbers that it writes to `portOut`: a file port among them is an output. */
   egressPorts?(loaded: Loaded): readonly number[];
   /** Files it writes, so that two writers of one are refused, and experiments leave them alone: `load` takes their paths from `context.resolve`. */

@@ -114,6 +114,14 @@ const WRONG: Record<string, readonly [module: string, words: RegExp]> = {
     }),
     /outcomes\[1\]\.name: "a" stands twice[\s\S]*\[2\]\.name: found "b\.c"[\s\S]*\[3\]\.name: "error" is reserved[\s\S]*\[4\]: found "d"[\s\S]*\[5\]: unknown key "drop"[\s\S]*\[6\]\.drops: found 1/,
   ],
+  "answers that are none": [
+    moduleOf({ outcomes: '[{ name: "a", drops: true, icmp: "too-late" }, { name: "b", icmp: "too-big" }]' }),
+    /\[0\]\.icmp: found "too-late", expected one of time-exceeded, too-big[\s\S]*\[1\]\.icmp: .*nf\.largest\(loaded\) has to say it/,
+  ],
+  "a longest packet that is none": [
+    moduleOf({ outcomes: '[{ name: "a", drops: true, icmp: "too-big" }]', largest: '() => "1400"' }),
+    /largest\(\) has to return a number of bytes/,
+  ],
   "no outcome": [moduleOf({ outcomes: "[]" }), /outcomes: found none/],
   "too many outcomes": [
     moduleOf({ outcomes: "Array.from({ length: 32 }, (_, i) => ({ name: 'o' + i }))" }),

@@ -19,7 +19,8 @@
  *                  or congestion that cannot be told to the inner transport (inner Not-ECT, outer CE: RFC 6040 section
  *                  4.2 wants it dropped). The window has moved in these cases: the packet was authentic
  *   too-big        outbound: the outer packet is longer than the smallest `mtu` of the ports that transmit (which of them
- *                  it leaves by is not known yet), or does not fit in the slot; takes no sequence number
+ *                  it leaves by is not known yet), or does not fit in the slot; takes no sequence number. The sender is told
+ *                  by ICMP how long a packet may be (RFC 4301 section 8.2), see OutcomeSpec.icmp
  *   seq-exhausted  outbound: the SA's last sequence number is used; it never cycles
  *   After the last seven the packet is as it came.
  *
@@ -44,7 +45,8 @@
  *
  * Limits
  *   Tunnel mode only; no UDP encapsulation (RFC 3948); outer IPv4 only; keys are static, SAs do not expire. DF of the
- *   outer header is copied from IPv4 and set for IPv6; no ICMP "too big" is sent back. Inner TTL is left to the router.
+ *   outer header is copied from IPv4 and set for IPv6; ICMP "too big" messages about outer packets, from routers on the way, are not
+ *   looked at. Inner TTL is left to the router.
  *   Sequence state begins anew with each run: for anything but experiments give a fresh key or `seq_start`.
  *
  * Sources
@@ -59,7 +61,7 @@ import type { EspCrypto } from "./crypto/esp-crypto.js";
 import { openCrypto } from "./crypto/open.js";
 import { Inbound, PENDING } from "./inbound.js";
 import { RandomIvs, SeededIvs } from "./iv.js";
-import { OP, PARAM } from "./layout.js";
+import { ESP, OP, PARAM, TUNNEL_BYTES } from "./layout.js";
 import { forward, KernelOffload } from "./offload.js";
 import { NOT_ASKED, Outbound } from "./outbound.js";
 import { OUTCOMES } from "./outcomes.js";
@@ -200,6 +202,11 @@ export const nf: NfModule<IpsecConfig, IpsecLoaded> = {
     const table = loadSas(context.resolve(config.sas), context.ports);
     const mtu = Math.min(...context.txPorts.map((port) => context.mtu[port]!));
     return { ...table, ports: [...context.ports], mtu };
+  },
+  /** Padded to whole blocks, with headers, IV and ICV around it, it is no longer than the outer packet may be. */
+  largest: ({ mtu }) => {
+    const cipher = mtu - TUNNEL_BYTES - ESP.ICV_BYTES;
+    return Math.max(0, cipher - (cipher % ESP.BLOCK_BYTES) - ESP.TRAILER_BYTES);
   },
   /** Without SAs of a direction nothing is ever protected, or opened. */
   possible({ sas }) {

@@ -21,6 +21,6 @@ export const OUTCOMES: readonly OutcomeSpec[] = [
   { name: "bad-icv", drops: true },
   { name: "replayed", drops: true },
   { name: "malformed", drops: true },
-  { name: "too-big", drops: true },
+  { name: "too-big", drops: true, icmp: "too-big" },
   { name: "seq-exhausted", drops: true },
 ];

@@ -7,7 +7,7 @@
  *
  * Outcomes (in the order they are decided)
  *   not-ipv4      drops: an IPv6 or non-IP frame
- *   ttl-expired   drops: TTL 0 or 1 on arrival. No ICMP message is sent.
+ *   ttl-expired   drops: TTL 0 or 1 on arrival; the sender is told by ICMP (time exceeded), see OutcomeSpec.icmp
  *   no-route      drops: no prefix covers the destination
  *   forward       follows the NF's row; `egress` is the port of the route
  *
@@ -32,7 +32,7 @@
  *                10.1.0.0/16  192.0.2.9  lan
  *
  * Limits
- *   IPv4 only; 32,767 pairs of next hop and port; 32,768 /24s that contain longer prefixes; no ARP, no ICMP errors, no directly
+ *   IPv4 only; 32,767 pairs of next hop and port; 32,768 /24s that contain longer prefixes; no ARP, no directly
  *   connected networks (every route names a next hop), no equal-cost paths. The table takes 32 MiB, shared by all threads.
  *
  * Sources
@@ -152,7 +152,7 @@ export const nf: NfModule<RouterConfig, LoadedRouter> = {
   outcomes: [
     { name: "forward" },
     { name: "no-route", drops: true },
-    { name: "ttl-expired", drops: true },
+    { name: "ttl-expired", drops: true, icmp: "time-exceeded" },
     { name: "not-ipv4", drops: true },
   ],
   schema,

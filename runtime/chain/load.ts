@@ -1,8 +1,10 @@
 /** Reads a chain file with everything it names, and checks it whole before a thread starts. */
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { ConfigError } from "../errors.js";
+import { addressesOf, type PortAddresses } from "../nic/addresses.js";
 import { isLive, mtuOf, type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
 import { validate } from "../validate.js";
+import { checkAddresses } from "./addresses.js";
 import { checkFiles, type UsedFile } from "./files.js";
 import { analyse, type PolicyGraph } from "./graph.js";
 import { inOrder, readJsonFile } from "./json.js";
@@ -19,6 +21,8 @@ export interface LoadedPort {
   readonly tx: boolean;
   /** Largest IP packet it sends, in bytes; undefined: whatever the slot holds. */
   readonly mtu: number | undefined;
+  /** Of an interface that receives and sends: where messages of the gateway's own come from. */
+  readonly addresses?: PortAddresses | undefined;
 }
 
 export interface LoadedNf {
@@ -30,6 +34,8 @@ export interface LoadedNf {
   readonly module: NfModule;
   /** What the module's load returned; posted to the workers. */
   readonly loaded: unknown;
+  /** Bytes of the largest IP packet that is not too big for it, where it has an outcome that says so to the sender. */
+  readonly largest?: number | undefined;
   /** Files it writes. */
   readonly outputs: readonly string[];
 }
@@ -150,11 +156,13 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
     // An output is named once; named once more, it is read as well.
     for (const path of outputs) if (named.includes(path)) named.splice(named.indexOf(path), 1);
     for (const path of named) read.push({ file: path, what: `which NF ${name} reads` });
-    nfs.push({ name, type: nf.type, source, place: places.get(name) ?? nf.place, module, loaded, outputs });
+    const place = places.get(name) ?? nf.place;
+    nfs.push({ name, type: nf.type, source, place, module, loaded, largest: module.largest?.(loaded), outputs });
   }
   checkGpuPlaces(file, nfs, places);
 
   const ports = portNames.map((name, i) => loadedPort(file, name, configs.get(name)!, egress.has(i)));
+  checkAddresses(file, ports, options.warn);
   if (!ports.some((p) => p.rx)) {
     throw new ConfigError(`${file}: ports`, "no port receives", 'give one of them "dir": "rx", or name it `in`');
   }
@@ -277,7 +285,8 @@ function loadedPort(file: string, name: string, config: PortConfig, egress: bool
     throw new ConfigError(where, "a null port only swallows packets", "use a capture or generator");
   if (tx && config.driver === "generator")
     throw new ConfigError(where, "a generator only makes packets", "send to a capture or null");
-  return { name, config, rx, tx, mtu: mtuOf(config) };
+  const addresses = rx && tx && isLive(config) ? addressesOf(config) : undefined;
+  return { name, config, rx, tx, mtu: mtuOf(config), addresses };
 }
 
 function checkGraph(

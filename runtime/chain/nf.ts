@@ -24,7 +24,15 @@ export interface OutcomeSpec {
   readonly alwaysDrops?: boolean;
   /** The packet was decapsulated: it passes gate and classifier again before the policy is asked. */
   readonly reparse?: boolean;
+  /**
+   * Where it drops, the sender is told by ICMP or ICMPv6, if the port the packet came in by has an address and all that the RFCs ask for holds
+   * (engine/icmp). Packet bytes are those that the NF was given. `too-big` needs {@link NfModule.largest}.
+   */
+  readonly icmp?: IcmpAnswer;
 }
+
+/** Time exceeded in transit; fragmentation needed, of IPv6 packet too big. */
+export type IcmpAnswer = "time-exceeded" | "too-big";
 
 /** What an NF may know of its surroundings while it loads. */
 export interface LoadContext {
@@ -166,6 +174,8 @@ export interface NfModule<Config = unknown, Loaded = unknown> {
   replicable?(loaded: Loaded): boolean;
   /** Keys of {@link Nf.stats} that count what an instance has done: of several instances they are added up. Other keys say the same in all. */
   readonly counted?: readonly string[];
+  /** Of NFs with an outcome whose `icmp` is "too-big": bytes of the largest IP packet that does not have it, which the sender is told. */
+  largest?(loaded: Loaded): number;
   /** Indices of ports this configuration sends packets to (a router's routes): a file port used so is an output. */
   egressPorts?(loaded: Loaded): readonly number[];
   /**

@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 import { z } from "zod";
 import { ConfigError } from "../errors.js";
 import type { PlainKernel } from "./kernel-nf.js";
-import type { CreateContext, LoadContext, Nf, NfModule, OutcomeSpec } from "./nf.js";
+import type { CreateContext, IcmpAnswer, LoadContext, Nf, NfModule, OutcomeSpec } from "./nf.js";
 import { guardNf } from "./user-nf.js";
 import { importError, placeOfFunction, UserProblem, userError } from "./user-source.js";
 
@@ -26,6 +26,7 @@ interface UserModule {
   readonly schema?: z.ZodType;
   readonly gpu?: NfModule["gpu"];
   possible?(loaded: unknown): readonly string[];
+  largest?(loaded: unknown): number;
   egressPorts?(loaded: unknown): readonly number[];
   outputs?(config: unknown): readonly string[];
   load?(config: unknown, context: LoadContext): unknown;
@@ -39,12 +40,14 @@ const KEYS: Record<keyof UserModule, readonly [expected: string, optional: boole
   schema: ["a zod schema (z of wingbeat/nf)", true],
   gpu: ["what kernelNf() makes", true],
   possible: ["a function", true],
+  largest: ["a function", true],
   egressPorts: ["a function", true],
   outputs: ["a function", true],
   load: ["a function", true],
   create: ["a function", false],
 };
 const FLAGS = ["drops", "alwaysDrops", "reparse"] as const;
+const ANSWERS: readonly unknown[] = ["time-exceeded", "too-big"] satisfies IcmpAnswer[];
 
 /**
  * Imports and checks a user's module.
@@ -117,7 +120,9 @@ function checkShape(file: string, nf: unknown): UserModule {
       if (!optional) wrong.push(`${key} is missing, expected ${expected}`);
     } else if (!fits(key, value)) wrong.push(`${key}: found ${kindOf(value)}, expected ${expected}`);
   }
-  if (Array.isArray(given["outcomes"])) wrong.push(...wrongOutcomes(given["outcomes"]));
+  if (Array.isArray(given["outcomes"])) {
+    wrong.push(...wrongOutcomes(given["outcomes"], given["largest"] !== undefined));
+  }
   if (wrong.length > 0) throw new ConfigError(file, `nf is not an NF:\n  ${wrong.join("\n  ")}`);
   return nf as UserModule;
 }
@@ -130,7 +135,8 @@ function fits(key: string, value: unknown): boolean {
   return typeof value === "function";
 }
 
-function wrongOutcomes(outcomes: readonly unknown[]): string[] {
+/** @param measured the module says how long a packet may be */
+function wrongOutcomes(outcomes: readonly unknown[], measured: boolean): string[] {
   if (outcomes.length === 0) return ["outcomes: found none, expected at least one"];
   if (outcomes.length > MOST_OUTCOMES) return [`outcomes: found ${outcomes.length}, expected at most ${MOST_OUTCOMES}`];
   const wrong: string[] = [];
@@ -141,16 +147,20 @@ function wrongOutcomes(outcomes: readonly unknown[]): string[] {
       wrong.push(`${at}: found ${kindOf(outcome)}, expected { name: "..." }`);
       continue;
     }
-    const { name, ...flags } = outcome as Record<string, unknown>;
+    const { name, icmp, ...flags } = outcome as Record<string, unknown>;
     if (typeof name !== "string" || !NAME.test(name)) {
       wrong.push(`${at}.name: found ${kindOf(name)}, expected a name of letters, digits, _ and -`);
     } else if (name === ERROR_OUTCOME) {
       wrong.push(`${at}.name: "${name}" is reserved for packets of an NF that has failed`);
     } else if (seen.has(name)) wrong.push(`${at}.name: "${name}" stands twice`);
     else seen.add(name);
+    if (icmp !== undefined && !ANSWERS.includes(icmp))
+      wrong.push(`${at}.icmp: found ${kindOf(icmp)}, expected one of ${ANSWERS.join(", ")}`);
+    if (icmp === "too-big" && !measured)
+      wrong.push(`${at}.icmp: "too-big" tells the sender how long a packet may be: nf.largest(loaded) has to say it`);
     for (const [flag, value] of Object.entries(flags)) {
       if (!FLAGS.some((known) => known === flag))
-        wrong.push(`${at}: unknown key "${flag}"; known keys: name, ${FLAGS.join(", ")}`);
+        wrong.push(`${at}: unknown key "${flag}"; known keys: name, icmp, ${FLAGS.join(", ")}`);
       else if (value !== undefined && typeof value !== "boolean")
         wrong.push(`${at}.${flag}: found ${kindOf(value)}, expected true or false`);
     }
@@ -187,7 +197,7 @@ function guardModule(file: string, module: UserModule): NfModule {
     };
   };
   const outcomes = [...module.outcomes, { name: ERROR_OUTCOME, alwaysDrops: true }];
-  const { possible, egressPorts, outputs, gpu } = module;
+  const { possible, largest, egressPorts, outputs, gpu } = module;
   return {
     type: module.type,
     outcomes,
@@ -199,6 +209,7 @@ function guardModule(file: string, module: UserModule): NfModule {
         ERROR_OUTCOME,
       ],
     }),
+    ...(largest && { largest: guarded("largest", largest, wrongBytes) }),
     ...(egressPorts && { egressPorts: guarded("egressPorts", egressPorts, wrongPorts) }),
     ...(outputs && { outputs: guarded("outputs", outputs, wrongFiles) }),
     load: (config, context) => guardLoad(file, module, config, context),
@@ -239,6 +250,10 @@ function wrongNames(names: unknown, outcomes: readonly OutcomeSpec[]): string | 
   const known = outcomes.map(({ name }) => name);
   if (Array.isArray(names) && names.every((name) => known.includes(name))) return undefined;
   return `has to return a list of outcomes: of ${known.join(", ")}`;
+}
+
+function wrongBytes(bytes: unknown): string | undefined {
+  return Number.isInteger(bytes) && (bytes as number) > 0 ? undefined : "has to return a number of bytes";
 }
 
 function wrongPorts(ports: unknown): string | undefined {

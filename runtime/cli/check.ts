@@ -5,6 +5,8 @@ import { type LoadedChain, type LoadedNf, loadChain } from "../chain/load.js";
 import type { OutcomeSpec } from "../chain/nf.js";
 import { DEFAULT_TYPE, NON_IP_TYPE, type Target } from "../chain/policy.js";
 import { hopsOf } from "../engine/hops.js";
+import { isLive } from "../nic/drivers.js";
+import { type IcmpCheck, icmpLine, icmpOf } from "./check-icmp.js";
 import { collect, parsePlaces } from "./options.js";
 import { checkJson, warn, writeJson } from "./output.js";
 
@@ -23,6 +25,8 @@ interface CheckResult {
     forwarded: boolean;
     why: string | null;
   }[];
+  /** Of ports that receive: where messages of the gateway's own (time exceeded, fragmentation needed) come from. */
+  readonly icmp: readonly IcmpCheck[];
   readonly warnings: readonly string[];
 }
 
@@ -40,7 +44,8 @@ export function addCheckCommand(program: Command): void {
       checkJson(flags.json, chain.files);
       const result = examine(chain, warnings);
       if (flags.json !== undefined) writeJson(flags.json, result);
-      if (flags.json !== "-") print(result);
+      const live = chain.ports.some(({ config }) => isLive(config));
+      if (flags.json !== "-") print(result, live ? result.icmp.map(icmpLine) : []);
     });
 }
 
@@ -83,6 +88,7 @@ export function examine(chain: LoadedChain, loadWarnings: readonly string[]): Ch
     nfs,
     policy,
     hops,
+    icmp: icmpOf(chain.ports),
     warnings: [...loadWarnings, ...policyWarnings(chain)],
   };
 }
@@ -201,7 +207,7 @@ function ciphertextWarnings(chain: LoadedChain): string[] {
   return [...warnings];
 }
 
-function print(result: CheckResult): void {
+function print(result: CheckResult, icmp: readonly string[]): void {
   const table = new Table({ head: ["packet type", "at", "next"], style: { head: [], border: [], compact: true } });
   for (const row of result.policy) table.push([row.type, row.at, row.next]);
   process.stdout.write(
@@ -216,6 +222,7 @@ function print(result: CheckResult): void {
     const hop = `webgpu: ${from} -> ${to} (${types.join(", ")})`;
     process.stdout.write(`${hop}: ${forwarded ? "stays on the device" : `through the host; ${why}`}\n`);
   }
+  for (const line of icmp) process.stdout.write(`${line}\n`);
   for (const line of result.warnings) warn(line);
   process.stdout.write(result.warnings.length === 0 ? "ok\n" : `ok, with ${result.warnings.length} warning(s)\n`);
 }

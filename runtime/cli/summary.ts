@@ -55,8 +55,9 @@ export function summary(result: RunResult): string {
     );
   }
   const kernel = ledger.to_kernel > 0 ? ` + ${count(ledger.to_kernel)} to the kernel` : "";
+  const originated = ledger.originated > 0 ? ` + ${count(ledger.originated)} originated` : "";
   parts.push(
-    `ledger: ${count(ledger.rx)} received = ${count(ledger.tx)} sent${kernel} + ${count(ledger.dropped)} dropped + ${count(ledger.in_flight)} in flight: ${ledger.balanced ? "balanced" : "NOT BALANCED"}`,
+    `ledger: ${count(ledger.rx)} received${originated} = ${count(ledger.tx)} sent${kernel} + ${count(ledger.dropped)} dropped + ${count(ledger.in_flight)} in flight: ${ledger.balanced ? "balanced" : "NOT BALANCED"}`,
   );
   const threads = threadsLine(result);
   if (threads !== "") parts.push(threads);

@@ -13,6 +13,7 @@ import { type CounterLayout, counterBlock, counterLayout } from "./counters.js";
 import { Egress } from "./egress.js";
 import { FlowAudit } from "./flow-audit.js";
 import { GpuStage } from "./gpu-stage.js";
+import { IcmpOriginator } from "./icmp/originator.js";
 import { Ingress, type NumberedRxPort } from "./ingress.js";
 import { Lanes } from "./lanes.js";
 import { OrderWindow } from "./order-window.js";
@@ -88,7 +89,12 @@ export function assemble(parts: ThreadParts): CoreParts & { readonly latency: La
     ...workParts(parts, ends.outgoing, layout, counters),
     ingress: pool && new Ingress(plan, arena, rxPorts, pool, layout, counters, control, clock, among),
     egress: role.tx
-      ? new Egress(plan, arena, txPorts, layout, counters, latency, { digest: parts.digest, audit, numbers })
+      ? new Egress(plan, arena, txPorts, layout, counters, latency, {
+          digest: parts.digest,
+          audit,
+          numbers,
+          originator: plan.icmp && new IcmpOriginator(plan.ports, plan.icmp, arena),
+        })
       : undefined,
     order: restores ? new OrderWindow(arena, plan.ports.length) : undefined,
     ...ends,

@@ -32,9 +32,10 @@ export interface Originator {
   /**
    * Turns the dropped packet's slot into the message, where one is due.
    * @param drop index into plan.drops
+   * @param egress port that it does not fit; NO_PORT where it was dropped for another reason
    * @returns the port to send it by, NO_PORT where there is no answer
    */
-  answer(slot: number, drop: number, now: number): number;
+  answer(slot: number, drop: number, egress: number, now: number): number;
 }
 
 /** Parts of an egress that not every run has. */
@@ -134,7 +135,7 @@ export class Egress {
       const slot = slots[i]!;
       const target = next[slot]!;
       if (target >= TARGET.DROP) {
-        if (this.drop(slot, target - TARGET.DROP, now)) sent++;
+        if (this.drop(slot, target - TARGET.DROP, NONE, now)) sent++;
         continue;
       }
       if (target === TARGET.KERNEL) {
@@ -147,7 +148,8 @@ export class Egress {
       else if (portOut[slot] !== NONE) port = portOut[slot]!;
       const lane = lanes[port];
       if (lane === undefined || (limited && !this.fits(slot, port))) {
-        if (this.drop(slot, lane === undefined ? DROP.NO_PORT : DROP.EGRESS_TOO_BIG, now)) sent++;
+        const reason = lane === undefined ? DROP.NO_PORT : DROP.EGRESS_TOO_BIG;
+        if (this.drop(slot, reason, lane === undefined ? NONE : port, now)) sent++;
         continue;
       }
       lane.slots[lane.count++] = slot;
@@ -171,12 +173,12 @@ export class Egress {
   }
 
   /** Counts a drop. @returns true where its slot leaves all the same, as a message of our own */
-  private drop(slot: number, reason: number, now: number): boolean {
+  private drop(slot: number, reason: number, egress: number, now: number): boolean {
     const { counters, layout, originator } = this;
     const at = layout.drop + reason;
     counters[at] = counters[at]! + 1;
     if (originator === undefined) return false;
-    const port = originator.answer(slot, reason, now);
+    const port = originator.answer(slot, reason, egress, now);
     const lane = this.lanes[port];
     if (lane === undefined) return false;
     counters[layout.originated] = counters[layout.originated]! + 1;

@@ -8,6 +8,7 @@ import type { Target } from "../chain/policy.js";
 import type { SelectorSpec } from "../chain/selector.js";
 import type { DeviceHandle } from "../device/device.js";
 import { ConfigError } from "../errors.js";
+import type { PortAddresses } from "../nic/addresses.js";
 import { isLive, type PortConfig } from "../nic/drivers.js";
 import type { RxPattern } from "../nic/port.js";
 import type { ArenaHandle } from "../packet/arena.js";
@@ -15,6 +16,7 @@ import { GATE_REASONS } from "../packet/gate.js";
 import type { ByRole } from "./by-role.js";
 import type { CoreRole } from "./core-spec.js";
 import { type PlanDevice, planDevice } from "./device-plan.js";
+import { type Answer, type PlanIcmp, planIcmp } from "./icmp/answers.js";
 
 /** Target codes in `arena.next` and in the policy table (u16). Below NF_LIMIT: the index of an NF. */
 export const enum TARGET {
@@ -44,6 +46,8 @@ export interface PlanPort {
   readonly rx: boolean;
   readonly tx: boolean;
   readonly mtu: number | undefined;
+  /** Of a port that receives and sends, where it has some: where messages of the gateway's own come from. */
+  readonly addresses?: PortAddresses | undefined;
 }
 
 export interface PlanNf {
@@ -120,6 +124,8 @@ export interface Plan {
   readonly cyclic: boolean;
   /** The device that the NFs placed on a GPU run on. */
   readonly device: PlanDevice | undefined;
+  /** Where the gateway has messages of its own to send; else nothing is noted for them. */
+  readonly icmp?: PlanIcmp | undefined;
   readonly options: PlanOptions;
 }
 
@@ -187,6 +193,8 @@ export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOp
   checkRing(options);
   checkLive(chain.ports, options);
   const drops = [...ENGINE_DROPS];
+  const answers: (Answer | undefined)[] = [];
+  answers[DROP.EGRESS_TOO_BIG] = { icmp: "too-big" };
   const ports = chain.ports.length;
   const sources = ports + chain.nfs.length * OUTCOMES_PER_NF;
   const types = chain.types.length;
@@ -210,7 +218,9 @@ export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOp
     nf.module.outcomes.forEach((outcome, o) => {
       let drop = -1;
       const dropIndex = () => {
-        if (drop < 0) drop = drops.push({ nf: nf.name, reason: outcome.name }) - 1;
+        if (drop >= 0) return drop;
+        drop = drops.push({ nf: nf.name, reason: outcome.name }) - 1;
+        if (outcome.icmp !== undefined) answers[drop] = { icmp: outcome.icmp, largest: nf.largest };
         return drop;
       };
       chain.types.forEach((type, t) => {
@@ -241,6 +251,7 @@ export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOp
     nfOrder: chain.graph.order,
     cyclic: chain.graph.cyclic.length > 0,
     device: device && planDevice(chain, device, (nf, reason) => drops.push({ nf, reason }) - 1),
+    icmp: planIcmp(chain.ports, answers, arena.slots),
     options,
   };
 }

@@ -8,6 +8,7 @@ import { Batch, MAX_BATCH } from "../packet/batch.js";
 import { Gate } from "../packet/gate.js";
 import { Classifier } from "./classifier.js";
 import type { CounterLayout } from "./counters.js";
+import { ArrivalNotes } from "./icmp/notes.js";
 import { DROP, MAX_VISITS, OUTCOMES_PER_NF, outcomeSource, type Plan, TARGET } from "./plan.js";
 
 /** Outcome codes are below OUTCOMES_PER_NF = 2^5. */
@@ -35,6 +36,7 @@ export class Processor {
   private readonly reasons = new Uint8Array(MAX_BATCH);
   private readonly pending: Uint32Array;
   private readonly opened = new Uint32Array(1);
+  private readonly notes: ArrivalNotes | undefined;
 
   /**
    * @param nfs the NFs this thread owns, by index; others are undefined
@@ -52,6 +54,7 @@ export class Processor {
     this.gate = new Gate(arena, plan.options.verifyL4);
     this.classifier = new Classifier(plan, arena);
     this.pending = new Uint32Array(TARGET.NF_LIMIT);
+    this.notes = plan.icmp && new ArrivalNotes(arena, plan.icmp.notes);
     this.stages = plan.nfOrder.flatMap((index) => {
       const nf = nfs[index];
       if (nf === undefined) return [];
@@ -96,6 +99,7 @@ export class Processor {
         }
       }
     }
+    if (this.notes !== undefined) this.notes.take(slots, count);
     if (this.plan.cyclic) for (let i = 0; i < count; i++) arena.visits[slots[i]!] = 0;
   }
 
@@ -261,6 +265,7 @@ export class Processor {
   private reparse(slot: number, source: number): void {
     const { arena, opened, reasons } = this;
     opened[0] = slot;
+    this.notes?.markOpened(slot);
     arena.rxError[slot] = 0;
     if (this.gate.check(opened, 1, reasons) !== 0) {
       arena.next[slot] = TARGET.DROP + DROP.GATE + reasons[0]!;

@@ -17,6 +17,14 @@ export function sum16(u16: Uint16Array, at: number, bytes: number): number {
   return (sum & 0xffff) + (sum >>> 16);
 }
 
+/** The same of any number of bytes: an odd last one is padded with zero (RFC 1071). @param more is added */
+export function sumOf(u8: Uint8Array, u16: Uint16Array, at: number, bytes: number, more = 0): number {
+  let sum = more + sum16(u16, at, bytes & ~1);
+  if (bytes & 1) sum += u8[at + bytes - 1]!;
+  sum = (sum & 0xffff) + (sum >>> 16);
+  return (sum & 0xffff) + (sum >>> 16);
+}
+
 /** Writes the header checksum of the IPv4 header of `bytes` bytes at byte offset `at` (even). */
 export function writeIpv4Checksum(u16: Uint16Array, at: number, bytes: number): void {
   const field = (at + 10) >> 1;
@@ -55,10 +63,7 @@ export function l4ChecksumGood(
     const addresses = flags & FLAG.IPV4 ? sum16(u16, base + l3 + IPV4.SRC, 8) : sum16(u16, base + l3 + IPV6.SRC, 32);
     sum = addresses + swap16(bytes) + swap16(proto);
   }
-  sum += sum16(u16, base + l4, bytes & ~1);
-  if (bytes & 1) sum += u8[base + end - 1]!;
-  sum = (sum & 0xffff) + (sum >>> 16);
-  return (sum & 0xffff) + (sum >>> 16) === 0xffff;
+  return sumOf(u8, u16, base + l4, bytes, sum) === 0xffff;
 }
 
 /** RFC 791 section 3.1: every option but END and NOP has a length of at least 2 and ends within the header. */

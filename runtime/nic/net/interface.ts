@@ -9,6 +9,7 @@ const SOCK_DGRAM = 2;
 const SOCK_RAW = 3;
 /** linux/sockios.h */
 const SIOCGIFFLAGS = 0x8913;
+const SIOCGIFADDR = 0x8915;
 const SIOCGIFMTU = 0x8921;
 const SIOCGIFINDEX = 0x8933;
 const SIOCETHTOOL = 0x8946;
@@ -74,6 +75,38 @@ export function interfaceNames(): string[] {
   } catch {
     return [];
   }
+}
+
+/** IPv4 address of an interface, the first where there are several, dotted; undefined: it has none. */
+export function ipv4Of(name: string): string | undefined {
+  const view = request(name, SIOCGIFADDR);
+  if (view === undefined) return undefined;
+  // struct sockaddr_in: family and port, then the address.
+  const at = IFREQ.VALUE + 4;
+  return [0, 1, 2, 3].map((i) => view.getUint8(at + i)).join(".");
+}
+
+/** linux/if_addr.h: an address that is not to be used, since somebody else may have it (RFC 4862 section 5.4), or has. */
+const IFA_F_DADFAILED = 0x08;
+const IFA_F_TENTATIVE = 0x40;
+
+/** First IPv6 address of global scope that an interface has, in eight groups; undefined: it has none. */
+export function ipv6Of(name: string): string | undefined {
+  let text: string;
+  try {
+    text = readFileSync("/proc/self/net/if_inet6", "utf8");
+  } catch {
+    // A kernel without IPv6.
+    return undefined;
+  }
+  for (const line of text.split("\n")) {
+    // Address, index, prefix length, scope (0: global) and flags in hexadecimal, name.
+    const [address, , , scope, flags, device] = line.trim().split(/\s+/);
+    if (device !== name || Number.parseInt(scope!, 16) !== 0) continue;
+    if ((Number.parseInt(flags!, 16) & (IFA_F_DADFAILED | IFA_F_TENTATIVE)) !== 0) continue;
+    return address!.match(/.{4}/g)!.join(":");
+  }
+  return undefined;
 }
 
 export type LinkState = "up" | "down" | "gone";

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { addressKeys } from "../addresses.js";
 
 /** Longest interface name (linux/if.h, IFNAMSIZ with its zero). */
 const NAME_LIMIT = 15;
@@ -9,6 +10,7 @@ const MOST_ENTRIES = 16384;
 export const interfaceKeys = {
   interface: z.string().min(1).max(NAME_LIMIT).describe("network interface, as ip link shows it"),
   promiscuous: z.boolean().optional().describe("also receive frames for other MAC addresses; default true"),
+  ...addressKeys,
 };
 
 const powerOfTwo = (n: number) => (n & (n - 1)) === 0;

@@ -1,0 +1,60 @@
+/** Addresses of the gateway itself, by port: where ICMP messages of its own come from. */
+import ipaddr from "ipaddr.js";
+import { z } from "zod";
+import { ipv4Of, ipv6Of } from "./net/interface.js";
+
+/** What no single host has (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4). */
+const isHost = (text: string): boolean => {
+  const octets = ipaddr.parse(text).toByteArray();
+  const first = octets[0]!;
+  if (octets.length === 4) return first !== 0 && first !== 127 && first < 224;
+  const leading = octets.findIndex((octet) => octet !== 0);
+  const mapped = leading === 10 && octets[10] === 255 && octets[11] === 255;
+  return first !== 255 && !mapped && leading >= 0 && (leading < 15 || octets[15]! > 1);
+};
+
+/** Keys of a port that can receive and send. */
+export const addressKeys = {
+  address: z
+    .ipv4()
+    .refine(isHost, "an address that one host can have")
+    .optional()
+    .describe("IPv4 address that ICMP messages of the gateway come from; default: the interface's own"),
+  address6: z
+    .ipv6()
+    .refine(isHost, "an address that one host can have")
+    .optional()
+    .describe(
+      "IPv6 address that ICMPv6 messages of the gateway come from; default: the interface's own, of global scope",
+    ),
+  icmp: z.boolean().optional().describe("false: no ICMP messages of the gateway by this port; default true"),
+};
+
+export interface AddressConfig {
+  readonly interface: string;
+  readonly address?: string | undefined;
+  readonly address6?: string | undefined;
+  readonly icmp?: boolean | undefined;
+}
+
+export interface PortAddresses {
+  /** 4 octets. */
+  readonly ipv4: readonly number[] | undefined;
+  /** 16 octets. */
+  readonly ipv6: readonly number[] | undefined;
+}
+
+/** As given, else those that the interface has now, in this network namespace. */
+export function addressesOf(config: AddressConfig): PortAddresses {
+  const octets = (text: string | undefined) => (text === undefined ? undefined : ipaddr.parse(text).toByteArray());
+  if (config.icmp === false) return { ipv4: undefined, ipv6: undefined };
+  return {
+    ipv4: octets(config.address ?? ipv4Of(config.interface)),
+    ipv6: octets(config.address6 ?? ipv6Of(config.interface)),
+  };
+}
+
+/** As people write it. */
+export function addressText(octets: readonly number[]): string {
+  return ipaddr.fromByteArray([...octets]).toString();
+}
