@@ -4,7 +4,7 @@ import type { Stall } from "../device/stall.js";
 import { Syncer, type SyncerOptions } from "../device/syncer.js";
 import type { EgressDigest } from "../measure/digest.js";
 import { LatencyTable } from "../measure/latency.js";
-import type { TxPort } from "../nic/port.js";
+import type { HostPort, TxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
 import { SlotPool } from "../packet/pool.js";
 import { RingConsumer, RingProducer } from "../packet/ring.js";
@@ -57,6 +57,7 @@ export interface ThreadParts extends CommonParts {
   /** By port number. */
   readonly txPorts: readonly (TxPort | undefined)[];
   readonly digest: EgressDigest | undefined;
+  readonly host?: HostPort | undefined;
 }
 
 export function assemble(parts: ThreadParts): CoreParts & { readonly latency: LatencyTable } {
@@ -81,7 +82,7 @@ export function assemble(parts: ThreadParts): CoreParts & { readonly latency: La
     ...workParts(parts, ends.outgoing, layout, counters),
     ingress: pool && new Ingress(plan, arena, rxPorts, pool, layout, counters, control, clock),
     egress: role.tx
-      ? new Egress(plan, arena, txPorts, layout, counters, latency, { digest: parts.digest, audit })
+      ? new Egress(plan, arena, txPorts, layout, counters, latency, { digest: parts.digest, audit, host: parts.host })
       : undefined,
     ...ends,
   };

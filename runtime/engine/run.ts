@@ -4,6 +4,7 @@ import type { LoadedChain } from "../chain/load.js";
 import type { Device, DeviceReport } from "../device/device.js";
 import type { SyncerOptions } from "../device/syncer.js";
 import { RunError, reviveError } from "../errors.js";
+import type { HostAccess } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
 import { ringBytes } from "../packet/ring.js";
 import { takeEpoch } from "./clock.js";
@@ -11,7 +12,7 @@ import { CONTROL, controlMemory, failDevice, ringAll, stopReceiving } from "./co
 import type { CoreSpec } from "./core-spec.js";
 import { counterLayout, counterMemory, sumCounters } from "./counters.js";
 import { isLiveChain, slotsFor, slotsIn } from "./device-plan.js";
-import { makePlan, type PlanOptions, TARGET } from "./plan.js";
+import { makePlan, type PlanOptions } from "./plan.js";
 import { type DeviceEnd, makeResult, type RunResult, type Snapshot, snapshotOf } from "./result.js";
 import { makeTopology, syncerThreads } from "./topology.js";
 import type { GoMessage, ThreadReport, WorkerMessage, WorkerSetup } from "./worker.js";
@@ -48,9 +49,6 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
   const live = isLiveChain(chain);
   const arena = device === undefined ? Arena.create(slotsFor(undefined, live)) : arenaOf(device, live);
   const plan = makePlan(chain, arena.handle, planOptions, device?.handle);
-  if (live && plan.policy.includes(TARGET.KERNEL)) {
-    warn("the target `kernel` counts packets and does not hand them to this host yet (README, Live traffic)");
-  }
   const topology = makeTopology(plan, options.order, cores, warn);
   const layout = counterLayout(plan);
   const counters = counterMemory(layout, topology.threads.length);
@@ -98,6 +96,8 @@ class Supervisor {
   /** Of a thread that had done its work: what is thrown where no thread failed at it, whoever was the first to say so. */
   private lateError: Error | undefined;
   private ready = 0;
+  /** By port number: how its frames get to the host's network stack. */
+  private readonly hosts: (HostAccess | undefined)[] = [];
   private workgroups = 0;
   /** The device has stopped, or will not. */
   private over = false;
@@ -142,7 +142,12 @@ class Supervisor {
     else if (message.kind === "error") this.fail(reviveError(message.error));
     else if (message.kind === "nf-failure") this.failure ??= message.line;
     else if (message.kind === "failure") this.failDevice(stalled(message.line).message);
-    else if (++this.ready === this.workers.length) this.begin().catch((error: Error) => this.fail(error));
+    else {
+      message.hosts.forEach((host, port) => {
+        this.hosts[port] ??= host;
+      });
+      if (++this.ready === this.workers.length) this.begin().catch((error: Error) => this.fail(error));
+    }
   }
 
   /** All threads are ready. */
@@ -154,7 +159,8 @@ class Supervisor {
       this.checkWorkgroups(device);
     }
     if (this.error !== undefined) return;
-    const go: GoMessage = { workgroups: Array.from({ length: this.workgroups }, (_, workgroup) => workgroup) };
+    const workgroups = Array.from({ length: this.workgroups }, (_, workgroup) => workgroup);
+    const go: GoMessage = { workgroups, hosts: this.hosts };
     for (const worker of workers) worker.postMessage(go);
   }
 

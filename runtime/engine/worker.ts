@@ -11,14 +11,15 @@ import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
 import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
-import type { TxPort } from "../nic/port.js";
+import { openHost } from "../nic/host/port.js";
+import type { HostAccess, HostPort, TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
 import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
 import { clockSince, type Epoch } from "./clock.js";
 import { awaitOutputs, outputsOpen, stopReceiving } from "./control.js";
 import { Core } from "./core.js";
 import type { NumberedRxPort } from "./ingress.js";
-import type { Plan } from "./plan.js";
+import { type Plan, TARGET } from "./plan.js";
 import { SyncCore } from "./sync-core.js";
 import type { Topology } from "./topology.js";
 import { Waiter } from "./wait.js";
@@ -55,11 +56,22 @@ export interface ThreadReport {
   readonly digest: string | undefined;
 }
 
-/** What main says to a thread that is ready: to begin, with the device's workgroups that run; or to leave. */
-export type GoMessage = { readonly workgroups: readonly number[] } | "quit";
+/** What main says to a thread that is ready: to begin; or to leave. */
+export type GoMessage =
+  | {
+      /** Those of the device that run. */
+      readonly workgroups: readonly number[];
+      /** By port number: how frames it received get to the host's network stack; undefined where they need not, or cannot. */
+      readonly hosts: readonly (HostAccess | undefined)[];
+    }
+  | "quit";
 
 export type WorkerMessage =
-  | { readonly kind: "ready" }
+  | {
+      readonly kind: "ready";
+      /** Of the ports this thread has opened, see {@link GoMessage}. */
+      readonly hosts: readonly (HostAccess | undefined)[];
+    }
   /** The device is given up; the run goes on to its end without it. */
   | { readonly kind: "failure"; readonly line: string }
   /** An NF has failed; the run goes on to its end, and is a failed one. */
@@ -114,9 +126,10 @@ async function main(): Promise<void> {
   const nfs: (Nf | undefined)[] = setup.plan.nfs.map(() => undefined);
   const rxPorts: NumberedRxPort[] = [];
   const txPorts: (TxPort | undefined)[] = setup.plan.ports.map(() => undefined);
-  const close = () => closeAll([...txPorts, ...rxPorts.map(({ rx }) => rx), ...nfs]);
+  const hostPorts: HostPort[] = [];
+  const close = () => closeAll([...txPorts, ...hostPorts, ...rxPorts.map(({ rx }) => rx), ...nfs]);
   try {
-    await work(nfs, rxPorts, txPorts);
+    await work(nfs, rxPorts, txPorts, hostPorts);
   } catch (error) {
     // What fails while closing is a consequence, or less urgent: the first error is the one to tell.
     await close().catch(() => {});
@@ -130,6 +143,7 @@ async function work(
   nfs: (Nf | undefined)[],
   rxPorts: NumberedRxPort[],
   txPorts: (TxPort | undefined)[],
+  hostPorts: HostPort[],
 ): Promise<void> {
   const { plan, topology, thread } = setup;
   const role = topology.threads[thread]!;
@@ -142,7 +156,7 @@ async function work(
         const problem = `port ${p.name} receives and sends, which takes one io core for both`;
         throw new RunError("--cores", problem, "use d1");
       }
-      const context = { name: p.name, arena, warn, both: p.tx };
+      const context = { name: p.name, arena, warn, both: p.tx, hostThreads: hostThreads() };
       if (p.rx) rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
     }
   }
@@ -152,7 +166,7 @@ async function work(
     post({ kind: "nf-failure", line });
   });
   const told = new Promise<GoMessage>((resolve) => port.once("message", resolve));
-  post({ kind: "ready" });
+  post({ kind: "ready", hosts: hostsOf(rxPorts) });
   const go = await told;
   if (go === "quit") return;
   const common: CommonParts = { ...setup, arena, control, clock, started: startedDevice(control, go) };
@@ -167,11 +181,12 @@ async function work(
     for (const [i, p] of plan.ports.entries()) {
       if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn });
     }
+    if (go.hosts.some((host) => host !== undefined)) hostPorts.push(openHost(go.hosts, thread, arena, warn));
     outputsOpen(control);
   }
   const names = plan.ports.map((p) => p.name);
   const digest = role.tx && plan.options.digest ? new EgressDigest(arena, names) : undefined;
-  const parts = assemble({ ...common, nfs, rxPorts, txPorts, digest });
+  const parts = assemble({ ...common, nfs, rxPorts, txPorts, host: hostPorts[0], digest });
   const { pool, ingress, egress, latency } = parts;
   if (role.rx) awaitOutputs(control);
   await new Core(parts).run();
@@ -191,6 +206,16 @@ async function work(
       digest: digest?.finish(),
     },
   });
+}
+
+/** By port number, of the ports that this thread has opened. */
+function hostsOf(rxPorts: readonly NumberedRxPort[]): (HostAccess | undefined)[] {
+  return setup.plan.ports.map((_, i) => rxPorts.find(({ port }) => port === i)?.rx.host);
+}
+
+/** Threads that may hand packets to the host's network stack: any, where the policy does at all. */
+function hostThreads(): number {
+  return setup.plan.policy.includes(TARGET.KERNEL) ? setup.topology.threads.length : 0;
 }
 
 function startedDevice(control: Int32Array, { workgroups }: Exclude<GoMessage, "quit">): StartedDevice | undefined {

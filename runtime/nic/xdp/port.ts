@@ -11,7 +11,7 @@ import { MAX_FRAME, RX_ERROR, SLOT_SHIFT, SLOT_SIZE } from "../../packet/arena.j
 import { type NetInterface, promiscuous, requireInterface } from "../net/interface.js";
 import { LinkWatch } from "../net/link-watch.js";
 import { close, recvfrom } from "../net/syscalls.js";
-import type { LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
+import type { HostAccess, LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
 import type { XdpConfig } from "./config.js";
 import { attachProgram, type XdpProgram } from "./program.js";
 import { XdpSender } from "./sender.js";
@@ -36,7 +36,7 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
     const membership = use.rx && config.promiscuous !== false ? promiscuous(device, where) : undefined;
     if (membership !== undefined) open.push({ close: () => close(membership) });
     const mode = config.mode ?? "auto";
-    const program = use.rx ? attachProgram(device, mode, where, context.warn) : undefined;
+    const program = use.rx ? attachProgram(device, mode, context.hostThreads ?? 0, where, context.warn) : undefined;
     if (program !== undefined) open.push(program);
     const ring = config.ring ?? RING;
     const sockets = queues.map((queue, i) => {
@@ -71,6 +71,7 @@ function chooseQueues(config: XdpConfig, device: NetInterface, rx: boolean, wher
 export class XdpPort implements RxPort, TxPort {
   readonly done = false;
   readonly live: LiveRx & LiveTx;
+  readonly host: HostAccess | undefined;
   /** By slot: 1 where the fill ring or the kernel has it to receive into. */
   private readonly filled: Uint8Array;
   private readonly sender: XdpSender | undefined;
@@ -100,6 +101,7 @@ export class XdpPort implements RxPort, TxPort {
     const [first] = sockets;
     this.sender = first!.tx === undefined ? undefined : new XdpSender(first!, arena, () => this.bind());
     this.watch = new LinkWatch(device, context);
+    this.host = program?.host;
     const { statistics, sender } = this;
     this.live = {
       descriptors: program === undefined ? [] : sockets.map(({ fd }) => fd),
