@@ -11,7 +11,7 @@ import { loadXdp, XDP } from "../runtime/nic/net/bpf.js";
 import { close } from "../runtime/nic/net/syscalls.js";
 import type { HostAccess } from "../runtime/nic/port.js";
 import { Arena } from "../runtime/packet/arena.js";
-import { folder } from "./chain-support.js";
+import { folder, wingbeat } from "./chain-support.js";
 import { classic } from "./ports-util.js";
 import { skipUnless } from "./skip.js";
 import { be16, concat, ethernet, ipv4, place, udp } from "./support/frames.js";
@@ -33,8 +33,7 @@ function isForHost(frame: Uint8Array): boolean {
 }
 
 /** A tag of which not all is there has the host's stack drop the frame before anybody sees it, wherever it comes from. */
-const isTaken = (frame: Uint8Array) =>
-  ![0x8100, 0x88a8].includes(frame[12]! * 256 + frame[13]!) || frame.length >= 20;
+const isTaken = (frame: Uint8Array) => ![0x8100, 0x88a8].includes(frame[12]! * 256 + frame[13]!) || frame.length >= 20;
 /** A frame that comes when all others have. */
 const LAST = ethernet({}, ipv4({ dst: "10.1.255.255" }, udp({}, new TextEncoder().encode("this was the last one"))));
 
@@ -151,6 +150,25 @@ wiresTest(
     assert.equal(frames(join(cwd, "host.pcap")), [...some, LAST].map(hash), `seed ${seed}`);
   },
 );
+
+test("check says from which ports nothing is handed over", () => {
+  const warnings = (driver: object) => {
+    const ports = { in: driver, out: { driver: "null" } };
+    const cwd = folder({ "chain.json": { ...CHAIN, ports }, "policy.csv": POLICY });
+    const { code, stdout, stderr } = wingbeat(["check", "chain.json", "--json", "-"], cwd);
+    assert.is(code, 0, stderr);
+    return (JSON.parse(stdout) as { warnings: string[] }).warnings.filter((line) => line.startsWith("kernel"));
+  };
+  assert.match(
+    warnings({ driver: "generator" }).join(),
+    /^kernel: captures and generators .in. have no host behind them/,
+  );
+  assert.match(
+    warnings({ driver: "packet", interface: "a" }).join(),
+    /^kernel: behind AF_PACKET .in. the host sees every/,
+  );
+  assert.equal(warnings({ driver: "xdp", interface: "a" }), []);
+});
 
 /** The way to the host from an interface of this index; the program hangs nowhere. */
 function wayFrom(index: number, body: (access: HostAccess) => void): void {

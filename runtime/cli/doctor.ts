@@ -11,6 +11,7 @@ import { afXdpFinding, libraryFindings, testToolFindings } from "../native/libra
 import { networkFindings } from "../native/rights.js";
 import { SystemFiles } from "../native/system-files.js";
 import { watchdogFindings } from "../native/watchdogs.js";
+import { hostFinding } from "../nic/host/finding.js";
 import { interfaceFindings } from "../nic/net/findings.js";
 
 export interface DoctorOptions {
@@ -51,6 +52,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorResult>
     ...devices,
     ...networkFindings(files),
     socket,
+    hostFinding(),
     ...interfaceFindings(),
     ...energyFindings(files, nvml),
     ...watchdogFindings(files),
