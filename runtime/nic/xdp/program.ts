@@ -12,6 +12,8 @@ import type { HostAccess } from "../port.js";
 
 const XDP_FLAGS_SKB_MODE = 2;
 const XDP_FLAGS_DRV_MODE = 4;
+/** Ms that the mark is still taken off at the end: with receive packet steering the last frames wait for another processor's turn. */
+const STEERED_MS = 20;
 
 export type XdpMode = "native" | "skb";
 
@@ -81,7 +83,11 @@ export function attachProgram(
         // Frames go on to the host until the last: what comes meanwhile passes, for there is no socket in the map.
         for (let queue = 0; queue < device.queues; queue++) deleteFromMap(map, queue);
       },
-      close: closeAll,
+      close() {
+        if (host?.mark !== undefined && open.length > 0)
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STEERED_MS);
+        closeAll();
+      },
     };
   } catch (error) {
     closeAll();
@@ -108,7 +114,7 @@ function loadProgram(instructions: readonly Instruction[], forHost: boolean, whe
   const loaded = loadXdp(instructions);
   if (typeof loaded === "number") return loaded;
   if (loaded.errno === ERRNO.EPERM) throw noRight(where, "XDP programs", loaded.errno);
-  // What has its own lines in the message is the verifier's: the helper that is missing is in one of them.
+  // Before 5.18 the verifier misses bpf_xdp_store_bytes.
   if (forHost) throw hostRefused(where, loaded.errno, loaded.said);
   throw new RunError(where, `the kernel refused the XDP program: ${loaded.said}`);
 }
