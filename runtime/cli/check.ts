@@ -130,12 +130,30 @@ function policyWarnings(chain: LoadedChain): string[] {
       );
     }
   }
-  if (chain.rows.some((r) => r.target.kind === "kernel")) {
+  if (chain.rows.some((r) => r.target.kind === "kernel")) warnings.push(...kernelWarnings(chain));
+  warnings.push(...ciphertextWarnings(chain));
+  return warnings;
+}
+
+/** Ports that receive and from which nothing is handed to the host's network stack. */
+function kernelWarnings(chain: LoadedChain): string[] {
+  const receive = chain.ports.filter((p) => p.rx);
+  const names = (ports: typeof receive) => ports.map((p) => p.name).join(", ");
+  const without = receive.filter((p) => !isLive(p.config));
+  const seen = receive.filter(({ config }) => config.driver === "packet" || config.driver === "mmsg");
+  const warnings: string[] = [];
+  if (without.length > 0) {
     warnings.push(
-      "kernel: capture and generator ports have no host behind them; such packets are counted as to_kernel and end there",
+      `kernel: captures and generators (${names(without)}) have no host behind them; ` +
+        "such packets are counted as to_kernel and end there",
     );
   }
-  warnings.push(...ciphertextWarnings(chain));
+  if (seen.length > 0) {
+    warnings.push(
+      `kernel: behind AF_PACKET (${names(seen)}) the host sees every packet anyway, once; ` +
+        "such packets are counted as to_kernel and go no other way",
+    );
+  }
   return warnings;
 }
 

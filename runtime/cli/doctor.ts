@@ -12,6 +12,7 @@ import { networkFindings } from "../native/rights.js";
 import { schedulingFindings } from "../native/sched-rights.js";
 import { SystemFiles } from "../native/system-files.js";
 import { watchdogFindings } from "../native/watchdogs.js";
+import { hostFinding } from "../nic/host/finding.js";
 import { interfaceFindings } from "../nic/net/findings.js";
 
 export interface DoctorOptions {
@@ -53,6 +54,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorResult>
     ...devices,
     ...networkFindings(files),
     socket,
+    hostFinding(),
     ...interfaceFindings(),
     ...energyFindings(files, nvml),
     ...watchdogFindings(files),

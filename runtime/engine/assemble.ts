@@ -4,7 +4,7 @@ import type { Stall } from "../device/stall.js";
 import { Syncer, type SyncerOptions } from "../device/syncer.js";
 import type { EgressDigest } from "../measure/digest.js";
 import { LatencyTable } from "../measure/latency.js";
-import type { TxPort } from "../nic/port.js";
+import type { HostPort, TxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
 import { SlotPool } from "../packet/pool.js";
 import { RingConsumer, RingProducer } from "../packet/ring.js";
@@ -61,6 +61,7 @@ export interface ThreadParts extends CommonParts {
   /** By port number. */
   readonly txPorts: readonly (TxPort | undefined)[];
   readonly digest: EgressDigest | undefined;
+  readonly host?: HostPort | undefined;
 }
 
 export function assemble(parts: ThreadParts): CoreParts & { readonly latency: LatencyTable } {
@@ -93,6 +94,7 @@ export function assemble(parts: ThreadParts): CoreParts & { readonly latency: La
           digest: parts.digest,
           audit,
           numbers,
+          host: parts.host,
           originator: plan.icmp && new IcmpOriginator(plan.ports, plan.icmp, arena),
         })
       : undefined,

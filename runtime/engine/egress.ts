@@ -1,7 +1,7 @@
 /** Where packets end: sent by a port, handed to the kernel, or dropped with a reason; each is counted exactly once. */
 import type { EgressDigest } from "../measure/digest.js";
 import type { LatencyTable } from "../measure/latency.js";
-import type { TxPort } from "../nic/port.js";
+import type { HostPort, TxPort } from "../nic/port.js";
 import { type Arena, NO_PORT } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import { ArrivalOrder } from "./arrival-order.js";
@@ -15,17 +15,6 @@ const NONE = NO_PORT;
 /** What a slow run has sent lies in its files at the latest after this, should it be killed. */
 const FLUSH_EVERY_NS = 1e9;
 const UPDATE_EVERY_NS = 1e8;
-
-/** What takes packets whose target is `kernel`. */
-export interface HostPort {
-  /**
-   * Hands frames slots[0, count) to the host's network stack, as received by the ports they came in by (arena.portIn); synchronously: the
-   * slots stay the caller's.
-   * @returns how many were refused
-   */
-  inject(slots: Uint32Array, count: number): number;
-  close(): void;
-}
 
 /** What answers packets that are dropped with a message of the gateway's own. */
 export interface Originator {

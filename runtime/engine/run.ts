@@ -6,6 +6,7 @@ import type { SyncerOptions } from "../device/syncer.js";
 import { ConfigError, RunError, reviveError } from "../errors.js";
 import { type SchedSpec, startPool } from "../native/sched.js";
 import { sharesSocket, sharingOf } from "../nic/drivers.js";
+import type { HostAccess } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
 import { ringBytes } from "../packet/ring.js";
 import type { ByRole } from "./by-role.js";
@@ -15,7 +16,7 @@ import type { CoreSpec } from "./core-spec.js";
 import { counterLayout, counterMemory, sumCounters } from "./counters.js";
 import { isLiveChain, slotsFor, slotsIn } from "./device-plan.js";
 import { auditMemory } from "./flow-audit.js";
-import { makePlan, type Plan, type PlanOptions, TARGET } from "./plan.js";
+import { makePlan, type Plan, type PlanOptions } from "./plan.js";
 import type { Receiving } from "./receivers.js";
 import { type DeviceEnd, makeResult, type RunResult, type Snapshot, snapshotOf } from "./result.js";
 import { planThreads, thisMachine } from "./thread-plan.js";
@@ -56,9 +57,6 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
   const live = isLiveChain(chain);
   const arena = device === undefined ? Arena.create(slotsFor(undefined, live)) : arenaOf(device, live);
   const plan = makePlan(chain, arena.handle, planOptions, device?.handle);
-  if (live && plan.policy.includes(TARGET.KERNEL)) {
-    warn("the target `kernel` counts packets and does not hand them to this host yet (README, Live traffic)");
-  }
   checkStages(plan);
   const topology = makeTopology(plan, options.order, cores, warn, receivingOf(plan));
   const roles = topology.threads.map(({ core }) => core);
@@ -134,6 +132,8 @@ class Supervisor {
   /** Of a thread that had done its work: what is thrown where no thread failed at it, whoever was the first to say so. */
   private lateError: Error | undefined;
   private ready = 0;
+  /** By port number: how its frames get to the host's network stack. */
+  private readonly hosts: (HostAccess | undefined)[] = [];
   private workgroups = 0;
   /** The device has stopped, or will not. */
   private over = false;
@@ -180,7 +180,12 @@ class Supervisor {
     else if (message.kind === "error") this.fail(reviveError(message.error));
     else if (message.kind === "nf-failure") this.failure ??= message.line;
     else if (message.kind === "failure") this.failDevice(stalled(message.line).message);
-    else if (++this.ready === this.workers.length) this.begin().catch((error: Error) => this.fail(error));
+    else {
+      message.hosts.forEach((host, port) => {
+        this.hosts[port] ??= host;
+      });
+      if (++this.ready === this.workers.length) this.begin().catch((error: Error) => this.fail(error));
+    }
   }
 
   /** The first receiver has opened its ports. */
@@ -198,7 +203,8 @@ class Supervisor {
       this.checkWorkgroups(device);
     }
     if (this.error !== undefined) return;
-    const go: GoMessage = { workgroups: Array.from({ length: this.workgroups }, (_, workgroup) => workgroup) };
+    const workgroups = Array.from({ length: this.workgroups }, (_, workgroup) => workgroup);
+    const go: GoMessage = { workgroups, hosts: this.hosts };
     for (const worker of workers) worker.postMessage(go);
   }
 

@@ -11,7 +11,8 @@ import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
 import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
-import type { PortContext, Receiver, TxPort } from "../nic/port.js";
+import { openHost } from "../nic/host/port.js";
+import type { HostAccess, HostPort, PortContext, Receiver, TxPort } from "../nic/port.js";
 import { type StageReport, StageTimes } from "../nic/shared-queue/stages.js";
 import { Arena } from "../packet/arena.js";
 import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
@@ -19,7 +20,7 @@ import { clockSince, type Epoch } from "./clock.js";
 import { awaitGone, awaitOutputs, outputsOpen, stopReceiving } from "./control.js";
 import { Core } from "./core.js";
 import type { NumberedRxPort } from "./ingress.js";
-import { type Plan, waitOf } from "./plan.js";
+import { type Plan, TARGET, waitOf } from "./plan.js";
 import { SyncCore } from "./sync-core.js";
 import type { ThreadPlan } from "./thread-plan.js";
 import { AppliedSettings, type ThreadSettings } from "./thread-settings.js";
@@ -68,16 +69,25 @@ export interface ThreadReport {
 /** RxPort.share by name of the port. */
 export type Shares = Readonly<Record<string, unknown>>;
 
-/**
- * What main says: to a receiver but the first, that the first has opened its ports; to a thread that is ready, to begin, with the device's
- * workgroups that run; to any, to leave.
- */
-export type GoMessage = { readonly shares: Shares } | { readonly workgroups: readonly number[] } | "quit";
+/** What main says: to a receiver but the first, that the first has opened its ports; to a thread that is ready, to begin; to any, to leave. */
+export type GoMessage =
+  | { readonly shares: Shares }
+  | {
+      /** Those of the device that run. */
+      readonly workgroups: readonly number[];
+      /** By port number: how frames it received get to the host's network stack; undefined where they need not, or cannot. */
+      readonly hosts: readonly (HostAccess | undefined)[];
+    }
+  | "quit";
 
 export type WorkerMessage =
   /** Of the first of several receivers. */
   | { readonly kind: "opened"; readonly shares: Shares }
-  | { readonly kind: "ready" }
+  | {
+      readonly kind: "ready";
+      /** Of the ports this thread has opened, see {@link GoMessage}. */
+      readonly hosts: readonly (HostAccess | undefined)[];
+    }
   /** The device is given up; the run goes on to its end without it. */
   | { readonly kind: "failure"; readonly line: string }
   /** An NF has failed; the run goes on to its end, and is a failed one. */
@@ -157,14 +167,15 @@ async function main(): Promise<void> {
   const nfs: (Nf | undefined)[] = setup.plan.nfs.map(() => undefined);
   const rxPorts: NumberedRxPort[] = [];
   const txPorts: (TxPort | undefined)[] = setup.plan.ports.map(() => undefined);
+  const hostPorts: HostPort[] = [];
   const close = async () => {
     if (shared) awaitGone(new Int32Array(setup.control), setup.topology.receivers - 1);
-    await closeAll([...txPorts, ...rxPorts.map(({ rx }) => rx), ...nfs]);
+    await closeAll([...txPorts, ...hostPorts, ...rxPorts.map(({ rx }) => rx), ...nfs]);
   };
   try {
     // First of all: memory lies where it is touched first.
     const settings = new AppliedSettings(setup.thread, setup.settings);
-    await work(nfs, rxPorts, txPorts, settings).finally(() => settings.restore());
+    await work(nfs, rxPorts, txPorts, hostPorts, settings).finally(() => settings.restore());
   } catch (error) {
     // Before closing, which may wait for others to hear of it.
     fail(error as Error);
@@ -214,7 +225,7 @@ function portContext(index: number, arena: Arena, share: unknown): PortContext {
   const pattern = plan.options.rxPattern ?? "default";
   const receiver: Receiver | undefined =
     thread < count && (count > 1 || pattern !== "default") ? { index: thread, count, pattern, share } : undefined;
-  return { name, arena, warn, both: rx && tx, receiver, stages };
+  return { name, arena, warn, both: rx && tx, hostThreads: hostThreads(), receiver, stages };
 }
 
 /** Opens what the thread's role needs, entering it in the lists as it opens, and runs to the end. */
@@ -222,6 +233,7 @@ async function work(
   nfs: (Nf | undefined)[],
   rxPorts: NumberedRxPort[],
   txPorts: (TxPort | undefined)[],
+  hostPorts: HostPort[],
   applied: AppliedSettings,
 ): Promise<void> {
   const { plan, topology, thread } = setup;
@@ -235,10 +247,10 @@ async function work(
     stopReceiving(control);
     post({ kind: "nf-failure", line });
   });
-  post({ kind: "ready" });
+  post({ kind: "ready", hosts: hostsOf(rxPorts) });
   const message = await hear();
   if (message === "quit") return;
-  const go = message as { workgroups: readonly number[] };
+  const go = message as Extract<GoMessage, { workgroups: readonly number[] }>;
   const common: CommonParts = { ...setup, arena, control, clock, started: startedDevice(control, go) };
   if (thread >= topology.stations) {
     new SyncCore(assembleSyncCore(common)).run();
@@ -258,11 +270,12 @@ async function work(
     for (const [i, p] of plan.ports.entries()) {
       if (p.tx) txPorts[i] = await openTx(p.config, portContext(i, arena, undefined));
     }
+    if (go.hosts.some((host) => host !== undefined)) hostPorts.push(openHost(go.hosts, thread, arena, warn));
     outputsOpen(control);
   }
   const names = plan.ports.map((p) => p.name);
   const digest = role.tx && plan.options.digest ? new EgressDigest(arena, names) : undefined;
-  const parts = { ...assemble({ ...common, nfs, rxPorts, txPorts, digest }), stages };
+  const parts = { ...assemble({ ...common, nfs, rxPorts, txPorts, host: hostPorts[0], digest }), stages };
   const { pool, ingress, egress, latency } = parts;
   if (role.rx) awaitOutputs(control, topology.threads.filter(({ tx }) => tx).length);
   await new Core(parts).run();
@@ -286,6 +299,16 @@ async function work(
       settings,
     },
   });
+}
+
+/** By port number, of the ports that this thread has opened. */
+function hostsOf(rxPorts: readonly NumberedRxPort[]): (HostAccess | undefined)[] {
+  return setup.plan.ports.map((_, i) => rxPorts.find(({ port }) => port === i)?.rx.host);
+}
+
+/** Threads that may hand packets to the host's network stack: any, where the policy does at all. */
+function hostThreads(): number {
+  return setup.plan.policy.includes(TARGET.KERNEL) ? setup.topology.threads.length : 0;
 }
 
 function startedDevice(

@@ -36,6 +36,8 @@ export interface RxPort {
    * gap over all threads, so that their order can be restored.
    */
   readonly numbered?: boolean;
+  /** Absent where the host sees what the port receives anyway, or where there is no host behind it. */
+  readonly host?: HostAccess | undefined;
   /** Frames of a round, where what the port receives is played several times. */
   readonly round?: Round | undefined;
   /** No frame will ever come again. */
@@ -103,6 +105,35 @@ export interface LiveTx {
 }
 
 /**
+ * How frames that a port has taken from the host's network stack get there after all (host/program.ts); plain data, good in every thread
+ * as long as the port is open.
+ */
+export interface HostAccess {
+  /** The network interface. */
+  readonly name: string;
+  readonly index: number;
+  /** Descriptors of its XDP program and of the map with the frames. */
+  readonly program: number;
+  readonly map: number;
+  /** What the template of a frame begins with. */
+  readonly key: Uint8Array;
+  /** Bytes to put in front of a frame, without which the port would receive it again. */
+  readonly mark: Uint8Array | undefined;
+}
+
+/** What takes packets whose target is `kernel`. */
+export interface HostPort {
+  /**
+   * Hands frames slots[0, count) to the host's network stack, as received by the ports they came in by (arena.portIn); synchronously: the
+   * slots stay the caller's.
+   * @returns how many were refused
+   */
+  inject(slots: Uint32Array, count: number): number;
+  /** Idempotent. */
+  close(): void;
+}
+
+/**
  * How several threads share what a port receives (papers: Asada et al., "Roadblocks of I/O Parallelization", Figure 2).
  *
  *   default      a queue has one thread; several queues are dealt to the threads
@@ -131,6 +162,8 @@ export interface PortContext {
   readonly receiver?: Receiver | undefined;
   /** Where the stages of receiving are to be timed (`--rx-pattern`): of all ports that this thread receives from. */
   readonly stages?: StageTimes | undefined;
+  /** Threads that hand packets to the host's own network stack; absent: none does. */
+  readonly hostThreads?: number | undefined;
   /** True where the port receives and sends; then openTx gives what openRx of the same thread has opened. */
   readonly both?: boolean;
   warn(line: string): void;

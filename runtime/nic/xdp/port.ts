@@ -13,7 +13,7 @@ import { MAX_FRAME, RX_ERROR, SLOT_SHIFT, SLOT_SIZE } from "../../packet/arena.j
 import { type NetInterface, promiscuous, requireInterface } from "../net/interface.js";
 import { LinkWatch } from "../net/link-watch.js";
 import { close, recvfrom } from "../net/syscalls.js";
-import type { LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
+import type { HostAccess, LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
 import type { XdpConfig } from "./config.js";
 import { attachProgram, joinProgram, type ProgramShare, type XdpProgram } from "./program.js";
 import { XdpSender } from "./sender.js";
@@ -50,7 +50,7 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
     const mode = config.mode ?? "auto";
     let program: XdpProgram | undefined;
     if (share !== undefined) program = joinProgram(share.program, where);
-    else if (use.rx) program = attachProgram(device, mode, where, context.warn);
+    else if (use.rx) program = attachProgram(device, mode, context.hostThreads ?? 0, where, context.warn);
     if (program !== undefined) open.push(program);
     const ring = config.ring ?? RING;
     const sockets = queues.map((queue, i) => {
@@ -91,6 +91,7 @@ export class XdpPort implements RxPort, TxPort {
   readonly done = false;
   readonly live: LiveRx & LiveTx;
   readonly share: XdpShare | undefined;
+  readonly host: HostAccess | undefined;
   /** By slot: 1 where the fill ring or the kernel has it to receive into. */
   private readonly filled: Uint8Array;
   private readonly sender: XdpSender | undefined;
@@ -124,6 +125,7 @@ export class XdpPort implements RxPort, TxPort {
     this.sender = first?.tx === undefined ? undefined : new XdpSender(first, arena, () => this.bind());
     const detached = program && new Int32Array(program.share.detached);
     this.watch = new LinkWatch(device, context);
+    this.host = program?.host;
     const { statistics, sender } = this;
     this.live = {
       descriptors: program === undefined ? [] : sockets.map(({ fd }) => fd),

@@ -5,7 +5,7 @@
 import koffi from "koffi";
 import { RunError } from "../../errors.js";
 import { recvfrom } from "../net/syscalls.js";
-import type { LiveRx, LiveTx, PortContext, Receiver, RxPort, TxPort } from "../port.js";
+import type { HostAccess, LiveRx, LiveTx, PortContext, Receiver, RxPort, TxPort } from "../port.js";
 import type { QueueEnd, QueueShare } from "../shared-queue/end.js";
 import { joinQueue, shareQueue } from "../shared-queue/queue.js";
 import { type RingLayout, RingMemory } from "../shared-queue/ring-memory.js";
@@ -59,6 +59,7 @@ export class SharedXdpPort implements RxPort, TxPort {
   readonly done = false;
   readonly numbered: boolean;
   readonly share: SharedQueue | XdpPort["share"];
+  readonly host: HostAccess | undefined;
   readonly live: LiveRx & LiveTx;
   private readonly ends: readonly QueueEnd[];
   /** End that is asked first. */
@@ -73,6 +74,7 @@ export class SharedXdpPort implements RxPort, TxPort {
     context: PortContext,
   ) {
     const { receiver = SOLE, arena, stages, name } = context;
+    this.host = port.host;
     const shared = receiver.pattern !== "default";
     if (shared && sockets.length !== 1) {
       throw new RunError(`port ${name}`, `threads share one queue, and it has ${sockets.length}`, "name one: queue=N");
