@@ -7,7 +7,7 @@ import type { Bench } from "./harness.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
 /** Folders beside this file with experiments in them. */
-const GROUPS = ["device", "engine"];
+const GROUPS = ["device", "engine", "live"];
 /** Programs: loading them would run them. */
 const PROGRAMS = ["main.js", "cell.js"];
 
