@@ -1,0 +1,141 @@
+/** Forwarders from a wire to another: wingbeat, and the C peer that makes the same system calls. */
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { RunResult } from "../../runtime/engine/result.js";
+import type { CellOptions } from "../experiment.js";
+import { type Look, PROCESSORS, type Program, type Wires } from "./wires.js";
+
+const MAIN = fileURLToPath(new URL("../../runtime/cli/main.js", import.meta.url));
+const BATCH = 64;
+
+/** How frames get in and out. */
+export interface Driver {
+  readonly name: string;
+  /** The C peer's word for it. */
+  readonly peer: "xdp" | "xdp-skb" | "packet" | "mmsg";
+  /** Ports of wingbeat, of interfaces IN and OUT. */
+  readonly in: string;
+  readonly out: string;
+  /** Per system call. */
+  readonly messages: number;
+}
+
+export const NATIVE: Driver = {
+  name: "xdp native",
+  peer: "xdp",
+  in: "xdp:IN,mode=native",
+  out: "xdp:OUT",
+  messages: BATCH,
+};
+export const SKB: Driver = {
+  name: "xdp skb",
+  peer: "xdp-skb",
+  in: "xdp:IN,mode=skb",
+  out: "xdp:OUT,mode=skb",
+  messages: BATCH,
+};
+export const PACKET: Driver = { name: "packet", peer: "packet", in: "packet:IN", out: "packet:OUT", messages: BATCH };
+export const mmsg = (messages: number): Driver => ({
+  name: `mmsg, ${messages} messages`,
+  peer: "mmsg",
+  in: `mmsg:IN,messages=${messages}`,
+  out: `mmsg:OUT,messages=${messages}`,
+  messages,
+});
+
+/** A chain without an NF. */
+const FORWARD = {
+  ports: { in: { driver: "null" }, out: { driver: "null" } },
+  policy: "live-forward.csv",
+};
+
+/** Writes the chain that only forwards. @returns its file */
+export function forwardChain({ scratch }: Pick<CellOptions, "scratch">): string {
+  const file = join(scratch, "live-forward.json");
+  writeFileSync(file, JSON.stringify({ name: "live-forward", ...FORWARD }));
+  writeFileSync(join(scratch, FORWARD.policy), "*,ingress,egress\n");
+  return file;
+}
+
+export class Wingbeat {
+  private constructor(
+    readonly program: Program,
+    private readonly json: string,
+  ) {}
+
+  /** Starts `wingbeat run CHAIN` from wire `wire`1 to `wire`2. @param more options of run */
+  static async start(
+    wires: Wires,
+    wire: string,
+    driver: Driver,
+    chain: string,
+    scratch: string,
+    ...more: string[]
+  ): Promise<Wingbeat> {
+    const json = join(scratch, `live-${wire}.json`);
+    rmSync(json, { force: true });
+    const ports = ["--in", driver.in.replace("IN", `${wire}1`), "--out", driver.out.replace("OUT", `${wire}2`)];
+    const batch = String(Math.max(BATCH, driver.messages));
+    const args = ["run", chain, "--quiet", "--json", json, ...ports, "--batch", batch, "--device", "none", ...more];
+    const program = await wires.start(PROCESSORS.forwarder, /port out: /, process.execPath, MAIN, ...args);
+    return new Wingbeat(program, json);
+  }
+
+  /** Drains and ends it. */
+  async finish(): Promise<RunResult> {
+    await this.program.end("SIGINT");
+    return JSON.parse(readFileSync(this.json, "utf8")) as RunResult;
+  }
+
+  /** ns that its threads have had of processors, kernel time included (Documentation/scheduler/sched-stats.rst). */
+  get cpuNs(): number {
+    return 0;
+  }
+}
+
+/** Two wires NAME1 and NAME2: frames go in at NAME1p and come out at NAME2p. */
+export function wirePair(wires: Wires, name: string): void {
+  wires.wire(`${name}1`);
+  wires.wire(`${name}2`);
+}
+
+export function startPeer(
+  wires: Wires,
+  wire: string,
+  { peer, messages }: Driver,
+  wait: "spin" | "poll",
+): Promise<Program> {
+  return wires.peer(PROCESSORS.forwarder, "forward", peer, `${wire}1`, `${wire}2`, wait, messages);
+}
+
+/** What passed between two looks, per second. */
+export interface Rates {
+  /** Mpps that arrived at the forwarder's interface, taken or not. */
+  readonly arrived: number;
+  /** Mpps that came out. */
+  readonly forwarded: number;
+}
+
+export function ratesOf(wire: string, from: Look, to: Look): Rates {
+  const per = (name: string) => {
+    const [before, after] = [from.interfaces[name]!, to.interfaces[name]!];
+    return ((after.rx + after.rxDropped - before.rx - before.rxDropped) * 1e3) / (to.ns - from.ns);
+  };
+  return { arrived: per(`${wire}1`), forwarded: per(`${wire}2p`) };
+}
+
+/** Rates over `ms`. */
+export async function window(wires: Wires, wire: string, ms: number): Promise<Rates> {
+  const from = await wires.look();
+  await delay(ms);
+  return ratesOf(wire, from, await wires.look());
+}
+
+/** More than anybody takes, paused. */
+export async function startFlood(wires: Wires, wire: string, bytes: number): Promise<Program> {
+  const flood = await wires.peer(PROCESSORS.sender, "flood", `${wire}1p`, `${wire}1`, bytes);
+  flood.pause();
+  return flood;
+}
