@@ -4,11 +4,15 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { RunResult } from "../../runtime/engine/result.js";
+import { RunError } from "../../runtime/errors.js";
+import { threads } from "../engine/thread-time.js";
 import type { CellOptions } from "../experiment.js";
 import { type Look, PROCESSORS, type Program, type Wires } from "./wires.js";
 
 const MAIN = fileURLToPath(new URL("../../runtime/cli/main.js", import.meta.url));
 const BATCH = 64;
+/** ms for the first packet to come through, on a machine that does a lot else. */
+const PATIENCE_MS = 10_000;
 
 /** How frames get in and out. */
 export interface Driver {
@@ -88,11 +92,6 @@ export class Wingbeat {
     await this.program.end("SIGINT");
     return JSON.parse(readFileSync(this.json, "utf8")) as RunResult;
   }
-
-  /** ns that its threads have had of processors, kernel time included (Documentation/scheduler/sched-stats.rst). */
-  get cpuNs(): number {
-    return 0;
-  }
 }
 
 /** Two wires NAME1 and NAME2: frames go in at NAME1p and come out at NAME2p. */
@@ -110,27 +109,54 @@ export function startPeer(
   return wires.peer(PROCESSORS.forwarder, "forward", peer, `${wire}1`, `${wire}2`, wait, messages);
 }
 
-/** What passed between two looks, per second. */
+/** What passed between two looks. */
 export interface Rates {
   /** Mpps that arrived at the forwarder's interface, taken or not. */
   readonly arrived: number;
   /** Mpps that came out. */
   readonly forwarded: number;
+  /** Processor time of the forwarder, kernel time included: seconds per second. */
+  readonly cpu: number;
 }
 
-export function ratesOf(wire: string, from: Look, to: Look): Rates {
-  const per = (name: string) => {
-    const [before, after] = [from.interfaces[name]!, to.interfaces[name]!];
-    return ((after.rx + after.rxDropped - before.rx - before.rxDropped) * 1e3) / (to.ns - from.ns);
-  };
-  return { arrived: per(`${wire}1`), forwarded: per(`${wire}2p`) };
+/** ns that the threads of a program have had of processors. */
+function cpuNs({ pid }: Program): number {
+  let sum = 0;
+  for (const ns of threads(pid).values()) sum += ns;
+  return sum;
 }
 
-/** Rates over `ms`. */
-export async function window(wires: Wires, wire: string, ms: number): Promise<Rates> {
+/**
+ * Rates of a forwarder between wires `wire`1 and `wire`2.
+ * @param ms at least; where there is `traffic`, until some of it has come through
+ * @throws RunError where none does
+ */
+export async function window(
+  wires: Wires,
+  wire: string,
+  forwarder: Program,
+  ms: number,
+  traffic = true,
+): Promise<Rates> {
   const from = await wires.look();
-  await delay(ms);
-  return ratesOf(wire, from, await wires.look());
+  const before = cpuNs(forwarder);
+  let to = from;
+  const deadline = performance.now() + ms + PATIENCE_MS;
+  do {
+    if (performance.now() > deadline) throw new RunError("bench", `nothing comes through from ${wire}1 to ${wire}2`);
+    await delay(ms);
+    to = await wires.look();
+  } while (traffic && came(to, `${wire}2p`) === came(from, `${wire}2p`));
+  const ns = to.ns - from.ns;
+  const cpu = (cpuNs(forwarder) - before) / ns;
+  const mpps = (name: string) => ((came(to, name) - came(from, name)) * 1e3) / ns;
+  return { arrived: mpps(`${wire}1`), forwarded: mpps(`${wire}2p`), cpu };
+}
+
+/** Packets that have come to an interface, dropped there or not. */
+export function came({ interfaces }: Look, name: string): number {
+  const { rx, rxDropped } = interfaces[name]!;
+  return rx + rxDropped;
 }
 
 /** More than anybody takes, paused. */

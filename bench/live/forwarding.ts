@@ -34,7 +34,7 @@ async function turn(wires: Wires, { wire, forwarder, flood }: Side, settleMs: nu
   forwarder.resume();
   flood.resume();
   await delay(settleMs);
-  const rates = await window(wires, wire, ms);
+  const rates = await window(wires, wire, forwarder, ms);
   flood.pause();
   forwarder.pause();
   return rates;
@@ -42,7 +42,7 @@ async function turn(wires: Wires, { wire, forwarder, flood }: Side, settleMs: nu
 
 async function measure(driver: Driver, bytes: number, options: CellOptions): Promise<CellResult> {
   const { scratch, turnMs } = options;
-  const wires = Wires.make(() => {});
+  const wires = Wires.make();
   try {
     const side = async (wire: string, start: () => Promise<Program>): Promise<Side> => {
       wirePair(wires, wire);
@@ -66,12 +66,20 @@ async function measure(driver: Driver, bytes: number, options: CellOptions): Pro
     figures.add("wingbeat", "forwarded", "Mpps", wingbeat!.forwarded);
     figures.add("C peer", "forwarded", "Mpps", peer!.forwarded);
     figures.add("C peer", "arrived", "Mpps", peer!.arrived);
+    figures.add("C peer", "processor time", "% of a core", percent(peer!.cpu));
+    figures.add("wingbeat", "processor time", "% of a core", percent(wingbeat!.cpu));
     figures.ratio("wingbeat / C peer", "forwarded", wingbeat!.forwarded, peer!.forwarded, { least: TARGET });
+    // What else the machine does takes processor time from one or the other.
+    figures.ratio("wingbeat / C peer", "forwarded per processor time", perTime(wingbeat!), perTime(peer!));
     return { figures: figures.list, device: null, notes: [NOTE] };
   } finally {
     wires.remove();
   }
 }
+
+const percent = (shares: readonly number[]) => shares.map((share) => 100 * share);
+const perTime = ({ forwarded, cpu }: Readonly<Record<keyof Rates, number[]>>) =>
+  forwarded.map((mpps, i) => mpps / cpu[i]!);
 
 const NOTE =
   "packets that came out per second, while more arrived than was taken; sender on one processor, forwarder on another, which also does the kernel's work for what it sends";

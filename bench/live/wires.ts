@@ -10,8 +10,9 @@ import { compilePeer, PeerSkipped } from "../peer.js";
 
 const TOOLS = { ip: "iproute2", setpriv: "util-linux", taskset: "util-linux" } as const;
 const NAME = /^wingbeat-bench-(\d+)$/;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** s without a word from a program before it is given up. */
-const PATIENCE_S = 30;
+const PATIENCE_S = 60;
 
 /** Why there can be no wires here; undefined where there can. */
 export function whyNoWires(): string | undefined {
@@ -22,7 +23,7 @@ export function whyNoWires(): string | undefined {
   const peer = livePeer();
   if (peer instanceof PeerSkipped) return peer.reason;
   try {
-    Wires.make(() => {}).remove();
+    Wires.make().remove();
   } catch (error) {
     return `no virtual wires here: ${(error as Error).message.split("\n").slice(0, 2).join(" ")}`;
   }
@@ -54,20 +55,18 @@ export class Wires {
   private readonly programs: Program[] = [];
   private watcher: Program | undefined;
 
-  private constructor(private readonly onExit: () => void) {}
+  private readonly onExit = () => this.remove();
+  private readonly onSignal = () => process.exit(1);
 
-  /** Makes the namespace. @param interrupted called where a signal ends the bench */
-  static make(interrupted: () => void): Wires {
+  private constructor() {}
+
+  /** Makes the namespace. */
+  static make(): Wires {
     removeLeftOvers();
-    const wires = new Wires(() => wires.remove());
+    const wires = new Wires();
     execFileSync("ip", ["netns", "add", wires.name], { stdio: "pipe" });
     process.on("exit", wires.onExit);
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-      process.once(signal, () => {
-        interrupted();
-        process.exit(1);
-      });
-    }
+    for (const signal of SIGNALS) process.on(signal, wires.onSignal);
     const quiet = ["net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"];
     // The kernel sends nothing by itself: what arrives is what the bench sends.
     execFileSync("ip", ["netns", "exec", wires.name, "sysctl", "-qw", ...quiet], { stdio: "pipe" });
@@ -105,6 +104,7 @@ export class Wires {
 
   remove(): void {
     process.off("exit", this.onExit);
+    for (const signal of SIGNALS) process.off(signal, this.onSignal);
     for (const program of this.programs) program.kill();
     spawnSync("ip", ["netns", "del", this.name], { stdio: "ignore" });
   }
