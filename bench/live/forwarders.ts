@@ -13,6 +13,7 @@ const MAIN = fileURLToPath(new URL("../../runtime/cli/main.js", import.meta.url)
 const BATCH = 64;
 /** ms for the first packet to come through, on a machine that does a lot else. */
 const PATIENCE_MS = 10_000;
+const LOOK_MS = 20;
 
 /** How frames get in and out. */
 export interface Driver {
@@ -153,15 +154,25 @@ export async function window(
   return { arrived: mpps(`${wire}1`), forwarded: mpps(`${wire}2p`), cpu };
 }
 
-/** Packets that have come to an interface, dropped there or not. */
-export function came({ interfaces }: Look, name: string): number {
-  const { rx, rxDropped } = interfaces[name]!;
-  return rx + rxDropped;
+/** Packets that have come to an interface; with an XDP program those it could not hand over are among them. */
+export const came = ({ interfaces }: Look, name: string) => interfaces[name]!.rx;
+
+/** Packets on which a run's code is compiled before anything counts; who asks for one repeat wants to see that it works. */
+export const warmUpPackets = ({ repeats }: Pick<CellOptions, "repeats">) => (repeats === 1 ? 1000 : 1_000_000);
+
+/** Waits until so many packets more have come out, or for as long as {@link PATIENCE_MS}. */
+export async function passed(wires: Wires, wire: string, packets: number): Promise<void> {
+  const name = `${wire}2p`;
+  const most = came(await wires.look(), name) + packets;
+  const deadline = performance.now() + PATIENCE_MS;
+  while (came(await wires.look(), name) < most && performance.now() < deadline) await delay(LOOK_MS);
 }
 
-/** More than anybody takes, paused. */
-export async function startFlood(wires: Wires, wire: string, bytes: number): Promise<Program> {
-  const flood = await wires.peer(PROCESSORS.sender, "flood", `${wire}1p`, `${wire}1`, bytes);
-  flood.pause();
-  return flood;
+/** Flows of a flood; a power of two. */
+const FLOOD_FLOWS = 64;
+
+/** UDP frames into a wire. @param mpps 0: more than anybody takes @param seconds 0: until it is ended */
+export function startFlood(wires: Wires, wire: string, bytes: number, mpps = 0, seconds = 0): Promise<Program> {
+  const args = [`${wire}1p`, `${wire}1`, bytes, FLOOD_FLOWS, Math.round(mpps * 1e6), seconds.toFixed(3)];
+  return wires.peer(PROCESSORS.sender, "flood", ...args);
 }

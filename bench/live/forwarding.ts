@@ -7,21 +7,22 @@ import {
   mmsg,
   NATIVE,
   PACKET,
+  passed,
   type Rates,
   SKB,
   startFlood,
   startPeer,
   Wingbeat,
+  warmUpPackets,
   window,
   wirePair,
 } from "./forwarders.js";
 import { type Program, Wires } from "./wires.js";
 
 const TARGET = 0.9;
-/** Times a turn: a window, what passes before it, and the traffic on which code is compiled before the first turn. */
+/** Times a turn: a window, and what passes before it. */
 const WINDOW = 5;
 const SETTLE = 1;
-const WARM_UP = 10;
 
 /** A forwarder that stands still outside its turns, with a flood of its own. */
 interface Side {
@@ -48,13 +49,19 @@ async function measure(driver: Driver, bytes: number, options: CellOptions): Pro
       wirePair(wires, wire);
       const forwarder = await start();
       forwarder.pause();
-      return { wire, forwarder, flood: await startFlood(wires, wire, bytes) };
+      const flood = await startFlood(wires, wire, bytes);
+      flood.pause();
+      return { wire, forwarder, flood };
     };
     const ours = await side("w", async () => {
-      return (await Wingbeat.start(wires, "w", driver, forwardChain(options), scratch, "--wait", "spin")).program;
+      return (await Wingbeat.start(wires, "w", driver, forwardChain(options), scratch)).program;
     });
-    const theirs = await side("c", () => startPeer(wires, "c", driver, "spin"));
-    await turn(wires, ours, 0, WARM_UP * turnMs);
+    const theirs = await side("c", () => startPeer(wires, "c", driver, "poll"));
+    ours.forwarder.resume();
+    ours.flood.resume();
+    await passed(wires, ours.wire, warmUpPackets(options));
+    ours.flood.pause();
+    ours.forwarder.pause();
     const [wingbeat, peer] = await inTurns<keyof Rates>(
       [ours, theirs].map((one) => ({
         name: one.wire,

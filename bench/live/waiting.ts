@@ -1,7 +1,7 @@
 /** What waiting costs: processor time and latency of wingbeat over virtual wires, by waiting policy and load. */
 import { setTimeout as delay } from "node:timers/promises";
 import { type Cell, type CellOptions, type CellResult, type Experiment, Figures, inTurns } from "../experiment.js";
-import { forwardChain, NATIVE, startFlood, Wingbeat, window, wirePair } from "./forwarders.js";
+import { forwardChain, NATIVE, passed, startFlood, Wingbeat, warmUpPackets, window, wirePair } from "./forwarders.js";
 import { PROCESSORS, type Program, Wires } from "./wires.js";
 
 const POLICIES = ["spin", "yield", "sleep", "adaptive"] as const;
@@ -10,7 +10,6 @@ type Policy = (typeof POLICIES)[number];
 const LOADS = [0, 10, 50, 90];
 const QUICK_LOADS = [0, 50];
 const BYTES = 64;
-const FLOWS = 64;
 /** What was demanded, in percent: of a core while idle, and of spin's processor time per packet at half load. */
 const IDLE_TARGET = 5;
 const HALF = 50;
@@ -20,7 +19,6 @@ const THROUGH_TARGET = 99;
 /** Times a turn. */
 const WINDOW = 5;
 const SETTLE = 1;
-const WARM_UP = 10;
 
 /** What the counter of peers/live.c says at its end. */
 interface Counted {
@@ -45,10 +43,7 @@ async function turn(
   forwarder.resume();
   const idle = mpps === 0;
   const counter = idle ? undefined : await wires.peer(PROCESSORS.sender, "count", `${policy}2p`);
-  const rate = Math.round(mpps * 1e6);
-  const sender = idle
-    ? undefined
-    : await wires.peer(PROCESSORS.sender, "send", `${policy}1p`, BYTES, FLOWS, rate, 0, 0);
+  const sender = idle ? undefined : await startFlood(wires, policy, BYTES, mpps);
   await delay(SETTLE * turnMs);
   const { cpu, arrived, forwarded } = await window(wires, policy, forwarder, WINDOW * turnMs, !idle);
   await sender?.end();
@@ -75,8 +70,7 @@ async function measure(options: CellOptions): Promise<CellResult> {
       const { program } = await Wingbeat.start(wires, policy, NATIVE, chain, scratch, "--wait", policy);
       // Its code is compiled before anything counts; spin's limit is that of all.
       const flood = await startFlood(wires, policy, BYTES);
-      flood.resume();
-      await delay(WARM_UP * turnMs);
+      await passed(wires, policy, warmUpPackets(options));
       if (policy === "spin") limit = (await window(wires, policy, program, WINDOW * turnMs)).forwarded;
       await flood.end();
       program.pause();

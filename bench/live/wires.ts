@@ -38,9 +38,7 @@ export function livePeer(): string | PeerSkipped {
 /** Counters of an interface, since it was made. */
 export interface LinkCounters {
   readonly rx: number;
-  readonly rxDropped: number;
   readonly tx: number;
-  readonly txDropped: number;
 }
 
 /** Counters of all interfaces at one moment. */

@@ -35,6 +35,8 @@ static int count_frames(const char *name) {
   open_blocks(&blocks, name);
   uint64_t packets = 0, others = 0, first = 0, last = 0, backwards = 0, early = 0;
   int64_t most = 0;
+  /* The kernel's stamps are of CLOCK_REALTIME. */
+  const int64_t ahead = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
   ready();
   for (;;) {
     struct tpacket3_hdr *frame = next_frame(&blocks);
@@ -50,7 +52,7 @@ static int count_frames(const char *name) {
       others++;
     } else {
       /* When the kernel received it: how late this program comes to it does not matter. */
-      const int64_t ns = (int64_t)frame->tp_sec * 1000000000 + frame->tp_nsec - stamp.ns;
+      const int64_t ns = (int64_t)frame->tp_sec * 1000000000 + frame->tp_nsec - ahead - stamp.ns;
       if (packets++ == 0) first = last = stamp.number;
       if (stamp.number < last) backwards++;
       else last = stamp.number;
@@ -80,11 +82,10 @@ static void print_interfaces(void) {
   printf("{\"ns\":%lld,\"interfaces\":{", (long long)clock_ns(CLOCK_MONOTONIC));
   for (const char *comma = ""; fgets(line, sizeof line, file);) {
     char name[64];
-    unsigned long long rx, rx_dropped, tx, tx_dropped;
+    unsigned long long rx, tx;
     /* bytes packets errs drop fifo frame compressed multicast, the same of tx */
-    if (sscanf(line, " %63[^:]: %*u %llu %*u %llu %*u %*u %*u %*u %*u %llu %*u %llu", name, &rx, &rx_dropped, &tx, &tx_dropped) != 5)
-      continue;
-    printf("%s\"%s\":{\"rx\":%llu,\"rxDropped\":%llu,\"tx\":%llu,\"txDropped\":%llu}", comma, name, rx, rx_dropped, tx, tx_dropped);
+    if (sscanf(line, " %63[^:]: %*u %llu %*u %*u %*u %*u %*u %*u %*u %llu", name, &rx, &tx) != 3) continue;
+    printf("%s\"%s\":{\"rx\":%llu,\"tx\":%llu}", comma, name, rx, tx);
     comma = ",";
   }
   fclose(file);

@@ -1,4 +1,4 @@
-/* The sender: UDP frames with a number and the time they were sent at. */
+/* The sender: UDP frames with a number and the time they were sent at (CLOCK_MONOTONIC). */
 #ifndef LIVE_SEND_H
 #define LIVE_SEND_H
 #include "live-packet.h"
@@ -66,7 +66,7 @@ static int send_frames(char **args) {
       if (due < BATCH) some = (uint64_t)due;
     }
     if (most > 0 && most - sent < some) some = most - sent;
-    const int64_t stamped = clock_ns(CLOCK_REALTIME);
+    const int64_t stamped = clock_ns(CLOCK_MONOTONIC);
     for (uint64_t i = 0; i < some; i++) {
       memcpy(frames[i], headers[(sent + i) % flows], STAMP_AT);
       const struct stamp stamp = {MAGIC, sent + i, stamped};

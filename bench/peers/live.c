@@ -3,7 +3,7 @@
  *
  *   live forward xdp|xdp-skb|packet|mmsg IN OUT spin|poll MESSAGES
  *   live send INTERFACE BYTES FLOWS RATE PACKETS SECONDS      RATE in packets/s, 0: as fast as it goes; PACKETS, SECONDS 0: for ever
- *   live flood INTERFACE OTHER_END BYTES                      more than anybody takes
+ *   live flood INTERFACE OTHER_END BYTES FLOWS RATE SECONDS   the same at higher rates; RATE 0: more than anybody takes
  *   live count INTERFACE                                      frames of `send`: gaps, latency
  *   live watch                                                a line of interface counters for each line on stdin
  */
@@ -51,7 +51,7 @@ int main(int count, char **args) {
   end_on_signals();
   if (count == 7 && strcmp(args[1], "forward") == 0) return forward(args + 2);
   if (count == 8 && strcmp(args[1], "send") == 0) return send_frames(args + 2);
-  if (count == 5 && strcmp(args[1], "flood") == 0) return flood(args + 2);
+  if (count == 8 && strcmp(args[1], "flood") == 0) return flood(args + 2);
   if (count == 3 && strcmp(args[1], "count") == 0) return count_frames(args[2]);
   if (count == 2 && strcmp(args[1], "watch") == 0) return watch();
   fprintf(stderr, "see the head of live.c for how it is called\n");

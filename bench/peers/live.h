@@ -47,10 +47,11 @@ static inline void on_signal(int signal) {
   stop = 1;
 }
 
+static pthread_t main_thread;
 static inline void *await_end_of_stdin(void *unused) {
   char some[64];
   while (read(0, some, sizeof some) > 0) continue;
-  stop = 1;
+  pthread_kill(main_thread, SIGTERM);
   return unused;
 }
 
@@ -58,10 +59,12 @@ static inline void end_on_signals(void) {
   const struct sigaction action = {.sa_handler = on_signal};
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGALRM, &action, NULL);
 }
 
 static inline void ready(void) {
   pthread_t thread;
+  main_thread = pthread_self();
   pthread_create(&thread, NULL, await_end_of_stdin, NULL);
   printf("ready\n");
   fflush(stdout);
