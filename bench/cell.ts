@@ -6,6 +6,7 @@ import { whyNoAdapter } from "./device/adapter.js";
 import { whyNoDevice } from "./device/bed.js";
 import type { Cell, CellOptions, CellResult } from "./experiment.js";
 import { findExperiments } from "./find.js";
+import { whyNoWires } from "./live/wires.js";
 
 /** What main.ts sends. */
 export interface CellRequest {
@@ -36,6 +37,7 @@ async function answer({ experiment, cell, options }: CellRequest): Promise<CellA
 }
 
 async function whyNot({ needs = "opencl", workgroups, anyDevice = false }: Cell): Promise<string | undefined> {
+  if (needs === "wires") return whyNoWires();
   if (needs === "webgpu") return whyNoAdapter();
   // PoCL reads its environment when the first device is listed.
   preparePocl(workgroups);

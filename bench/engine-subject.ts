@@ -12,6 +12,7 @@ import { counterLayout, counterMemory } from "../runtime/engine/counters.js";
 import { makePlan, type PlanOptions } from "../runtime/engine/plan.js";
 import { makeTopology } from "../runtime/engine/topology.js";
 import { openRx, openTx } from "../runtime/nic/drivers.js";
+import type { RxPort, TxPort } from "../runtime/nic/port.js";
 import { Arena } from "../runtime/packet/arena.js";
 import type { FrameSet } from "./frames.js";
 import type { BenchOptions, Subject } from "./harness.js";
@@ -38,6 +39,51 @@ export function writeCapture(file: string, set: FrameSet): void {
   writeFileSync(file, Buffer.concat([head, ...records]));
 }
 
+/**
+ * One core, run-to-completion, from a port to another.
+ * @param more options of the run that differ from those of `run`
+ */
+export function engineCore(
+  chain: LoadedChain,
+  arena: Arena,
+  { rx, tx }: { readonly rx: RxPort; readonly tx: TxPort },
+  { warn }: Pick<BenchOptions, "warn">,
+  more: Partial<PlanOptions> = {},
+): { readonly core: Core; readonly nfs: readonly Nf[] } {
+  const plan = makePlan(chain, arena.handle, {
+    order: "flow",
+    batch: 64,
+    loop: 0,
+    duration: 0,
+    rate: undefined,
+    seed: undefined,
+    digest: false,
+    verifyL4: false,
+    portable: false,
+    wait: forAll("spin"),
+    ...more,
+  });
+  const topology = makeTopology(plan, "flow", { io: 1, nf: 0, sync: 0 }, warn);
+  const nfs = plan.nfs.map(({ name: nf, loaded }, i) =>
+    chain.nfs[i]!.module.create(loaded, { name: nf, arena, seed: undefined, portable: false, warn }),
+  );
+  const parts = assemble({
+    thread: 0,
+    plan,
+    topology,
+    arena,
+    control: new Int32Array(controlMemory(1)),
+    clock: clockSince(takeEpoch()),
+    counters: counterMemory(counterLayout(plan), 1),
+    rings: [],
+    nfs,
+    rxPorts: [{ port: 0, rx }],
+    txPorts: [undefined, tx],
+    digest: undefined,
+  });
+  return { core: new Core(parts), nfs };
+}
+
 export class EngineSubject implements Subject {
   readonly role = "wingbeat";
   readonly engine = "run-to-completion, batch 64";
@@ -58,43 +104,13 @@ export class EngineSubject implements Subject {
     more: Partial<PlanOptions> = {},
   ): Promise<EngineSubject> {
     const arena = Arena.create(SLOTS);
-    const plan = makePlan(chain, arena.handle, {
-      order: "flow",
-      batch: 64,
-      loop: 0,
-      duration: 0,
-      rate: undefined,
-      seed: undefined,
-      digest: false,
-      verifyL4: false,
-      portable: false,
-      wait: forAll("spin"),
-      ...more,
-    });
-    const topology = makeTopology(plan, "flow", { io: 1, nf: 0, sync: 0 }, options.warn);
     const { warn } = options;
-    const nfs = plan.nfs.map(({ name: nf, loaded }, i) =>
-      chain.nfs[i]!.module.create(loaded, { name: nf, arena, seed: undefined, portable: false, warn }),
-    );
     const file = join(options.scratch, "engine.pcap");
     writeCapture(file, frames);
     const rx = await openRx({ driver: "pcap", file }, { name: "in", arena, warn }, { loop: 0 });
     const tx = await openTx({ driver: "null" }, { name: "out", arena, warn });
-    const parts = assemble({
-      thread: 0,
-      plan,
-      topology,
-      arena,
-      control: new Int32Array(controlMemory(1)),
-      clock: clockSince(takeEpoch()),
-      counters: counterMemory(counterLayout(plan), 1),
-      rings: [],
-      nfs,
-      rxPorts: [{ port: 0, rx }],
-      txPorts: [undefined, tx],
-      digest: undefined,
-    });
-    return new EngineSubject(name, new Core(parts), arena, nfs);
+    const { core, nfs } = engineCore(chain, arena, { rx, tx }, options, more);
+    return new EngineSubject(name, core, arena, nfs);
   }
 
   async repeat(ms = TIMED_MS): Promise<number> {

@@ -34,7 +34,7 @@ export interface Cell {
   /** True where a device without persistent kernels will do. */
   readonly anyDevice?: boolean;
   /** What the cell needs of the machine; absent: an OpenCL device. */
-  readonly needs?: "opencl" | "webgpu" | "nothing";
+  readonly needs?: "opencl" | "webgpu" | "wires" | "nothing";
   run(options: CellOptions): Promise<CellResult>;
 }
 

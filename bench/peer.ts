@@ -4,7 +4,7 @@
  */
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -56,7 +56,7 @@ export class Peer implements Subject {
    * @throws RunError where it compiles but does not start
    */
   static async open(spec: PeerSpec, framesFile: string, ...config: string[]): Promise<Peer | PeerSkipped> {
-    const program = compile(spec);
+    const program = compilePeer(spec);
     if (program instanceof PeerSkipped) return program;
     const peer = new Peer(`C peer (${spec.source})`, spawn(program, [framesFile, ...config]));
     for (;;) {
@@ -92,8 +92,8 @@ export class Peer implements Subject {
   }
 }
 
-/** The program of a peer, from the cache where neither sources nor flags have changed. */
-function compile(spec: PeerSpec): string | PeerSkipped {
+/** The program of a peer, compiled; from the cache where neither sources nor flags have changed. */
+export function compilePeer(spec: PeerSpec): string | PeerSkipped {
   const remedy = `apt-get install ${spec.packages.join(" ")}`;
   const skip = (why: string) => new PeerSkipped(`C peer ${spec.source}: ${why} (${remedy})`);
   const source = join(SOURCES, `${spec.source}.c`);
@@ -109,8 +109,8 @@ function compile(spec: PeerSpec): string | PeerSkipped {
   flags.push(...(spec.link ?? []), "-march=native");
 
   const hash = createHash("sha256").update(flags.join(" ")).update(readFileSync(source));
-  const shared = join(SOURCES, "protocol.h");
-  if (existsSync(shared)) hash.update(readFileSync(shared));
+  for (const name of readdirSync(SOURCES).sort())
+    if (name.endsWith(".h")) hash.update(readFileSync(join(SOURCES, name)));
   const cache = join(cacheFolder(), "peers");
   mkdirSync(cache, { recursive: true });
   const program = join(cache, `${spec.source}-${hash.digest("hex").slice(0, 16)}`);

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 const LOOK_MS = 5;
 
 /** @returns ns on a processor, by thread (Documentation/scheduler/sched-stats.rst, first field); of a process that is gone, none */
-function threads(pid: number): Map<string, number> {
+export function threads(pid: number): Map<string, number> {
   const times = new Map<string, number>();
   try {
     for (const tid of readdirSync(`/proc/${pid}/task`)) {

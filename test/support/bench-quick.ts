@@ -9,9 +9,10 @@ import { runExperiment } from "../../bench/run-experiment.js";
 
 /**
  * Runs an experiment in its quick form, with turns so short that its figures mean nothing; every case of it has figures.
+ * @param only cases to run; absent: all
  * @param several the experiment compares devices, so that its figures are of no single one
  */
-export async function runQuick(name: string, several = false): Promise<readonly Finding[]> {
+export async function runQuick(name: string, several = false, only?: readonly string[]): Promise<readonly Finding[]> {
   const experiment = (await findExperiments()).find((one) => one.name === name)!;
   const scratch = mkdtempSync(join(tmpdir(), "wingbeat-bench-test-"));
   const options: CellOptions = {
@@ -25,10 +26,10 @@ export async function runQuick(name: string, several = false): Promise<readonly 
     warn: (line) => console.log(line),
   };
   try {
-    const { findings, skipped, failed } = await runExperiment(experiment, options);
+    const { findings, skipped, failed } = await runExperiment(experiment, options, only);
     assert.equal(skipped, []);
     assert.equal(failed, []);
-    const cells = experiment.cells(true).map((cell) => cell.name);
+    const cells = only ?? experiment.cells(true).map((cell) => cell.name);
     assert.equal([...new Set(findings.map((finding) => finding.cell))], cells, "every case has figures");
     for (const { subject, figure, value, samples, device, unit } of findings) {
       const what = `${subject}: ${figure}`;

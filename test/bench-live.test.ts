@@ -1,0 +1,57 @@
+/** Experiments of bench/live: in their quick form, with turns so short that their figures mean nothing. */
+import { execFileSync } from "node:child_process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { livePeer, whyNoWires } from "../bench/live/wires.js";
+import { PeerSkipped } from "../bench/peer.js";
+import { skipUnless } from "./skip.js";
+import { of, runQuick } from "./support/bench-quick.js";
+
+const lack = whyNoWires();
+const spaces = (): string[] =>
+  execFileSync("ip", ["netns", "list"], { encoding: "utf8" }).match(/wingbeat-bench-\d+/g) ?? [];
+const before = lack === undefined ? spaces() : [];
+const leavesNothing = () =>
+  assert.equal(
+    spaces().filter((name) => !before.includes(name)),
+    [],
+  );
+
+test("live-ring, quick: rings over plain memory move what they are given", async () => {
+  const findings = await runQuick("live-ring", true);
+  assert.ok(of(findings, /^batch 64$/, /rings/) < of(findings, /^batch 1$/, /rings/), "bursts cost less than packets");
+  for (const { figure, value } of findings)
+    if (/heap/.test(figure)) assert.ok(value.median < 64, `${figure} ${value.median} B`);
+});
+
+test("live-forwarding, quick: wingbeat and the C peer forward, and nothing stays behind", async () => {
+  if (skipUnless(lack === undefined, lack ?? "")) return;
+  const findings = await runQuick("live-forwarding", true, ["xdp native, 64 B", "mmsg, 64 messages, 64 B"]);
+  for (const subject of [/^wingbeat$/, /^C peer$/]) assert.ok(of(findings, subject, /^forwarded$/) > 0);
+  leavesNothing();
+});
+
+test("live-loss, quick: the ledger has as many packets as were sent", async () => {
+  if (skipUnless(lack === undefined, lack ?? "")) return;
+  const findings = await runQuick("live-loss", true, ["ipsec -> nids -> router, 512 B"]);
+  for (const { figure, value } of findings) {
+    if (/not in the ledger|balance/.test(figure)) assert.is(value.median, 0, figure);
+  }
+  leavesNothing();
+});
+
+test("live-waiting, quick: every policy forwards, and spinning takes most", async () => {
+  if (skipUnless(lack === undefined, lack ?? "")) return;
+  const findings = await runQuick("live-waiting", true);
+  const idle = (policy: RegExp) => of(findings, policy, /processor time, idle/);
+  assert.ok(idle(/^adaptive$/) < idle(/^spin$/));
+  leavesNothing();
+});
+
+test("a machine without a compiler skips with the remedy", () => {
+  const peer = livePeer();
+  if (peer instanceof PeerSkipped) assert.match(peer.reason, /apt-get install gcc/);
+  else assert.match(peer, /live-[0-9a-f]{16}$/);
+});
+
+test.run();
