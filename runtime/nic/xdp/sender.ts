@@ -78,7 +78,7 @@ export class XdpSender {
   }
 
   /**
-   * Has a kernel that copies send what is in the ring, which happens within the calls, some 32 frames in each. The ring is empty afterwards,
+   * Has a kernel that copies send what is in the ring, which happens within the calls, a burst, or with older kernels 32 frames, in each. The ring is empty afterwards,
    * or taken back.
    *
    * EBUSY: the driver refused one frame, which the kernel has freed and completes. Where none was sent before it in the same call, the
