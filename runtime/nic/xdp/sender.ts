@@ -78,8 +78,8 @@ export class XdpSender {
   }
 
   /**
-   * Has a kernel that copies send what is in the ring, which happens within the calls, a burst, or with older kernels 32 frames, in each. The ring is empty afterwards,
-   * or taken back.
+   * Has a kernel that copies send what is in the ring, which happens within the calls: a burst in each, or with older kernels 32 frames. The
+   * ring is empty afterwards, or taken back.
    *
    * EBUSY: the driver refused one frame, which the kernel has freed and completes. Where none was sent before it in the same call, the
    * kernel does not publish that it has passed it (net/xdp/xsk.c, __xsk_generic_xmit), hence `passed`.
