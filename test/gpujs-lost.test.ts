@@ -1,7 +1,7 @@
 /** gpujs in mode webgpu whose device is lost: it says so, the run ends, and every packet is accounted for. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { failuresOf } from "../runtime/cli/summary.js";
+import { failuresOf } from "../runtime/cli/failures.js";
 import { openDevice } from "../runtime/device/open.js";
 import { deviceNfs } from "../runtime/engine/device-plan.js";
 import { folder, gateway } from "./chain-support.js";

@@ -38,9 +38,13 @@ const TIMEOUT_SECONDS = Number(process.env.WINGBEAT_TEST_TIMEOUT ?? 180);
 const here = dirname(fileURLToPath(import.meta.url));
 const running = new Set<ChildProcess>();
 
+/** What takes longest, first: else one of them is alone at the end, and a processor idle. */
+const LONGEST = /^test\/(?:bundle|gpu-forwarding|cli|bench-device|model|device-run|chain|compare-opencl)/;
+
 function testFiles(folder: string, filters: readonly string[]): string[] {
   const entries = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();
-  const files = entries.filter((name) => name.endsWith(".test.js") && !name.includes("node_modules"));
+  const tests = entries.filter((name) => name.endsWith(".test.js") && !name.includes("node_modules"));
+  const files = [true, false].flatMap((long) => tests.filter((name) => LONGEST.test(name) === long));
   return files
     .filter((name) => filters.length === 0 || filters.some((part) => name.includes(part)))
     .map((name) => join(folder, name));

@@ -1,7 +1,8 @@
 /** What people read of a run's result. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { failuresOf, summary } from "../runtime/cli/summary.js";
+import { failuresOf } from "../runtime/cli/failures.js";
+import { summary } from "../runtime/cli/summary.js";
 import type { RunResult } from "../runtime/engine/result.js";
 
 /** Of a device that does not forward. */

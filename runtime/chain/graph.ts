@@ -3,7 +3,8 @@
  * cycles, and the order in which NFs are visited.
  */
 import type { OutcomeSpec } from "./nf.js";
-import { NON_IP_TYPE, type PolicyNames, type PolicyResolver, type Target } from "./policy.js";
+import type { PolicyNames, PolicyResolver, Target } from "./policy.js";
+import { NON_IP_TYPE } from "./type-names.js";
 
 /** A packet of a type at an NF. */
 export interface Place {

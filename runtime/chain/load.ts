@@ -10,9 +10,10 @@ import { analyse, type PolicyGraph } from "./graph.js";
 import { inOrder, readJsonFile } from "./json.js";
 import { importNf, nfSource } from "./modules.js";
 import type { NfModule } from "./nf.js";
-import { DEFAULT_TYPE, NON_IP_TYPE, PolicyResolver, type PolicyRow, readPolicy } from "./policy.js";
+import { PolicyResolver, type PolicyRow, readPolicy } from "./policy.js";
 import { type ChainFile, chainSchema } from "./schema.js";
 import type { SelectorSpec } from "./selector.js";
+import { DEFAULT_TYPE, NON_IP_TYPE } from "./type-names.js";
 
 export interface LoadedPort {
   readonly name: string;

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { parse } from "csv-parse/sync";
 import { ConfigError } from "../errors.js";
 import type { OutcomeSpec } from "./nf.js";
+import { ANY_TYPE, NON_IP_TYPE } from "./type-names.js";
 
 /** Where a packet goes next. */
 export type Target =
@@ -30,9 +31,6 @@ export interface PolicyNames {
   readonly nfs: readonly { readonly name: string; readonly outcomes: readonly OutcomeSpec[] }[];
 }
 
-export const DEFAULT_TYPE = "default";
-export const NON_IP_TYPE = "non-ip";
-export const ANY_TYPE = "*";
 export const RESERVED_NAMES: readonly string[] = ["ingress", "egress", "kernel", "drop", "gate", "policy", ANY_TYPE];
 
 /** Reads and checks a policy file against the names of its chain. */

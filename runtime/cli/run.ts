@@ -13,6 +13,7 @@ import { ConfigError } from "../errors.js";
 import { parsePortString } from "../nic/drivers.js";
 import { RX_PATTERNS } from "../nic/port.js";
 import { MAX_BATCH } from "../packet/batch.js";
+import { failuresOf } from "./failures.js";
 import {
   collect,
   parseChoice,
@@ -24,9 +25,7 @@ import {
   parseWorkgroups,
 } from "./options.js";
 import { checkJson, warn, writeJson } from "./output.js";
-import { endProgress, showProgress } from "./progress.js";
 import { stopOnSignals } from "./stop-on-signals.js";
-import { failuresOf, summary } from "./summary.js";
 
 interface RunFlags {
   in?: string;
@@ -129,6 +128,8 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
   checkJson(flags.json, chain.files);
   if (options.seed !== undefined)
     warn("--seed makes IVs predictable: for experiments, never for traffic that must stay secret");
+  // What only shows something takes as long to load as most of the rest.
+  const show = flags.quiet ? undefined : { ...(await import("./progress.js")), ...(await import("./summary.js")) };
   const device = await openRunDevice(chain, deviceFlags, warn);
   let run: Run;
   try {
@@ -137,18 +138,18 @@ async function runVerb(file: string, flags: RunFlags): Promise<number> {
     await device?.close();
     throw error;
   }
-  const progress = flags.quiet ? undefined : showProgress(run);
+  const progress = show?.showProgress(run);
   const release = stopOnSignals("stopping: draining packets under way", () => run.stop());
   try {
     const result = await run.result;
-    if (progress !== undefined) endProgress(progress);
-    if (!flags.quiet) (flags.json === "-" ? process.stderr : process.stdout).write(summary(result));
+    if (progress !== undefined) show?.endProgress(progress);
+    if (show !== undefined) (flags.json === "-" ? process.stderr : process.stdout).write(show.summary(result));
     if (flags.json !== undefined) writeJson(flags.json, result);
     const failures = failuresOf(result);
     for (const line of failures) warn(line);
     return failures.length === 0 ? 0 : 1;
   } finally {
-    if (progress !== undefined) endProgress(progress);
+    if (progress !== undefined) show?.endProgress(progress);
     release();
   }
 }

@@ -94,15 +94,6 @@ function threadsLine({ threads }: RunResult): string {
     .join("\n");
 }
 
-/** Why a run that has come to its end is a failed one, a line each; none where it is not. */
-export function failuresOf({ ledger, failure }: RunResult): string[] {
-  const lines: string[] = [];
-  if (!ledger.balanced)
-    lines.push("the ledger does not balance: packets were lost without a reason; please report this");
-  if (failure !== null) lines.push(`the run failed: ${failure}`);
-  return lines;
-}
-
 function hopsLine({ hops, forwarded_in_vain: vain }: RunResult["sync"]): string {
   if (hops.length === 0) return "";
   const each = hops.map(({ from, to, packets }) => `${from} -> ${to} ${count(packets)}`).join(", ");

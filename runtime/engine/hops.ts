@@ -4,7 +4,7 @@
  */
 import type { LoadedChain, LoadedNf } from "../chain/load.js";
 import type { GpuEntrance, OutcomeSpec, PacketPart } from "../chain/nf.js";
-import { NON_IP_TYPE } from "../chain/policy.js";
+import { NON_IP_TYPE } from "../chain/type-names.js";
 import { type Forwarding, MOST_HOPS, MOST_NFS, OUTCOMES, READS } from "../device/forward.js";
 
 /** Packets with an outcome that the policy sends from one NF on the device to another. NFs are numbered as in the chain. */

@@ -1,5 +1,9 @@
-/** Percentiles of recorded latencies, as HdrHistogram has them. Apart from the table, since threads that record do not need the library. */
-import { build, type Histogram } from "hdr-histogram-js";
+/**
+ * Percentiles of recorded latencies, as HdrHistogram has them. Apart from the table, since threads that record do not need the library; and
+ * of the library the one class, since the rest (WebAssembly, compression) takes several times as long to load.
+ */
+import type { Histogram } from "hdr-histogram-js";
+import int32 from "hdr-histogram-js/dist/Int32Histogram.js";
 import { LATENCY_LIMIT_NS, type LatencyCounts, lowestOf } from "./latency.js";
 
 /** ns */
@@ -15,12 +19,8 @@ export interface LatencyPercentiles {
 
 /** Everything that was recorded. */
 export function histogramOf({ counts, max }: LatencyCounts): Histogram {
-  const whole = build({
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: LATENCY_LIMIT_NS,
-    numberOfSignificantValueDigits: 3,
-    autoResize: true,
-  });
+  const whole = new int32.default(1, LATENCY_LIMIT_NS, 3);
+  whole.autoResize = true;
   for (let at = 0; at < counts.length; at++) {
     const count = counts[at]!;
     if (count === 0) continue;

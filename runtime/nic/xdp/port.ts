@@ -9,22 +9,19 @@
  */
 import { performance } from "node:perf_hooks";
 import { RunError } from "../../errors.js";
-import { MAX_FRAME, RX_ERROR, SLOT_SHIFT, SLOT_SIZE } from "../../packet/arena.js";
+import { ownCode } from "../../native/own-code.js";
+import { SLOT_SHIFT } from "../../packet/arena.js";
 import { type NetInterface, promiscuous, requireInterface } from "../net/interface.js";
 import { LinkWatch } from "../net/link-watch.js";
 import { close, recvfrom } from "../net/syscalls.js";
 import type { HostAccess, LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
 import type { XdpConfig } from "./config.js";
+import { type Exchange, makeExchange, SLOT } from "./loops.js";
 import { attachProgram, joinProgram, type ProgramShare, type XdpProgram } from "./program.js";
 import { XdpSender } from "./sender.js";
 import { isPatterned, SharedXdpPort } from "./shared-port.js";
 import { openSocket, type SocketStatistics, type XdpSocket } from "./socket.js";
 
-/** Constants of this module are part of the compiled code (see egress.ts). */
-const SHIFT = SLOT_SHIFT;
-const OFFSET_MASK = SLOT_SIZE - 1;
-const LONGEST = MAX_FRAME;
-const TOO_LONG = RX_ERROR.TOO_LONG;
 const MSG_DONTWAIT = 0x40;
 /** Ms since 1970 that performance.now() counts from; asking for it costs more than the time itself. */
 const ORIGIN = performance.timeOrigin;
@@ -94,6 +91,8 @@ export class XdpPort implements RxPort, TxPort {
   readonly host: HostAccess | undefined;
   /** By slot: 1 where the fill ring or the kernel has it to receive into. */
   private readonly filled: Uint8Array;
+  /** By socket that receives. */
+  private readonly exchanges: readonly Exchange[];
   private readonly sender: XdpSender | undefined;
   private readonly watch: LinkWatch;
   /** Socket that is asked first. */
@@ -121,6 +120,10 @@ export class XdpPort implements RxPort, TxPort {
     const { arena } = context;
     this.filled = new Uint8Array(arena.slots);
     this.share = program && { driver: "xdp", program: program.share };
+    const { filled } = this;
+    this.exchanges = sockets.flatMap(({ rx, fill }) =>
+      rx === undefined ? [] : [ownCode(makeExchange, rx, fill, filled, arena, SLOT)],
+    );
     const [first] = sockets;
     this.sender = first?.tx === undefined ? undefined : new XdpSender(first, arena, () => this.bind());
     const detached = program && new Int32Array(program.share.detached);
@@ -190,50 +193,28 @@ export class XdpPort implements RxPort, TxPort {
   receive(slots: Uint32Array, count: number): number {
     const { sockets } = this;
     for (let i = 0; i < sockets.length; i++) {
-      const socket = sockets[this.turn]!;
-      this.turn = this.turn + 1 < sockets.length ? this.turn + 1 : 0;
-      const received = this.receiveFrom(socket, slots, count);
+      const at = this.turn;
+      this.turn = at + 1 < sockets.length ? at + 1 : 0;
+      const received = this.receiveFrom(sockets[at]!, at, slots, count);
       if (received > 0) return received;
     }
     return 0;
   }
 
-  private receiveFrom(socket: XdpSocket, slots: Uint32Array, count: number): number {
+  private receiveFrom(socket: XdpSocket, at: number, slots: Uint32Array, count: number): number {
     const rx = socket.rx!;
     const { fill } = socket;
-    const some = Math.min(count, rx.pending);
-    if (some === 0) {
-      if (fill.needsWakeup) recvfrom(socket.fd, null, 0, MSG_DONTWAIT, null, null);
-      return 0;
+    const some = Math.min(count, rx.available(count));
+    if (some > 0) {
+      const ms = ORIGIN + performance.now();
+      const sec = Math.floor(ms / 1000);
+      const nsec = Math.floor((ms - sec * 1000) * 1e6);
+      this.exchanges[at]!(slots, some, rx.own, fill.own, sec >>> 0, nsec >>> 0);
+      rx.own = (rx.own + some) | 0;
+      rx.consume();
+      fill.own = (fill.own + some) | 0;
+      fill.produce();
     }
-    const { filled } = this;
-    const { off, len, wireLen, rxError, tsSec, tsNsec } = this.context.arena;
-    const { entries, mask, own } = rx;
-    const { entries: fillEntries, mask: fillMask, own: fillOwn } = fill;
-    const ms = ORIGIN + performance.now();
-    const sec = Math.floor(ms / 1000);
-    const nsec = Math.floor((ms - sec * 1000) * 1e6);
-    for (let i = 0; i < some; i++) {
-      const at = ((own + i) & mask) << 2;
-      const address = entries[at]!;
-      const bytes = entries[at + 2]!;
-      const given = slots[i]!;
-      fillEntries[((fillOwn + i) & fillMask) << 1] = given << SHIFT;
-      filled[given] = 1;
-      const slot = address >>> SHIFT;
-      filled[slot] = 0;
-      slots[i] = slot;
-      off[slot] = address & OFFSET_MASK;
-      len[slot] = bytes > LONGEST ? LONGEST : bytes;
-      wireLen[slot] = bytes;
-      rxError[slot] = bytes > LONGEST ? TOO_LONG : 0;
-      tsSec[slot] = sec;
-      tsNsec[slot] = nsec;
-    }
-    rx.own = (own + some) | 0;
-    rx.consume();
-    fill.own = (fillOwn + some) | 0;
-    fill.produce();
     if (fill.needsWakeup) recvfrom(socket.fd, null, 0, MSG_DONTWAIT, null, null);
     return some;
   }
@@ -243,7 +224,7 @@ export class XdpPort implements RxPort, TxPort {
     const { sockets, filled } = this;
     for (let i = 0; i < count; i++) {
       const { fill } = sockets[i % sockets.length]!;
-      fill.entries[(fill.own & fill.mask) << 1] = slots[i]! << SHIFT;
+      fill.entries[(fill.own & fill.mask) << 1] = slots[i]! << SLOT_SHIFT;
       fill.own = (fill.own + 1) | 0;
       filled[slots[i]!] = 1;
     }

@@ -31,6 +31,8 @@ export class XdpRing {
   /** Our own index: next to consume (rx, completion) or to produce (fill, tx). */
   own = 0;
   private readonly words: Int32Array;
+  /** The other side's index when it was looked at last. */
+  private seen = 0;
 
   constructor(
     readonly mapping: Mapping,
@@ -56,6 +58,21 @@ export class XdpRing {
   /** Entries the kernel has produced and we have not consumed. */
   get pending(): number {
     return (Atomics.load(this.words, this.producerAt) - this.own) | 0;
+  }
+
+  /**
+   * Entries the kernel has produced and we have not consumed; it is asked only where fewer than `want` are known of, as its index is in a
+   * cache line that it writes to.
+   */
+  available(want: number): number {
+    if (((this.seen - this.own) | 0) < want) this.seen = Atomics.load(this.words, this.producerAt);
+    return (this.seen - this.own) | 0;
+  }
+
+  /** Room for entries of ours; the kernel is asked only where less than `want` is known of. */
+  room(want: number): number {
+    if (this.size - ((this.own - this.seen) | 0) < want) this.seen = Atomics.load(this.words, this.consumerAt);
+    return this.size - ((this.own - this.seen) | 0);
   }
 
   /** Entries we have produced and the kernel has not consumed. */

@@ -1,7 +1,9 @@
 /** The sending side of an AF_XDP port: TX ring, the system calls that make the kernel send, and slots until they are completed. */
 import { performance } from "node:perf_hooks";
+import { ownCode } from "../../native/own-code.js";
 import { type Arena, SLOT_SHIFT } from "../../packet/arena.js";
 import { ERRNO, errno, sendto } from "../net/syscalls.js";
+import { makeOffer, makeReap, type Offer, type Reap, SLOT } from "./loops.js";
 import type { XdpRing } from "./ring.js";
 import type { XdpSocket } from "./socket.js";
 
@@ -24,6 +26,8 @@ export class XdpSender {
   /** By slot: 1 from transmit to completion. */
   private readonly sending: Uint8Array;
   private outstanding = 0;
+  private readonly offer: Offer;
+  private readonly reapInto: Reap;
   /** Slots to hand back. */
   private readonly back: Uint32Array;
   private backCount = 0;
@@ -39,14 +43,16 @@ export class XdpSender {
     this.tx = socket.tx!;
     this.sending = new Uint8Array(arena.slots);
     this.back = new Uint32Array(arena.slots);
+    this.offer = ownCode(makeOffer, this.tx, this.sending, arena, SLOT);
+    this.reapInto = ownCode(makeReap, socket.completion, this.sending, SLOT);
   }
 
   transmit(slots: Uint32Array, count: number): void {
-    this.reap();
+    if (this.outstanding > this.tx.size) this.reap();
     let from = 0;
     if (this.socket.bound || this.bind()) {
       while (from < count) {
-        const room = this.tx.size - this.tx.unconsumed;
+        const room = this.tx.room(count - from);
         if (room === 0 && !this.makeRoom()) break;
         const some = Math.min(room, count - from);
         this.produce(slots, from, some);
@@ -59,18 +65,10 @@ export class XdpSender {
   }
 
   private produce(slots: Uint32Array, from: number, count: number): void {
-    const { tx, sending } = this;
-    const { off, len } = this.arena;
-    const { entries, mask, own } = tx;
-    for (let i = 0; i < count; i++) {
-      const slot = slots[from + i]!;
-      const at = ((own + i) & mask) << 2;
-      entries[at] = (slot << SHIFT) + off[slot]!;
-      entries[at + 2] = len[slot]!;
-      sending[slot] = 1;
-    }
+    const { tx } = this;
+    this.offer(slots, from, count, tx.own);
     this.outstanding += count;
-    tx.own = (own + count) | 0;
+    tx.own = (tx.own + count) | 0;
     tx.produce();
   }
 
@@ -80,8 +78,8 @@ export class XdpSender {
   }
 
   /**
-   * Has a kernel that copies send what is in the ring, which happens within the calls, some 32 frames in each. The ring is empty afterwards,
-   * or taken back.
+   * Has a kernel that copies send what is in the ring, which happens within the calls: a burst in each, or with older kernels 32 frames. The
+   * ring is empty afterwards, or taken back.
    *
    * EBUSY: the driver refused one frame, which the kernel has freed and completes. Where none was sent before it in the same call, the
    * kernel does not publish that it has passed it (net/xdp/xsk.c, __xsk_generic_xmit), hence `passed`.
@@ -169,19 +167,33 @@ export class XdpSender {
   /** Takes what the kernel has completed. */
   private reap(): void {
     const { completion } = this.socket;
-    const count = completion.pending;
-    if (count === 0) return;
-    const { entries, mask, own } = completion;
-    for (let i = 0; i < count; i++) this.complete(entries[((own + i) & mask) << 1]! >>> SHIFT);
-    completion.own = (own + count) | 0;
+    this.backCount += this.take(this.back, this.backCount, completion.available(completion.size));
+  }
+
+  /** Takes entries off the completion ring. @returns how many slots it has written to into[at...) */
+  private take(into: Uint32Array, at: number, count: number): number {
+    if (count === 0) return 0;
+    const { completion } = this.socket;
+    const taken = this.reapInto(into, at, count, completion.own);
+    this.outstanding -= taken;
+    completion.own = (completion.own + count) | 0;
     completion.consume();
+    return taken;
   }
 
   /** See TxPort.reclaim. */
   reclaim(slots: Uint32Array, force: boolean): number {
-    if (this.outstanding > 0) this.reap();
-    if (force && this.outstanding > 0) this.abandon();
-    const count = Math.min(slots.length, this.backCount);
+    if (force) {
+      this.reap();
+      if (this.outstanding > 0) this.abandon();
+    }
+    const { backCount } = this;
+    // What waits here already, else straight from the ring.
+    if (backCount === 0) {
+      if (this.outstanding === 0) return 0;
+      return this.take(slots, 0, Math.min(slots.length, this.socket.completion.available(slots.length)));
+    }
+    const count = Math.min(slots.length, backCount);
     for (let i = 0; i < count; i++) slots[i] = this.back[--this.backCount]!;
     return count;
   }

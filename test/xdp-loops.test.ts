@@ -1,0 +1,147 @@
+/** The loops over AF_XDP descriptors against plain ones on random bursts, and code of its own for each port. */
+import { execFileSync } from "node:child_process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { ownCode } from "../runtime/native/own-code.js";
+import { makeExchange, makeOffer, makeReap, SLOT } from "../runtime/nic/xdp/loops.js";
+import { MAX_FRAME, RX_ERROR, SLOT_SIZE } from "../runtime/packet/arena.js";
+import { freshSeed, Random } from "./support/random.js";
+
+const SLOTS = 256;
+const RING = 64;
+const BURSTS = 400;
+/** Indices have 32 bits and pass from the highest to the lowest. */
+const STARTS = [0, 2 ** 31 - 100, -100] as const;
+
+const metadata = () => ({
+  off: new Uint16Array(SLOTS),
+  len: new Uint16Array(SLOTS),
+  wireLen: new Uint32Array(SLOTS),
+  rxError: new Uint8Array(SLOTS),
+  tsSec: new Uint32Array(SLOTS),
+  tsNsec: new Uint32Array(SLOTS),
+});
+const ring = (size: number, words: number) => ({ entries: new Uint32Array(size * words), mask: size - 1 });
+
+function randomly(name: string, body: (r: Random, start: number) => void): void {
+  test(name, () => {
+    const seed = freshSeed();
+    const r = new Random(seed);
+    for (const start of STARTS) {
+      try {
+        body(r, start);
+      } catch (error) {
+        throw new Error(`WINGBEAT_TEST_SEED=${seed}, from index ${start} on: ${(error as Error).message}`);
+      }
+    }
+  });
+}
+
+/** `count` different slots. */
+function someSlots(r: Random, count: number): number[] {
+  const all = Array.from({ length: SLOTS }, (_, slot) => slot);
+  return Array.from({ length: count }, () => all.splice(r.int(0, all.length - 1), 1)[0]!);
+}
+
+randomly("frames against free slots", (r, start) => {
+  const [rx, fill, filled, arena] = [ring(RING, 4), ring(2 * RING, 2), new Uint8Array(SLOTS), metadata()];
+  const exchange = ownCode(makeExchange, rx, fill, filled, arena, SLOT);
+  let own = start;
+  for (let burst = 0; burst < BURSTS; burst++) {
+    const count = r.int(0, RING);
+    const both = someSlots(r, 2 * count);
+    const [given, taken] = [both.slice(0, count), both.slice(count)];
+    const expected = metadata();
+    const frames = taken.map((slot, i) => {
+      const off = r.int(0, 400);
+      const bytes = r.chance(0.1) ? r.int(MAX_FRAME - 1, SLOT_SIZE) : r.int(60, MAX_FRAME);
+      const at = ((own + i) & (RING - 1)) * 4;
+      rx.entries[at] = slot * SLOT_SIZE + off;
+      rx.entries[at + 2] = bytes;
+      filled[slot] = 1;
+      return { slot, off, bytes };
+    });
+    const [sec, nsec] = [r.u32(), r.int(0, 999_999_999)];
+    for (const { slot, off, bytes } of frames) {
+      expected.off[slot] = off;
+      expected.len[slot] = Math.min(bytes, MAX_FRAME);
+      expected.wireLen[slot] = bytes;
+      expected.rxError[slot] = bytes > MAX_FRAME ? RX_ERROR.TOO_LONG : 0;
+      expected.tsSec[slot] = sec;
+      expected.tsNsec[slot] = nsec;
+    }
+    for (const one of Object.values(arena)) one.fill(0);
+    const slots = Uint32Array.from([...given, 0xdead]);
+    exchange(slots, count, own, own, sec, nsec);
+    assert.equal(Array.from(slots), [...taken, 0xdead], `burst ${burst}`);
+    assert.equal(arena, expected, `burst ${burst}`);
+    const addresses = given.map((_, i) => fill.entries[((own + i) & (2 * RING - 1)) * 2]);
+    assert.equal(
+      addresses,
+      given.map((slot) => slot * SLOT_SIZE),
+      `burst ${burst}`,
+    );
+    for (const slot of given) assert.is(filled[slot], 1);
+    for (const slot of taken) assert.is(filled[slot], 0);
+    own = (own + count) | 0;
+  }
+});
+
+randomly("frames to send and what is completed, in another order, some of it given up before", (r, start) => {
+  const [tx, completion, sending, arena] = [ring(RING, 4), ring(2 * RING, 2), new Uint8Array(SLOTS), metadata()];
+  const offer = ownCode(makeOffer, tx, sending, arena, SLOT);
+  const reap = ownCode(makeReap, completion, sending, SLOT);
+  let own = start;
+  for (let burst = 0; burst < BURSTS; burst++) {
+    const count = r.int(0, RING);
+    const chosen = someSlots(r, count);
+    for (const slot of chosen) {
+      arena.off[slot] = r.int(0, 400);
+      arena.len[slot] = r.int(60, MAX_FRAME);
+    }
+    const from = r.int(0, 5);
+    offer(Uint32Array.from([...new Array(from).fill(0xdead), ...chosen]), from, count, own);
+    const offered = chosen.map((_, i) => Array.from(tx.entries.subarray(((own + i) & (RING - 1)) * 4).subarray(0, 4)));
+    assert.equal(
+      offered,
+      chosen.map((slot) => [slot * SLOT_SIZE + arena.off[slot]!, 0, arena.len[slot]!, 0]),
+      `burst ${burst}`,
+    );
+    assert.equal(Array.from(sending).filter(Boolean).length, count, `burst ${burst}`);
+    const given = new Set(chosen.filter(() => r.chance(0.1)));
+    for (const slot of given) sending[slot] = 0;
+    chosen.reverse();
+    chosen.forEach((slot, i) => {
+      completion.entries[((own + i) & (2 * RING - 1)) * 2] = slot * SLOT_SIZE + arena.off[slot]!;
+    });
+    const back = new Uint32Array(from + count + 1);
+    const taken = reap(back, from, count, own);
+    const expected = chosen.filter((slot) => !given.has(slot));
+    assert.equal(Array.from(back.subarray(from, from + taken)), expected, `burst ${burst}`);
+    assert.not(sending.includes(1), `burst ${burst}`);
+    own = (own + count) | 0;
+  }
+});
+
+test("code of its own, which knows what it is given and nothing else", () => {
+  const make = (step: number) => {
+    const mine = step;
+    return (x: number) => x + mine;
+  };
+  const made = [1, 10].map((step) => ownCode(make, step));
+  assert.equal(
+    made.map((one) => one(100)),
+    [101, 110],
+  );
+  const outer = 5;
+  assert.throws(() => ownCode(() => outer), /outer is not defined/);
+});
+
+test("where no code may be made from text the shared code does the work", () => {
+  const url = new URL("../runtime/native/own-code.js", import.meta.url).href;
+  const text = `import { ownCode } from ${JSON.stringify(url)}; console.log(ownCode((x) => () => x + 1, 41)());`;
+  const args = ["--disallow-code-generation-from-strings", "--input-type=module", "--eval", text];
+  assert.is(execFileSync(process.execPath, args, { encoding: "utf8" }).trim(), "42");
+});
+
+test.run();
