@@ -113,11 +113,17 @@ export class Veth {
   }
 }
 
-/** Waits for something that comes in its own time; minutes on a busy machine. */
-export async function until(holds: () => boolean, what: string): Promise<void> {
+/**
+ * Waits for something that comes in its own time; minutes on a busy machine.
+ * @param instead what there is in its place, for the message
+ */
+export async function until(holds: () => boolean, what: string, instead?: () => string): Promise<void> {
   const deadline = Date.now() + 60_000;
   while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`a minute has passed, and there is no sign of: ${what}`);
+    if (Date.now() > deadline) {
+      const found = instead === undefined ? "" : `; there is: ${instead()}`;
+      throw new Error(`a minute has passed, and there is no sign of: ${what}${found}`);
+    }
     await delay(20);
   }
 }
