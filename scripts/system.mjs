@@ -85,6 +85,14 @@ export const WANTED = [
     program: "ip",
   },
   {
+    name: "ping",
+    purpose: "test",
+    use: "asks the host behind a gateway for an answer",
+    without: "those tests are skipped",
+    packages: ["iputils-ping"],
+    program: "ping",
+  },
+  {
     name: "spin",
     purpose: "test",
     use: "checks the models of the protocols between CPU and GPU",

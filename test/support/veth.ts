@@ -52,6 +52,25 @@ export class Veth {
     this.ip("link", "set", "dev", `${name}p`, "up");
   }
 
+  /** Moves NAMEp to another namespace, a host of its own with its own stack, and puts it up there. */
+  hand(name: string, to: Veth): void {
+    this.ip("link", "set", "dev", `${name}p`, "netns", to.name);
+    to.ip("link", "set", "dev", `${name}p`, "up");
+  }
+
+  /** Gives an interface an address (192.0.2.1/24, 2001:db8::1/64), which is there at once; an IPv6 one turns IPv6 on for it. */
+  address(name: string, address: string): void {
+    const six = address.includes(":");
+    if (six) this.run("sysctl", "-qw", `net.ipv6.conf.${name}.disable_ipv6=0`);
+    this.ip("address", "add", address, "dev", name, ...(six ? ["nodad"] : []));
+  }
+
+  /** The MAC address of an interface. */
+  mac(name: string): string {
+    const [link] = JSON.parse(this.ip("-json", "link", "show", "dev", name)) as [{ address: string }];
+    return link.address;
+  }
+
   /** `ip ARGS` in the namespace. @returns its output */
   ip(...args: string[]): string {
     return execFileSync("ip", ["-n", this.name, ...args], { encoding: "utf8", stdio: "pipe" });
