@@ -10,7 +10,8 @@ import { skipUnless } from "../skip.js";
 import { readPcap } from "./pcap.js";
 import { type Running, Veth, vethLack } from "./veth.js";
 
-const lack = vethLack("tcpreplay", "dumpcap");
+/** Why there can be no such tests here; undefined where there can. */
+export const liveLack = vethLack("tcpreplay", "dumpcap", "ethtool", "ping");
 /** Few enough to wait in a receive ring all together: nothing is missed, however busy the machine is. */
 export const COUNT = 1500;
 export const PORTS = /port in: .* by AF_XDP[\s\S]*port out: .* by AF_XDP/;
@@ -68,7 +69,7 @@ export function checkLedger(result: RunResult, what = ""): void {
 
 export function wiresTest(name: string, body: (space: Veth, cwd: string) => Promise<void>): void {
   test(name, async () => {
-    if (skipUnless(lack === undefined, lack ?? "")) return;
+    if (skipUnless(liveLack === undefined, liveLack ?? "")) return;
     const space = new Veth();
     try {
       await body(space, folder(FORWARD));

@@ -81,10 +81,15 @@ export class Veth {
     return execFileSync("ip", ["netns", "exec", this.name, ...command], { encoding: "utf8", stdio: "pipe" });
   }
 
+  /** True where one ping of a second is answered. */
+  answers(address: string): boolean {
+    return spawnSync("ip", ["netns", "exec", this.name, "ping", "-c", "1", "-W", "1", address]).status === 0;
+  }
+
   start(cwd: string, ...command: string[]): Running {
     const child = spawn("ip", ["netns", "exec", this.name, ...command], { cwd });
     this.children.add(child);
-    return new Running(child);
+    return new Running(child, cwd);
   }
 
   /** What starts `wingbeat run CHAIN ARGS`. */
@@ -152,7 +157,11 @@ export class Running {
   code: number | null | undefined;
   json = "";
 
-  constructor(readonly child: ChildProcess) {
+  /** @param cwd the folder it runs in */
+  constructor(
+    readonly child: ChildProcess,
+    readonly cwd: string,
+  ) {
     for (const stream of [child.stdout!, child.stderr!]) {
       stream.on("data", (text) => {
         this.output += text;
