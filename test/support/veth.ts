@@ -130,6 +130,12 @@ export class Veth {
     return /\bxdp/.test(this.ip("-details", "link", "show", "dev", name));
   }
 
+  /** How many have asked for promiscuous mode of an interface. */
+  promiscuity(name: string): number {
+    const [link] = JSON.parse(this.ip("-json", "-details", "link", "show", "dev", name)) as [{ promiscuity: number }];
+    return link.promiscuity;
+  }
+
   remove(): void {
     for (const child of this.children) child.kill("SIGKILL");
     spaces.delete(this);
