@@ -121,8 +121,12 @@ export function parsePortString(text: string, where = "--in"): PortConfig {
   const [, driver, rest] = match ?? [];
   if (driver === "generator")
     return parsePort({ driver, ...parsePairs(rest ?? "", where, "generator:size=64") }, where);
-  if (driver !== undefined && rest !== undefined && isLiveDriver(driver)) {
-    const [name, ...more] = rest.split(",");
+  if (driver !== undefined && isLiveDriver(driver)) {
+    const [name, ...more] = (rest ?? "").split(",");
+    if (name === "") {
+      const remedy = `write ${driver}:INTERFACE, as in ${driver}:eth1; a file of this name is ./${text}`;
+      throw new ConfigError(where, `${text} names no network interface`, remedy);
+    }
     const pairs = parsePairs(more.join(","), where, `${driver}:${name},queue=0`);
     return parsePort({ driver, interface: name, ...pairs }, where);
   }

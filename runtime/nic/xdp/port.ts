@@ -46,7 +46,7 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
       open.push(socket);
       return socket;
     });
-    const port = new XdpPort(device, sockets, program, open, ring, context);
+    const port = new XdpPort(device, sockets, program, open, ring, context, use.rx && config.queue === undefined);
     port.bind();
     return port;
   } catch (error) {
@@ -94,12 +94,13 @@ export class XdpPort implements RxPort, TxPort {
     private readonly open: { close(): void }[],
     ring: number,
     private readonly context: PortContext,
+    allQueues: boolean,
   ) {
     const { arena } = context;
     this.filled = new Uint8Array(arena.slots);
     const [first] = sockets;
     this.sender = first!.tx === undefined ? undefined : new XdpSender(first!, arena, () => this.bind());
-    this.watch = new LinkWatch(device, context);
+    this.watch = new LinkWatch(device, context, allQueues);
     const { statistics, sender } = this;
     this.live = {
       descriptors: program === undefined ? [] : sockets.map(({ fd }) => fd),

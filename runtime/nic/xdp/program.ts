@@ -155,6 +155,13 @@ function attach(
     return bpf(BPF.LINK_CREATE, new Uint8Array(attributes.buffer));
   };
   const refused = (number: number): RunError => {
+    if (number === ERRNO.EOPNOTSUPP && wanted === "native") {
+      return new RunError(
+        where,
+        `${device.name} has no native XDP`,
+        "leave mode=native out: generic XDP, or AF_PACKET",
+      );
+    }
     if (number !== ERRNO.EBUSY && number !== ERRNO.EEXIST) return noRight(where, "XDP on this interface", number);
     return new RunError(
       where,
