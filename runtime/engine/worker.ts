@@ -62,7 +62,7 @@ export type WorkerMessage =
   | { readonly kind: "ready" }
   /** The device is given up; the run goes on to its end without it. */
   | { readonly kind: "failure"; readonly line: string }
-  /** An NF has failed; the run goes on to its end, and is a failed one. */
+  /** An NF or an interface has failed; the run goes on to its end, and is a failed one. */
   | { readonly kind: "nf-failure"; readonly line: string }
   | { readonly kind: "warn"; readonly line: string }
   | { readonly kind: "done"; readonly report: ThreadReport }
@@ -136,21 +136,22 @@ async function work(
   const arena = Arena.attach(plan.arena);
   const clock = clockSince(setup.epoch);
   const control = new Int32Array(setup.control);
+  const failed = (line: string) => {
+    stopReceiving(control);
+    post({ kind: "nf-failure", line });
+  };
   if (role.rx) {
     for (const [i, p] of plan.ports.entries()) {
       if (p.rx && p.tx && !role.tx && sharesSocket(p.config)) {
         const problem = `port ${p.name} receives and sends, which takes one io core for both`;
         throw new RunError("--cores", problem, "use d1");
       }
-      const context = { name: p.name, arena, warn, both: p.tx };
+      const context = { name: p.name, arena, warn, both: p.tx, fail: failed };
       if (p.rx) rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
     }
   }
   // After the inputs: an NF that writes a file should not empty it for a run that cannot start.
-  await createNfs(arena, nfs, (line) => {
-    stopReceiving(control);
-    post({ kind: "nf-failure", line });
-  });
+  await createNfs(arena, nfs, failed);
   const told = new Promise<GoMessage>((resolve) => port.once("message", resolve));
   post({ kind: "ready" });
   const go = await told;
@@ -165,7 +166,7 @@ async function work(
 
   if (role.tx) {
     for (const [i, p] of plan.ports.entries()) {
-      if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn });
+      if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn, fail: failed });
     }
     outputsOpen(control);
   }

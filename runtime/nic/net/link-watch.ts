@@ -4,43 +4,57 @@ import { type LinkState, linkState, type NetInterface, nameOf, queuesOf } from "
 
 /** Says when a link goes down and comes back, where the port waits meanwhile, and when the interface gets another name. */
 export class LinkWatch {
+  /** The interface is of no use any more, and the run has been told. */
+  over = false;
   private state: LinkState = "up";
   private name: string;
 
   /** @param allQueues the port receives from each of the interface's queues, by a socket for each */
   constructor(
     private readonly device: NetInterface,
-    private readonly context: Pick<PortContext, "name" | "warn">,
+    private readonly context: Pick<PortContext, "name" | "warn" | "fail">,
     private readonly allQueues = false,
   ) {
     this.name = device.name;
     this.look();
   }
 
-  /** @throws RunError where the interface is gone, which it does not come back from, or has queues that nobody receives from */
+  /** Ends the run where the interface is gone, which it does not come back from, or has queues that nobody receives from. */
   look(): void {
+    if (this.over) return;
     const { device, context } = this;
-    const where = `port ${context.name}`;
     const name = nameOf(device.index);
     const state = name === undefined ? "gone" : linkState(name);
-    if (name === undefined || state === "gone")
-      throw new RunError(where, `the interface ${this.name} is gone`, "start again when it is back");
+    if (name === undefined || state === "gone") {
+      this.end(`the interface ${this.name} is gone`, "start again when it is back");
+      return;
+    }
     if (name !== this.name) {
-      context.warn(`${where}: the interface ${this.name} is called ${name} now`);
+      context.warn(`port ${context.name}: the interface ${this.name} is called ${name} now`);
       this.name = name;
     }
     if (state !== this.state) {
       this.state = state;
-      context.warn(`${where}: the link of ${name} is ${state === "up" ? "up again" : "down; waiting for it"}`);
+      context.warn(
+        `port ${context.name}: the link of ${name} is ${state === "up" ? "up again" : "down; waiting for it"}`,
+      );
     }
-    if (this.allQueues) this.count(name, where);
+    if (this.allQueues) this.count(name);
   }
 
   /** Packets of a queue without a socket go to the kernel, uncounted. */
-  private count(name: string, where: string): void {
+  private count(name: string): void {
     const queues = queuesOf(name);
-    if (queues <= this.device.queues) return;
-    const problem = `${name} has ${queues} queues now and had ${this.device.queues}; the new ones would be lost`;
-    throw new RunError(where, problem, "start again: a run takes the queues that are there when it starts");
+    const had = this.device.queues;
+    if (queues <= had) return;
+    const problem = `${name} has ${queues} queues now and had ${had}; packets of the new ones go past this run`;
+    this.end(problem, "start again: a run takes the queues that are there when it starts");
+  }
+
+  private end(problem: string, remedy: string): void {
+    this.over = true;
+    const error = new RunError(`port ${this.context.name}`, problem, remedy);
+    if (this.context.fail === undefined) throw error;
+    this.context.fail(error.message);
   }
 }

@@ -241,7 +241,7 @@ export class XdpPort implements RxPort, TxPort {
     statistics.fillEmpty = 0;
     for (const socket of sockets) socket.addStatistics(statistics);
     this.watch.look();
-    this.bind();
+    if (!this.watch.over) this.bind();
   }
 
   async ready(): Promise<void> {}
