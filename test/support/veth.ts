@@ -120,6 +120,14 @@ export class Veth {
     return link.stats64.rx;
   }
 
+  /** Packets an interface has sent, without those that it dropped. */
+  sent(name: string): number {
+    const [link] = JSON.parse(this.ip("-json", "-s", "link", "show", "dev", name)) as [
+      { stats64: { tx: { packets: number } } },
+    ];
+    return link.stats64.tx.packets;
+  }
+
   /** Waits until an interface has received so many packets in all. */
   async until(name: string, packets: number): Promise<void> {
     await until(() => this.received(name) >= packets, `${packets} packets at ${name}, not ${this.received(name)}`);
