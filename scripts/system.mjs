@@ -85,6 +85,14 @@ export const WANTED = [
     program: "ip",
   },
   {
+    name: "ethtool",
+    purpose: "test",
+    use: "changes queues and offloads of virtual wires",
+    without: "those tests are skipped",
+    packages: ["ethtool"],
+    program: "ethtool",
+  },
+  {
     name: "ping",
     purpose: "test",
     use: "asks the host behind a gateway for an answer",

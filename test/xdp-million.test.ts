@@ -11,7 +11,7 @@ import { folder, gateway, run, sa } from "./chain-support.js";
 import { capture, checkLedger, frames, PORTS, wiresTest } from "./support/live.js";
 import { replayInWindow } from "./support/window.js";
 
-const FRAMES = Number(process.env["WINGBEAT_LIVE_FRAMES"] ?? 60_000);
+const FRAMES = Number(process.env["WINGBEAT_LIVE_FRAMES"] ?? 40_000);
 /** Frames of which a capture is kept and compared. */
 const COMPARED = 200_000;
 /** IMIX frames grow in a tunnel. */

@@ -16,6 +16,7 @@ export class LivePorts {
   /** Nothing new comes in; what is there already does. */
   private stopping = false;
   private ended = false;
+  private filled = false;
   /** Port that is asked first. */
   private turn = 0;
   private updateNs = 0;
@@ -37,8 +38,10 @@ export class LivePorts {
     this.poller = new Poller(ports.flatMap(({ rx }) => rx.live?.descriptors ?? []));
   }
 
-  /** Fills receive rings, with a quarter of all slots at most: the rest is for packets under way. */
+  /** Fills receive rings, once, with a quarter of all slots at most: the rest is for packets under way. */
   stock(): void {
+    if (this.filled) return;
+    this.filled = true;
     const { pool, ports } = this;
     const most = Math.floor(pool.size / 4 / ports.length);
     for (const { rx } of ports) {

@@ -10,7 +10,7 @@ import type { SyncerOptions } from "../device/syncer.js";
 import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
-import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
+import { interfaceOf, openRx, openTx, sharesSocket } from "../nic/drivers.js";
 import type { TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
 import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
@@ -175,6 +175,9 @@ async function work(
   const parts = assemble({ ...common, nfs, rxPorts, txPorts, digest });
   const { pool, ingress, egress, latency } = parts;
   if (role.rx) awaitOutputs(control);
+  ingress?.stock();
+  const interfaces = rxPorts.flatMap(({ port: p }) => interfaceOf(plan.ports[p]!.config) ?? []);
+  if (interfaces.length > 0) warn(`receiving from ${interfaces.join(", ")}`);
   await new Core(parts).run();
 
   ending = true;

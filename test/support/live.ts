@@ -10,11 +10,12 @@ import { skipUnless } from "../skip.js";
 import { readPcap } from "./pcap.js";
 import { type Running, Veth, vethLack } from "./veth.js";
 
-/** Why there can be no such tests here; undefined where there can. */
-export const liveLack = vethLack("tcpreplay", "dumpcap", "ethtool", "ping");
+const lack = vethLack("tcpreplay", "dumpcap", "ethtool");
 /** Few enough to wait in a receive ring all together: nothing is missed, however busy the machine is. */
 export const COUNT = 1500;
-export const PORTS = /port in: .* by AF_XDP[\s\S]*port out: .* by AF_XDP/;
+/** Both ports are open, and what is sent from now on is received. */
+export const PORTS = /port in: .* by AF_XDP[\s\S]*port out: .* by AF_XDP[\s\S]*receiving from .*\n/;
+export const RECEIVING = /receiving from .*\n/;
 
 export const FORWARD = {
   "chain.json": { name: "wire", ports: { in: { driver: "null" }, out: { driver: "null" } }, policy: "policy.csv" },
@@ -69,7 +70,7 @@ export function checkLedger(result: RunResult, what = ""): void {
 
 export function wiresTest(name: string, body: (space: Veth, cwd: string) => Promise<void>): void {
   test(name, async () => {
-    if (skipUnless(liveLack === undefined, liveLack ?? "")) return;
+    if (skipUnless(lack === undefined, lack ?? "")) return;
     const space = new Veth();
     try {
       await body(space, folder(FORWARD));

@@ -188,14 +188,22 @@ export class Running {
 
   /** Waits until it has said something. */
   async says(words: RegExp): Promise<void> {
-    await until(() => words.test(this.output) || this.code !== undefined, `${words} in ${this.output}`);
+    await until(
+      () => words.test(this.output) || this.code !== undefined,
+      `${words}`,
+      () => this.output,
+    );
     if (!words.test(this.output)) throw new Error(`it ended without saying ${words}: ${this.output}`);
   }
 
   /** `ip netns exec` becomes the program it starts: a signal reaches it. */
   async end(signal?: NodeJS.Signals): Promise<number | null> {
     if (signal !== undefined) this.child.kill(signal);
-    await until(() => this.code !== undefined, `the end of the program, which says ${this.output}`);
+    await until(
+      () => this.code !== undefined,
+      "the end of the program",
+      () => this.output,
+    );
     return this.code!;
   }
 
