@@ -81,9 +81,10 @@ export class Veth {
     return execFileSync("ip", ["netns", "exec", this.name, ...command], { encoding: "utf8", stdio: "pipe" });
   }
 
-  /** True where one ping of a second is answered. */
-  answers(address: string): boolean {
-    return spawnSync("ip", ["netns", "exec", this.name, "ping", "-c", "1", "-W", "1", address]).status === 0;
+  /** True where one ping is answered within so many seconds. */
+  answers(address: string, seconds: number, bytes = 56): boolean {
+    const ping = ["ping", "-c", "1", "-W", `${seconds}`, "-s", `${bytes}`, address];
+    return spawnSync("ip", ["netns", "exec", this.name, ...ping]).status === 0;
   }
 
   start(cwd: string, ...command: string[]): Running {
