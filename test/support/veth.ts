@@ -22,12 +22,21 @@ export function vethLack(...tools: string[]): string | undefined {
     if (spawnSync("which", [tool]).status !== 0) return `${tool} is not installed (doctor --install=test)`;
   }
   try {
+    sweep();
     const space = new Veth();
     space.wire("probe");
     space.remove();
     return undefined;
   } catch (error) {
     return `no virtual wires here: ${(error as Error).message.split("\n").slice(0, 2).join(" ")}`;
+  }
+}
+
+/** Removes namespaces of tests that were killed, and could not. */
+function sweep(): void {
+  const { stdout } = spawnSync("ip", ["netns", "list"], { encoding: "utf8" });
+  for (const [name, pid] of stdout.matchAll(/^wingbeat-(\d+)-\d+/gm)) {
+    if (!existsSync(`/proc/${pid}`)) spawnSync("ip", ["netns", "del", name], { stdio: "ignore" });
   }
 }
 
