@@ -87,7 +87,7 @@ export const WANTED = [
   {
     name: "ethtool",
     purpose: "test",
-    use: "has hosts behind virtual wires make their checksums themselves",
+    use: "changes queues and offloads of virtual wires, and has hosts behind them make their checksums themselves",
     without: "those tests are skipped",
     packages: ["ethtool"],
     program: "ethtool",

@@ -1,6 +1,7 @@
 /** AF_XDP ports where something is missing, not allowed, taken or gone: the run is refused or ended, and nothing stays attached. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { RunResult } from "../runtime/engine/result.js";
 import { checkLedger, PORTS, wiresTest } from "./support/live.js";
 import { until } from "./support/veth.js";
 
@@ -34,7 +35,7 @@ wiresTest("without rights the capability is named", async (space, cwd) => {
 wiresTest(
   "a second instance, and another program on the interface, are refused; kill -9 leaves nothing",
   async (space, cwd) => {
-    space.wire("a");
+    space.wire("a", 2);
     space.wire("b");
     const args = ["chain.json", "--in", "xdp:a", "--out", "xdp:b"] as const;
     const first = await space.wingbeat(cwd, ...args);
@@ -42,6 +43,10 @@ wiresTest(
     const second = await space.wingbeat(cwd, ...args);
     assert.is(await second.end(), 1);
     assert.match(second.output, /another XDP program is attached to a, or another wingbeat/);
+    // An interface has one program for all its queues.
+    const other = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a,queue=1", "--out", "null");
+    assert.is(await other.end(), 1);
+    assert.match(other.output, /another XDP program is attached to a, or another wingbeat/);
     const third = await space.wingbeat(cwd, "chain.json", "--in", "generator:count=10", "--out", "xdp:b");
     assert.is(await third.end(), 1);
     assert.match(third.output, /queue 0 of b is taken by another AF_XDP socket/);
@@ -54,13 +59,19 @@ wiresTest(
   },
 );
 
-wiresTest("an interface that goes away ends the run with its name", async (space, cwd) => {
+wiresTest("what an interface, or the limit of locked memory, does not allow has its remedy", async (space, cwd) => {
   space.wire("a");
-  const wing = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a", "--out", "null");
-  await wing.says(/port in: a by AF_XDP/);
-  space.ip("link", "del", "dev", "a");
-  assert.is(await wing.end(), 1);
-  assert.match(wing.output, /the interface a is gone/);
+  const native = await space.wingbeat(cwd, "chain.json", "--in", "xdp:lo,mode=native", "--out", "null");
+  assert.is(await native.end(), 1);
+  assert.match(native.output, /lo has no native XDP\n {2}remedy: leave mode=native out/);
+  const limited = ["prlimit", "--memlock=8388608", "setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"];
+  const args = ["chain.json", "--in", "xdp:a", "--out", "null"] as const;
+  const locked = space.start(cwd, ...limited, ...space.command(...args));
+  assert.is(await locked.end(), 1);
+  assert.match(locked.output, /limit of locked memory is below 32 MiB .*\n {2}remedy: prlimit --memlock=unlimited/);
+  const timed = space.start(cwd, ...space.command(...args, "--duration", "0.2", "--json", "-"));
+  assert.is(await timed.end(), 0, timed.output);
+  checkLedger(JSON.parse(timed.output.slice(timed.output.indexOf("{"))) as RunResult);
 });
 
 test.run();

@@ -103,7 +103,7 @@ export class RingKernel {
       const context: PortContext = { name, arena, warn() {} };
       // An interface that is always up; nothing is sent on it.
       const device = { name: "lo", index: 1, mtu: 1500, queues: 1 };
-      return new XdpPort(device, [socket as XdpSocket], rx ? program : undefined, [], size, context);
+      return new XdpPort(device, [socket as XdpSocket], rx ? program : undefined, [], size, context, false);
     };
     this.rx = open("in", inward, true);
     this.tx = open("out", outward, false);

@@ -3,6 +3,7 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import { ConfigError } from "../errors.js";
 import { addressesOf, type PortAddresses } from "../nic/addresses.js";
 import { isLive, mtuOf, type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
+import { checkInterfaces } from "../nic/interfaces.js";
 import { validate } from "../validate.js";
 import { checkAddresses } from "./addresses.js";
 import { checkFiles, type UsedFile } from "./files.js";
@@ -171,6 +172,7 @@ export async function loadChain(file: string, options: LoadOptions): Promise<Loa
     if (config.driver === "generator" && config.rules !== undefined)
       read.push({ file: config.rules, what: `which port ${name} takes rules from` });
   }
+  checkInterfaces(`${file}: ports`, ports);
   const files = [...read, ...checkFiles(file, ports, nfs, read)];
   const names = { types, ports, nfs: nfNames };
   const rows = readPolicy(policyFile, names);

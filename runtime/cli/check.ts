@@ -55,7 +55,9 @@ export function examine(chain: LoadedChain, loadWarnings: readonly string[]): Ch
   for (const type of chain.types) {
     for (const port of chain.ports.filter((p) => p.rx)) {
       const target = chain.policy.ingress(type, port.name);
-      policy.push({ type, at: `ingress:${port.name}`, next: describe(target, chain, "policy: non-ip") });
+      // As the ledger will have it: a row that drops, or non-ip without a row.
+      const reason = target === undefined ? "policy: non-ip" : "policy: drop";
+      policy.push({ type, at: `ingress:${port.name}`, next: describe(target, chain, reason) });
     }
     for (const place of chain.graph.places.filter((p) => p.type === type)) {
       const nf = chain.nfs[place.nf]!;

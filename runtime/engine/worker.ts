@@ -10,7 +10,7 @@ import type { SyncerOptions } from "../device/syncer.js";
 import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
-import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
+import { interfaceOf, openRx, openTx, sharesSocket } from "../nic/drivers.js";
 import { openHost } from "../nic/host/port.js";
 import type { HostAccess, HostPort, PortContext, Receiver, TxPort } from "../nic/port.js";
 import { type StageReport, StageTimes } from "../nic/shared-queue/stages.js";
@@ -90,7 +90,7 @@ export type WorkerMessage =
     }
   /** The device is given up; the run goes on to its end without it. */
   | { readonly kind: "failure"; readonly line: string }
-  /** An NF has failed; the run goes on to its end, and is a failed one. */
+  /** An NF or an interface has failed; the run goes on to its end, and is a failed one. */
   | { readonly kind: "nf-failure"; readonly line: string }
   | { readonly kind: "warn"; readonly line: string }
   | { readonly kind: "done"; readonly report: ThreadReport }
@@ -218,6 +218,12 @@ async function openRxPorts(arena: Arena, rxPorts: NumberedRxPort[]): Promise<boo
   return true;
 }
 
+/** Nothing more is received, what is under way leaves, and the run is a failed one. */
+function failed(line: string): void {
+  stopReceiving(new Int32Array(setup.control));
+  post({ kind: "nf-failure", line });
+}
+
 function portContext(index: number, arena: Arena, share: unknown): PortContext {
   const { plan, topology, thread } = setup;
   const { name, rx, tx } = plan.ports[index]!;
@@ -225,7 +231,7 @@ function portContext(index: number, arena: Arena, share: unknown): PortContext {
   const pattern = plan.options.rxPattern ?? "default";
   const receiver: Receiver | undefined =
     thread < count && (count > 1 || pattern !== "default") ? { index: thread, count, pattern, share } : undefined;
-  return { name, arena, warn, both: rx && tx, hostThreads: hostThreads(), receiver, stages };
+  return { name, arena, warn, both: rx && tx, hostThreads: hostThreads(), receiver, stages, fail: failed };
 }
 
 /** Opens what the thread's role needs, entering it in the lists as it opens, and runs to the end. */
@@ -243,10 +249,7 @@ async function work(
   const control = new Int32Array(setup.control);
   if (role.rx && !(await openRxPorts(arena, rxPorts))) return;
   // After the inputs: an NF that writes a file should not empty it for a run that cannot start.
-  await createNfs(arena, nfs, (line) => {
-    stopReceiving(control);
-    post({ kind: "nf-failure", line });
-  });
+  await createNfs(arena, nfs, failed);
   post({ kind: "ready", hosts: hostsOf(rxPorts) });
   const message = await hear();
   if (message === "quit") return;
@@ -278,6 +281,9 @@ async function work(
   const parts = { ...assemble({ ...common, nfs, rxPorts, txPorts, host: hostPorts[0], digest }), stages };
   const { pool, ingress, egress, latency } = parts;
   if (role.rx) awaitOutputs(control, topology.threads.filter(({ tx }) => tx).length);
+  ingress?.stock();
+  const interfaces = rxPorts.flatMap(({ port: p }) => interfaceOf(plan.ports[p]!.config) ?? []);
+  if (thread === 0 && interfaces.length > 0) warn(`receiving from ${interfaces.join(", ")}`);
   await new Core(parts).run();
 
   ending = true;

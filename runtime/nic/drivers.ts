@@ -86,6 +86,11 @@ export function isLive(config: PortConfig): config is LiveConfig {
 
 const isLiveDriver = (driver: string): driver is LiveConfig["driver"] => (LIVE as readonly string[]).includes(driver);
 
+/** The interface of a live port. */
+export function interfaceOf(config: PortConfig): string | undefined {
+  return isLive(config) ? config.interface : undefined;
+}
+
 /** True where a port that receives and sends does both by one socket, hence in one thread. */
 export function sharesSocket(config: PortConfig): boolean {
   return config.driver === "xdp" || config.driver === "auto";
@@ -137,8 +142,12 @@ export function parsePortString(text: string, where = "--in"): PortConfig {
   const [, driver, rest] = match ?? [];
   if (driver === "generator")
     return parsePort({ driver, ...parsePairs(rest ?? "", where, "generator:size=64") }, where);
-  if (driver !== undefined && rest !== undefined && isLiveDriver(driver)) {
-    const [name, ...more] = rest.split(",");
+  if (driver !== undefined && isLiveDriver(driver)) {
+    const [name, ...more] = (rest ?? "").split(",");
+    if (name === "") {
+      const remedy = `write ${driver}:INTERFACE, as in ${driver}:eth1; a file of this name is ./${text}`;
+      throw new ConfigError(where, `${text} names no network interface`, remedy);
+    }
     const pairs = parsePairs(more.join(","), where, `${driver}:${name},queue=0`);
     return parsePort({ driver, interface: name, ...pairs }, where);
   }

@@ -65,10 +65,7 @@ export interface LiveRx {
   withdraw(slots: Uint32Array): number;
   /** False while other threads still take from the ring, and {@link withdraw} has to wait; absent: never. */
   readonly settled?: boolean;
-  /**
-   * Brings the counters below up to date, and looks after the link; called some ten times a second.
-   * @throws RunError where the interface is gone
-   */
+  /** Brings the counters below up to date, and looks after the link; called some ten times a second. See PortContext.fail. */
   update(): void;
   /** Packets the kernel dropped because nobody had taken those before them. */
   readonly imissed: number;
@@ -95,10 +92,7 @@ export interface TxPort {
 
 /** What did not leave although it was handed to `transmit`: refused by kernel or driver, link down, ring full. */
 export interface LiveTx {
-  /**
-   * Looks after the link; called some ten times a second.
-   * @throws RunError where the interface is gone
-   */
+  /** Looks after the link; called some ten times a second. See PortContext.fail. */
   update(): void;
   readonly oerrors: number;
   readonly oerrorBytes: number;
@@ -167,4 +161,9 @@ export interface PortContext {
   /** True where the port receives and sends; then openTx gives what openRx of the same thread has opened. */
   readonly both?: boolean;
   warn(line: string): void;
+  /**
+   * What has failed for good while the run goes on: nothing more is received, what is under way leaves, and the run is a failed one, with its
+   * ledger. Absent: thrown instead.
+   */
+  fail?(line: string): void;
 }

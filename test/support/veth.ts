@@ -22,12 +22,21 @@ export function vethLack(...tools: string[]): string | undefined {
     if (spawnSync("which", [tool]).status !== 0) return `${tool} is not installed (doctor --install=test)`;
   }
   try {
+    sweep();
     const space = new Veth();
     space.wire("probe");
     space.remove();
     return undefined;
   } catch (error) {
     return `no virtual wires here: ${(error as Error).message.split("\n").slice(0, 2).join(" ")}`;
+  }
+}
+
+/** Removes namespaces of tests that were killed, and could not. */
+function sweep(): void {
+  const { stdout } = spawnSync("ip", ["netns", "list"], { encoding: "utf8" });
+  for (const [name, pid] of stdout.matchAll(/^wingbeat-(\d+)-\d+/gm)) {
+    if (!existsSync(`/proc/${pid}`)) spawnSync("ip", ["netns", "del", name], { stdio: "ignore" });
   }
 }
 
@@ -81,10 +90,16 @@ export class Veth {
     return execFileSync("ip", ["netns", "exec", this.name, ...command], { encoding: "utf8", stdio: "pipe" });
   }
 
+  /** True where one ping is answered within so many seconds. */
+  answers(address: string, seconds: number, bytes = 56): boolean {
+    const ping = ["ping", "-c", "1", "-W", `${seconds}`, "-s", `${bytes}`, address];
+    return spawnSync("ip", ["netns", "exec", this.name, ...ping]).status === 0;
+  }
+
   start(cwd: string, ...command: string[]): Running {
     const child = spawn("ip", ["netns", "exec", this.name, ...command], { cwd });
     this.children.add(child);
-    return new Running(child);
+    return new Running(child, cwd);
   }
 
   /** What starts `wingbeat run CHAIN ARGS`. */
@@ -115,6 +130,14 @@ export class Veth {
     return link.stats64.rx;
   }
 
+  /** Packets an interface has sent, without those that it dropped. */
+  sent(name: string): number {
+    const [link] = JSON.parse(this.ip("-json", "-s", "link", "show", "dev", name)) as [
+      { stats64: { tx: { packets: number } } },
+    ];
+    return link.stats64.tx.packets;
+  }
+
   /** Waits until an interface has received so many packets in all. */
   async until(name: string, packets: number): Promise<void> {
     await until(() => this.received(name) >= packets, `${packets} packets at ${name}, not ${this.received(name)}`);
@@ -125,6 +148,12 @@ export class Veth {
     return /\bxdp/.test(this.ip("-details", "link", "show", "dev", name));
   }
 
+  /** How many have asked for promiscuous mode of an interface. */
+  promiscuity(name: string): number {
+    const [link] = JSON.parse(this.ip("-json", "-details", "link", "show", "dev", name)) as [{ promiscuity: number }];
+    return link.promiscuity;
+  }
+
   remove(): void {
     for (const child of this.children) child.kill("SIGKILL");
     spaces.delete(this);
@@ -132,11 +161,17 @@ export class Veth {
   }
 }
 
-/** Waits for something that comes in its own time; minutes on a busy machine. */
-export async function until(holds: () => boolean, what: string): Promise<void> {
+/**
+ * Waits for something that comes in its own time; minutes on a busy machine.
+ * @param instead what there is in its place, for the message
+ */
+export async function until(holds: () => boolean, what: string, instead?: () => string): Promise<void> {
   const deadline = Date.now() + 60_000;
   while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`a minute has passed, and there is no sign of: ${what}`);
+    if (Date.now() > deadline) {
+      const found = instead === undefined ? "" : `; there is: ${instead()}`;
+      throw new Error(`a minute has passed, and there is no sign of: ${what}${found}`);
+    }
     await delay(20);
   }
 }
@@ -146,7 +181,11 @@ export class Running {
   code: number | null | undefined;
   json = "";
 
-  constructor(readonly child: ChildProcess) {
+  /** @param cwd the folder it runs in */
+  constructor(
+    readonly child: ChildProcess,
+    readonly cwd: string,
+  ) {
     for (const stream of [child.stdout!, child.stderr!]) {
       stream.on("data", (text) => {
         this.output += text;
@@ -159,14 +198,22 @@ export class Running {
 
   /** Waits until it has said something. */
   async says(words: RegExp): Promise<void> {
-    await until(() => words.test(this.output) || this.code !== undefined, `${words} in ${this.output}`);
+    await until(
+      () => words.test(this.output) || this.code !== undefined,
+      `${words}`,
+      () => this.output,
+    );
     if (!words.test(this.output)) throw new Error(`it ended without saying ${words}: ${this.output}`);
   }
 
   /** `ip netns exec` becomes the program it starts: a signal reaches it. */
   async end(signal?: NodeJS.Signals): Promise<number | null> {
     if (signal !== undefined) this.child.kill(signal);
-    await until(() => this.code !== undefined, `the end of the program, which says ${this.output}`);
+    await until(
+      () => this.code !== undefined,
+      "the end of the program",
+      () => this.output,
+    );
     return this.code!;
   }
 

@@ -8,6 +8,7 @@ const AF_PACKET = 17;
 const SOCK_DGRAM = 2;
 const SOCK_RAW = 3;
 /** linux/sockios.h */
+const SIOCGIFNAME = 0x8910;
 const SIOCGIFFLAGS = 0x8913;
 const SIOCGIFADDR = 0x8915;
 const SIOCGIFMTU = 0x8921;
@@ -55,6 +56,14 @@ export function findInterface(name: string): NetInterface | undefined {
     mtu: mtu.getInt32(IFREQ.VALUE, true),
     queues: queuesOf(name),
   };
+}
+
+/** What the interface with this index is called now: it may have been renamed. @returns undefined where it is gone */
+export function nameOf(index: number): string | undefined {
+  const view = request("", SIOCGIFNAME, (words) => words.setInt32(IFREQ.VALUE, index, true));
+  if (view === undefined) return undefined;
+  const name = Buffer.from(view.buffer, 0, IFREQ.NAME);
+  return name.toString("latin1", 0, name.indexOf(0));
 }
 
 /** @param where the port, for the message. @throws RunError that lists those that are there */
@@ -140,7 +149,7 @@ export function ringSizes(name: string): { readonly rx: number; readonly rxMost:
 }
 
 /** Receive queues in use; 1 where the driver does not say. */
-function queuesOf(name: string): number {
+export function queuesOf(name: string): number {
   // struct ethtool_channels: command, four maxima, then counts of rx, tx, other and combined.
   const channels = new Uint32Array(9);
   channels[0] = ETHTOOL_GCHANNELS;

@@ -1,28 +1,63 @@
 import { RunError } from "../../errors.js";
 import type { PortContext } from "../port.js";
-import { type LinkState, linkState, type NetInterface } from "./interface.js";
+import { type LinkState, linkState, type NetInterface, nameOf, queuesOf } from "./interface.js";
 
-/** Says when a link goes down and comes back, once where several threads have the port open; the port waits meanwhile. */
+/** Says when a link goes down and comes back, where the port waits meanwhile, and when the interface gets another name; once where several threads have it open. */
 export class LinkWatch {
+  /** The interface is of no use any more, and the run has been told. */
+  over = false;
   private state: LinkState = "up";
+  private name: string;
 
+  /** @param allQueues the port receives from each of the interface's queues, by a socket for each */
   constructor(
     private readonly device: NetInterface,
-    private readonly context: Pick<PortContext, "name" | "warn" | "receiver">,
+    private readonly context: Pick<PortContext, "name" | "warn" | "fail" | "receiver">,
+    private readonly allQueues = false,
   ) {
+    this.name = device.name;
     this.look();
   }
 
-  /** @throws RunError where the interface is gone, which it does not come back from */
+  /** Ends the run where the interface is gone, which it does not come back from, or has queues that nobody receives from. */
   look(): void {
-    const { device, context } = this;
-    const state = linkState(device.name);
-    if (state === this.state) return;
-    this.state = state;
-    const where = `port ${context.name}`;
-    if (state === "gone")
-      throw new RunError(where, `the interface ${device.name} is gone`, "start again when it is back");
-    if ((context.receiver?.index ?? 0) > 0) return;
-    context.warn(`${where}: the link of ${device.name} is ${state === "up" ? "up again" : "down; waiting for it"}`);
+    if (this.over) return;
+    const { device } = this;
+    const name = nameOf(device.index);
+    const state = name === undefined ? "gone" : linkState(name);
+    if (name === undefined || state === "gone") {
+      this.end(`the interface ${this.name} is gone`, "start again when it is back");
+      return;
+    }
+    if (name !== this.name) {
+      this.say(`the interface ${this.name} is called ${name} now`);
+      this.name = name;
+    }
+    if (state !== this.state) {
+      this.state = state;
+      this.say(`the link of ${name} is ${state === "up" ? "up again" : "down; waiting for it"}`);
+    }
+    if (this.allQueues) this.count(name);
+  }
+
+  private say(line: string): void {
+    const { name, warn, receiver } = this.context;
+    if ((receiver?.index ?? 0) === 0) warn(`port ${name}: ${line}`);
+  }
+
+  /** Packets of a queue without a socket go to the kernel, uncounted. */
+  private count(name: string): void {
+    const queues = queuesOf(name);
+    const had = this.device.queues;
+    if (queues <= had) return;
+    const problem = `${name} has ${queues} queues now and had ${had}; packets of the new ones go past this run`;
+    this.end(problem, "start again: a run takes the queues that are there when it starts");
+  }
+
+  private end(problem: string, remedy: string): void {
+    this.over = true;
+    const error = new RunError(`port ${this.context.name}`, problem, remedy);
+    if (this.context.fail === undefined) throw error;
+    this.context.fail(error.message);
   }
 }

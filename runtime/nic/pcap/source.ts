@@ -113,7 +113,11 @@ export function openRegular(file: string): number {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "ENOENT")
-      throw new ConfigError(file, "no such file", "check the path; `wingbeat gen FILE` makes a capture");
+      throw new ConfigError(
+        file,
+        "no such file",
+        "check the path; `wingbeat gen FILE` makes a capture, and interfaces are auto:NAME",
+      );
     if (code === "EACCES" || code === "EPERM") {
       throw new ConfigError(file, "no permission to read it", `chmod +r ${file}, or run as its owner`);
     }

@@ -57,7 +57,7 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
       open.push(socket);
       return socket;
     });
-    const port = new XdpPort(device, sockets, program, open, ring, context);
+    const port = new XdpPort(device, sockets, program, open, ring, context, use.rx && config.queue === undefined);
     const patterned = use.rx && isPatterned(context) ? new SharedXdpPort(port, sockets, ring, context) : undefined;
     port.bind();
     return patterned ?? port;
@@ -116,6 +116,7 @@ export class XdpPort implements RxPort, TxPort {
     private readonly open: { close(): void }[],
     ring: number,
     private readonly context: PortContext,
+    allQueues: boolean,
   ) {
     const { arena } = context;
     this.filled = new Uint8Array(arena.slots);
@@ -127,7 +128,7 @@ export class XdpPort implements RxPort, TxPort {
     const [first] = sockets;
     this.sender = first?.tx === undefined ? undefined : new XdpSender(first, arena, () => this.bind());
     const detached = program && new Int32Array(program.share.detached);
-    this.watch = new LinkWatch(device, context);
+    this.watch = new LinkWatch(device, context, allQueues);
     this.host = program?.host;
     const { statistics, sender } = this;
     this.live = {
@@ -269,7 +270,7 @@ export class XdpPort implements RxPort, TxPort {
     statistics.fillEmpty = 0;
     for (const socket of sockets) socket.addStatistics(statistics);
     this.watch.look();
-    this.bind();
+    if (!this.watch.over) this.bind();
   }
 
   async ready(): Promise<void> {}

@@ -150,6 +150,13 @@ function attach(
   warn: (line: string) => void,
 ): { program: number; link: number; mode: XdpMode } {
   const refused = (number: number): RunError => {
+    if (number === ERRNO.EOPNOTSUPP && wanted === "native") {
+      return new RunError(
+        where,
+        `${device.name} has no native XDP`,
+        "leave mode=native out: generic XDP, or AF_PACKET",
+      );
+    }
     if (number !== ERRNO.EBUSY && number !== ERRNO.EEXIST) return noRight(where, "XDP on this interface", number);
     return new RunError(
       where,

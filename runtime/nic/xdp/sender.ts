@@ -157,8 +157,9 @@ export class XdpSender {
     }
   }
 
+  /** Kernels complete the entries they pass over as invalid, too: such a slot is none. */
   private complete(slot: number): void {
-    if (this.sending[slot] === 0) return;
+    if (this.sending[slot] !== 1) return;
     this.sending[slot] = 0;
     this.outstanding--;
     this.back[this.backCount++] = slot;

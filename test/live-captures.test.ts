@@ -1,0 +1,54 @@
+/** Real traffic, by tcpreplay in and by dumpcap out: what a chain makes of a capture that comes over a wire is what it makes of the file. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { DATA, folder, gateway, run } from "./chain-support.js";
+import { skipUnless } from "./skip.js";
+import { capture, checkLedger, FORWARD, frames, RECEIVING, wiresTest } from "./support/live.js";
+
+for (const [name, driver] of [
+  ["many-protocols.pcap", "xdp"],
+  ["many-protocols.pcap", "packet"],
+  ["http-packets2.pcap", "mmsg"],
+] as const) {
+  wiresTest(`${name} over a wire, by ${driver}`, async (space) => {
+    const file = join(DATA, "pcap", name);
+    if (skipUnless(existsSync(file), `${file} is missing; set WINGBEAT_DATA`)) return;
+    space.wire("a");
+    space.wire("b");
+    const forward = folder(FORWARD);
+    const expected = run(forward, "chain.json", "--in", file, "--out", "expected.pcap");
+    const dump = await capture(space, forward, "bp", expected.packets.tx);
+    const ring = driver === "xdp" ? ",ring=4096" : "";
+    const wing = await space.wingbeat(forward, "chain.json", "--in", `${driver}:a${ring}`, "--out", `${driver}:b`);
+    await wing.says(RECEIVING);
+    space.run("tcpreplay", "-q", "-i", "ap", "--pps", "8000", file);
+    await space.until("a", expected.packets.rx);
+    const result = await wing.finish();
+    checkLedger(result);
+    assert.is(result.packets.rx, expected.packets.rx);
+    assert.equal(result.ledger.drops, expected.ledger.drops);
+    await dump.end();
+    assert.equal(frames(join(forward, "out.pcap")), frames(join(forward, "expected.pcap")));
+
+    if (driver !== "xdp") return;
+    // The same by a chain with NFs, whose alerts and drops are those of the file.
+    const cwd = folder(gateway());
+    const seeded = ["--seed", "9", "--out", "null", "--in"];
+    const same = run(cwd, "chain.json", ...seeded, file);
+    const before = space.received("a");
+    const chain = await space.wingbeat(cwd, "chain.json", ...seeded, `${driver}:a${ring}`);
+    await chain.says(RECEIVING);
+    space.run("tcpreplay", "-q", "-i", "ap", "--pps", "8000", file);
+    await space.until("a", before + same.packets.rx);
+    const live = await chain.finish();
+    checkLedger(live);
+    assert.equal(
+      [live.digest, live.alerts_digest, live.ledger.drops],
+      [same.digest, same.alerts_digest, same.ledger.drops],
+    );
+  });
+}
+
+test.run();
