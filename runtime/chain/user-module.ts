@@ -28,6 +28,8 @@ interface UserModule {
   possible?(loaded: unknown): readonly string[];
   largest?(loaded: unknown): number;
   egressPorts?(loaded: unknown): readonly number[];
+  replicable?(loaded: unknown): boolean;
+  readonly counted?: readonly string[];
   outputs?(config: unknown): readonly string[];
   load?(config: unknown, context: LoadContext): unknown;
   create(loaded: unknown, context: CreateContext): Nf;
@@ -42,6 +44,8 @@ const KEYS: Record<keyof UserModule, readonly [expected: string, optional: boole
   possible: ["a function", true],
   largest: ["a function", true],
   egressPorts: ["a function", true],
+  replicable: ["a function", true],
+  counted: ["a list of names", true],
   outputs: ["a function", true],
   load: ["a function", true],
   create: ["a function", false],
@@ -130,6 +134,7 @@ function checkShape(file: string, nf: unknown): UserModule {
 function fits(key: string, value: unknown): boolean {
   if (key === "type") return typeof value === "string" && NAME.test(value);
   if (key === "outcomes") return Array.isArray(value);
+  if (key === "counted") return Array.isArray(value) && value.every((name) => typeof name === "string");
   if (key === "schema") return typeof (value as { safeParse?: unknown } | null)?.safeParse === "function";
   if (key === "gpu") return typeof (value as { plain?: PlainKernel } | null)?.plain?.source === "function";
   return typeof value === "function";
@@ -197,7 +202,7 @@ function guardModule(file: string, module: UserModule): NfModule {
     };
   };
   const outcomes = [...module.outcomes, { name: ERROR_OUTCOME, alwaysDrops: true }];
-  const { possible, largest, egressPorts, outputs, gpu } = module;
+  const { possible, largest, egressPorts, replicable, counted, outputs, gpu } = module;
   return {
     type: module.type,
     outcomes,
@@ -211,6 +216,8 @@ function guardModule(file: string, module: UserModule): NfModule {
     }),
     ...(largest && { largest: guarded("largest", largest, wrongBytes) }),
     ...(egressPorts && { egressPorts: guarded("egressPorts", egressPorts, wrongPorts) }),
+    ...(replicable && { replicable: guarded("replicable", replicable, wrongAnswer) }),
+    ...(counted && { counted }),
     ...(outputs && { outputs: guarded("outputs", outputs, wrongFiles) }),
     load: (config, context) => guardLoad(file, module, config, context),
     create: (loaded, context) => guardNf(file, () => module.create(loaded, context), module.outcomes.length, context),
@@ -259,6 +266,10 @@ function wrongBytes(bytes: unknown): string | undefined {
 function wrongPorts(ports: unknown): string | undefined {
   if (Array.isArray(ports) && ports.every((port) => Number.isInteger(port) && port >= 0)) return undefined;
   return "has to return a list of port numbers";
+}
+
+function wrongAnswer(answer: unknown): string | undefined {
+  return typeof answer === "boolean" ? undefined : "has to return true or false";
 }
 
 function wrongFiles(files: unknown): string | undefined {
