@@ -341,13 +341,14 @@ for (const pattern of ["default", "arbitration"] as const) {
         { io: 3, nf: 1, sync: 0 },
       ]) {
         for (const senders of [1, many]) {
+          // Two cores where one has to send alone are one that receives and one that sends; it has nobody to share a queue with.
+          if (pattern !== "default" && spec.io === 2 && (senders === 1 || order !== "none")) continue;
           const scene = { spec, order, pattern, senders, ports: r.int(1, 3), routed: spec.nf > 0 || r.chance(0.5) };
           forms.push(await play(scene));
         }
       }
-      const complete = pattern === "default" || order === "none";
-      // Two cores where one has to send alone are one that receives and one that sends.
-      assert.equal(forms, ["d2n0", complete ? "d2" : "d2n0", "d4", "d4", "d3n1", "d3n1"]);
+      const of2 = pattern === "default" ? ["d2n0", "d2"] : order === "none" ? ["d2"] : [];
+      assert.equal(forms, [...of2, "d4", "d4", "d3n1", "d3n1"]);
     });
   }
 }

@@ -1,4 +1,10 @@
-/** What the patterns "range" and "parent" have in common: threads that acquire packets from areas of their own. */
+/**
+ * What the patterns "range" and "parent" have in common: threads that acquire packets from areas of their own.
+ *
+ * A thread whose pool is empty takes nothing, and what comes behind its area cannot leave before where order is restored. That it gets slots
+ * back in the end is for two reasons: packets before its first untaken one have nothing to wait for, and those behind are at most as many as
+ * the ring was supplied with, a quarter of all slots.
+ */
 import { areaOwner, firstOwn, leftInArea } from "./areas.js";
 import { QueueEnd, type QueueParts } from "./end.js";
 import { doneWord, WORD } from "./words.js";
