@@ -10,7 +10,7 @@ import type { CellOptions } from "../bench/experiment.js";
 import { findExperiments } from "../bench/find.js";
 import { runExperiment } from "../bench/run-experiment.js";
 
-for (const name of ["latency-cost", "harness-overhead"]) {
+for (const name of ["latency-cost", "harness-overhead", "engine-waiting"]) {
   test(`${name}, quick`, async () => {
     const experiment = (await findExperiments()).find((one) => one.name === name)!;
     const scratch = mkdtempSync(join(tmpdir(), "wingbeat-bench-test-"));

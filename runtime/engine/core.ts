@@ -153,7 +153,9 @@ export class Core {
   /** True where something is awaited that wakes nobody. */
   private get blind(): boolean {
     const { ingress, egress } = this.parts;
-    return (ingress?.waiting ?? false) || (egress?.keeping ?? false);
+    // A network interface without a descriptor: another thread takes its packets out of the kernel.
+    const deaf = ingress?.live?.descriptors.length === 0;
+    return deaf || (ingress?.waiting ?? false) || (egress?.keeping ?? false);
   }
 
   /** True where a network interface's packets can be taken. */

@@ -21,7 +21,7 @@ const NAP_MS = 0.04;
 const BLIND_MS = 2;
 /** Longest sleep where everything wakes: counters and links are looked after between two. */
 const IDLE_MS = 10;
-/** A ringer that has claimed the bell writes within its next instructions; it may lose its CPU between. */
+/** Of one look for the signal of who has claimed the bell: it comes with the next instructions, unless the ringer loses its CPU between. */
 const BELL_MS = 900;
 
 export class Waiter {
@@ -92,7 +92,8 @@ export class Waiter {
     else woken = this.sleepInPoll(poller, blind, listening);
     const claimed = Atomics.exchange(control, word, ASLEEP.NO) === ASLEEP.NO;
     // Who rings has claimed the bell and signals in a moment: taken here, so that none is under way when the descriptor is closed.
-    if (claimed && poller !== undefined && woken !== WOKEN.BY_BELL) poller.wait(BELL_MS, false);
+    if (!claimed || poller === undefined) return;
+    while (woken !== WOKEN.BY_BELL) woken = poller.wait(BELL_MS, false);
   }
 
   private sleepMs(blind: boolean): number {

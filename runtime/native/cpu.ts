@@ -1,5 +1,6 @@
 /** Processor, memory and huge pages, from /proc and /sys. */
 import { cpus } from "node:os";
+import { parseCpuList } from "./cpu-list.js";
 import type { Finding } from "./finding.js";
 import type { SystemFiles } from "./system-files.js";
 
@@ -160,11 +161,7 @@ function gibibytes(kib: number): string {
   return (kib / (1 << 20)).toFixed(1);
 }
 
-/** How many numbers a kernel list such as `0-3,8` names, or undefined. */
+/** How many CPUs a kernel list such as `0-3,8` names, or undefined. */
 function countOfList(list: string | undefined): number | undefined {
-  if (list === undefined || !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(list)) return undefined;
-  return list.split(",").reduce((count, range) => {
-    const [first, last] = range.split("-").map(Number);
-    return count + (last ?? first!) - first! + 1;
-  }, 0);
+  return list === undefined ? undefined : parseCpuList(list)?.length;
 }

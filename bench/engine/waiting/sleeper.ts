@@ -16,6 +16,7 @@ export class Sleeper {
   private readonly stamp = new Float64Array(new SharedArrayBuffer(8));
   private readonly descriptor: number | undefined;
   private readonly worker: Worker;
+  private readonly ready: Promise<unknown>;
 
   constructor(
     readonly policy: WaitPolicy,
@@ -29,11 +30,13 @@ export class Sleeper {
     const memory = { control, words: words.buffer as SharedArrayBuffer, stamp: stamp.buffer as SharedArrayBuffer };
     const setup: WaitingSetup = { policy, ...memory, descriptor };
     this.worker = new Worker(new URL("./thread.js", import.meta.url), { workerData: setup });
+    this.ready = once(this.worker, "message");
   }
 
   /** Has the thread wait, and take what comes. @param drive gives it items, and returns when that is over */
   async turn(working: boolean, drive: () => void | Promise<void>): Promise<WaitingReport> {
     const { words, worker, control } = this;
+    await this.ready;
     Atomics.store(words, WORD.STOP, 0);
     Atomics.store(words, WORD.GIVEN, 0);
     Atomics.store(words, WORD.DONE, 0);

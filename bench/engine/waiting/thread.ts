@@ -91,7 +91,7 @@ function serve({ policy, descriptor, ...setup }: WaitingSetup): void {
     };
     parentPort!.postMessage(report);
   });
-  parentPort!.on("close", () => waiter.close());
+  parentPort!.postMessage("ready");
 }
 
 serve(workerData as WaitingSetup);
