@@ -12,11 +12,11 @@ import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
 import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
 import { openHost } from "../nic/host/port.js";
-import type { HostAccess, HostPort, TxPort } from "../nic/port.js";
+import type { HostAccess, HostPort, PortContext, Receiver, TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
 import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
 import { clockSince, type Epoch } from "./clock.js";
-import { awaitOutputs, outputsOpen, stopReceiving } from "./control.js";
+import { awaitGone, awaitOutputs, outputsOpen, stopReceiving } from "./control.js";
 import { Core } from "./core.js";
 import type { NumberedRxPort } from "./ingress.js";
 import { type Plan, TARGET } from "./plan.js";
@@ -33,6 +33,8 @@ export interface WorkerSetup {
   readonly counters: SharedArrayBuffer;
   /** Memory of the rings, in the order of topology.rings. */
   readonly rings: readonly SharedArrayBuffer[];
+  /** Where several threads audit order together. */
+  readonly audit: SharedArrayBuffer | undefined;
   readonly syncer: SyncerOptions | undefined;
 }
 
@@ -47,29 +49,35 @@ export interface NfReport {
 /** What a thread says when it is done. */
 export interface ThreadReport {
   readonly nfs: readonly NfReport[];
-  /** Slots that did not come home; of the receiving thread only. */
+  /** Slots that did not come home; of receiving threads only. */
   readonly inFlight: number;
   readonly firstNs: number;
   readonly lastNs: number;
-  /** Of the sending thread. */
+  /** Of sending threads. */
   readonly latency: LatencyCounts | undefined;
   readonly digest: string | undefined;
 }
 
-/** What main says to a thread that is ready: to begin; or to leave. */
-export type GoMessage =
-  | {
-      /** Those of the device that run. */
-      readonly workgroups: readonly number[];
-      /** By port number: how frames it received get to the host's network stack; undefined where they need not, or cannot. */
-      readonly hosts: readonly (HostAccess | undefined)[];
-    }
-  | "quit";
+/** RxPort.share by name of the port. */
+export type Shares = Readonly<Record<string, unknown>>;
+
+/** To a thread that is ready: to begin. */
+export interface BeginMessage {
+  /** Those of the device that run. */
+  readonly workgroups: readonly number[];
+  /** By port number: how frames it received get to the host's network stack; undefined where they need not, or cannot. */
+  readonly hosts: readonly (HostAccess | undefined)[];
+}
+
+/** What main says: to a receiver but the first, that the first has opened its ports; to a thread that is ready, to begin; to any, to leave. */
+export type GoMessage = { readonly shares: Shares } | BeginMessage | "quit";
 
 export type WorkerMessage =
+  /** Of the first of several receivers. */
+  | { readonly kind: "opened"; readonly shares: Shares }
   | {
       readonly kind: "ready";
-      /** Of the ports this thread has opened, see {@link GoMessage}. */
+      /** Of the ports this thread has opened, see {@link BeginMessage}. */
       readonly hosts: readonly (HostAccess | undefined)[];
     }
   /** The device is given up; the run goes on to its end without it. */
@@ -92,6 +100,25 @@ const warn = (line: string) => post({ kind: "warn", line });
 
 /** The thread's work is done; what is left is to write and to close. */
 let ending = false;
+/** Other receivers have been told of what this one has opened: it closes after them. */
+let shared = false;
+
+/** What main has said and nobody has asked for yet. */
+const said: GoMessage[] = [];
+let listener: ((message: GoMessage) => void) | undefined;
+port.on("message", (message: GoMessage) => {
+  if (listener === undefined) said.push(message);
+  else listener(message);
+  listener = undefined;
+});
+
+function hear(): Promise<GoMessage> {
+  return new Promise((resolve) => {
+    const message = said.shift();
+    if (message === undefined) listener = resolve;
+    else resolve(message);
+  });
+}
 
 /** Fills in the NFs of this thread; those before one that fails are there to be closed. */
 async function createNfs(arena: Arena, nfs: (Nf | undefined)[], fail: (line: string) => void): Promise<void> {
@@ -127,15 +154,62 @@ async function main(): Promise<void> {
   const rxPorts: NumberedRxPort[] = [];
   const txPorts: (TxPort | undefined)[] = setup.plan.ports.map(() => undefined);
   const hostPorts: HostPort[] = [];
-  const close = () => closeAll([...txPorts, ...hostPorts, ...rxPorts.map(({ rx }) => rx), ...nfs]);
+  const close = async () => {
+    if (shared) awaitGone(new Int32Array(setup.control), setup.topology.receivers - 1);
+    await closeAll([...txPorts, ...hostPorts, ...rxPorts.map(({ rx }) => rx), ...nfs]);
+  };
   try {
     await work(nfs, rxPorts, txPorts, hostPorts);
   } catch (error) {
+    // Before closing, which may wait for others to hear of it.
+    fail(error as Error);
     // What fails while closing is a consequence, or less urgent: the first error is the one to tell.
     await close().catch(() => {});
-    throw error;
+    return;
   }
   await close();
+}
+
+function fail({ name, message, stack }: Error): void {
+  post({ kind: "error", error: { name, message, stack }, late: ending });
+}
+
+/** Opens the ports to receive from; of several receivers the first one does so before the others. @returns false where main says to leave */
+async function openRxPorts(arena: Arena, rxPorts: NumberedRxPort[]): Promise<boolean> {
+  const { plan, topology, thread } = setup;
+  const { receivers } = topology;
+  let shares: Shares = {};
+  if (thread > 0) {
+    const message = await hear();
+    if (message === "quit") return false;
+    shares = (message as { shares: Shares }).shares;
+  }
+  for (const [i, p] of plan.ports.entries()) {
+    if (!p.rx) continue;
+    if (p.tx && !topology.threads[thread]!.tx && sharesSocket(p.config)) {
+      const problem = `port ${p.name} receives and sends, which takes one io core for both`;
+      throw new RunError("--cores", problem, "use d1");
+    }
+    const context = portContext(i, arena, shares[p.name]);
+    rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
+  }
+  if (thread > 0 || receivers === 1) return true;
+  shared = true;
+  post({
+    kind: "opened",
+    shares: Object.fromEntries(rxPorts.map(({ port, rx }) => [plan.ports[port]!.name, rx.share])),
+  });
+  return true;
+}
+
+function portContext(index: number, arena: Arena, share: unknown): PortContext {
+  const { plan, topology, thread } = setup;
+  const { name, rx, tx } = plan.ports[index]!;
+  const { receivers: count } = topology;
+  const pattern = plan.options.rxPattern ?? "default";
+  const receiver: Receiver | undefined =
+    thread < count && (count > 1 || pattern !== "default") ? { index: thread, count, pattern, share } : undefined;
+  return { name, arena, warn, both: rx && tx, hostThreads: hostThreads(), receiver };
 }
 
 /** Opens what the thread's role needs, entering it in the lists as it opens, and runs to the end. */
@@ -150,25 +224,16 @@ async function work(
   const arena = Arena.attach(plan.arena);
   const clock = clockSince(setup.epoch);
   const control = new Int32Array(setup.control);
-  if (role.rx) {
-    for (const [i, p] of plan.ports.entries()) {
-      if (p.rx && p.tx && !role.tx && sharesSocket(p.config)) {
-        const problem = `port ${p.name} receives and sends, which takes one io core for both`;
-        throw new RunError("--cores", problem, "use d1");
-      }
-      const context = { name: p.name, arena, warn, both: p.tx, hostThreads: hostThreads() };
-      if (p.rx) rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
-    }
-  }
+  if (role.rx && !(await openRxPorts(arena, rxPorts))) return;
   // After the inputs: an NF that writes a file should not empty it for a run that cannot start.
   await createNfs(arena, nfs, (line) => {
     stopReceiving(control);
     post({ kind: "nf-failure", line });
   });
-  const told = new Promise<GoMessage>((resolve) => port.once("message", resolve));
   post({ kind: "ready", hosts: hostsOf(rxPorts) });
-  const go = await told;
-  if (go === "quit") return;
+  const message = await hear();
+  if (message === "quit") return;
+  const go = message as BeginMessage;
   const common: CommonParts = { ...setup, arena, control, clock, started: startedDevice(control, go) };
   if (thread >= topology.stations) {
     new SyncCore(assembleSyncCore(common)).run();
@@ -179,7 +244,7 @@ async function work(
 
   if (role.tx) {
     for (const [i, p] of plan.ports.entries()) {
-      if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn });
+      if (p.tx) txPorts[i] = await openTx(p.config, portContext(i, arena, undefined));
     }
     if (go.hosts.some((host) => host !== undefined)) hostPorts.push(openHost(go.hosts, thread, arena, warn));
     outputsOpen(control);
@@ -188,7 +253,7 @@ async function work(
   const digest = role.tx && plan.options.digest ? new EgressDigest(arena, names) : undefined;
   const parts = assemble({ ...common, nfs, rxPorts, txPorts, host: hostPorts[0], digest });
   const { pool, ingress, egress, latency } = parts;
-  if (role.rx) awaitOutputs(control);
+  if (role.rx) awaitOutputs(control, topology.threads.filter(({ tx }) => tx).length);
   await new Core(parts).run();
 
   ending = true;
@@ -218,7 +283,7 @@ function hostThreads(): number {
   return setup.plan.policy.includes(TARGET.KERNEL) ? setup.topology.threads.length : 0;
 }
 
-function startedDevice(control: Int32Array, { workgroups }: Exclude<GoMessage, "quit">): StartedDevice | undefined {
+function startedDevice(control: Int32Array, { workgroups }: BeginMessage): StartedDevice | undefined {
   const { plan, thread } = setup;
   if (plan.device === undefined) return undefined;
   const { numberOf } = plan.device;
@@ -241,7 +306,7 @@ function reportOf(nf: Nf, index: number): NfReport {
 main().then(
   () => port.close(),
   (error: Error) => {
-    post({ kind: "error", error: { name: error.name, message: error.message, stack: error.stack }, late: ending });
+    fail(error);
     port.close();
   },
 );

@@ -15,12 +15,23 @@ const XDP_FLAGS_DRV_MODE = 4;
 /** Ms that the mark is still taken off at the end: with receive packet steering the last frames wait for another processor's turn. */
 const STEERED_MS = 20;
 
+/** Native: in the driver; skb: generic, behind the driver, in any kernel with XDP. */
 export type XdpMode = "native" | "skb";
+
+/** What other threads of the process need of a program: plain data. */
+export interface ProgramShare {
+  readonly mode: XdpMode;
+  /** Descriptor of the socket map. */
+  readonly map: number;
+  /** One word: 0, 2 from when no socket more may be entered, 1 when no packet goes to a socket any more. */
+  readonly detached: SharedArrayBuffer;
+}
 
 export interface XdpProgram {
   readonly mode: XdpMode;
   /** How the host's own stack gets frames after all, where that was wanted. */
   readonly host: HostAccess | undefined;
+  readonly share: ProgramShare;
   /** Sends the packets of a queue to a socket. */
   redirect(queue: number, socket: number): void;
   /** No packet goes to a socket any more. */
@@ -65,23 +76,21 @@ export function attachProgram(
     open.push(attached);
     const host = hostSide?.access(device, program, mode === "skb");
     if (host !== undefined) probeHost(host, where);
-    let detached = false;
+    const share: ProgramShare = { mode, map, detached: new SharedArrayBuffer(4) };
     return {
-      mode,
+      ...joinProgram(share, where),
       host,
-      redirect(queue, socket) {
-        if (!detached && updateMap(map, queue, socket) < 0) throw noRight(where, "XDP socket maps", errno());
-      },
       detach() {
-        if (detached) return;
-        detached = true;
+        const detached = new Int32Array(share.detached);
+        if (Atomics.compareExchange(detached, 0, 0, 2) !== 0) return;
         if (host === undefined) {
           open.splice(open.indexOf(attached), 1);
           attached.close();
-          return;
+        } else {
+          // Frames go on to the host until the last: what comes meanwhile passes, for there is no socket in the map.
+          for (let queue = 0; queue < device.queues; queue++) deleteFromMap(map, queue);
         }
-        // Frames go on to the host until the last: what comes meanwhile passes, for there is no socket in the map.
-        for (let queue = 0; queue < device.queues; queue++) deleteFromMap(map, queue);
+        Atomics.store(detached, 0, 1);
       },
       close() {
         if (host?.mark !== undefined && open.length > 0)
@@ -93,6 +102,23 @@ export function attachProgram(
     closeAll();
     throw error;
   }
+}
+
+/** The program that another thread has attached, and takes off. */
+export function joinProgram(share: ProgramShare, where: string): XdpProgram {
+  const detached = new Int32Array(share.detached);
+  return {
+    mode: share.mode,
+    share,
+    host: undefined,
+    redirect(queue, socket) {
+      if (Atomics.load(detached, 0) !== 0) return;
+      if (updateMap(share.map, queue, socket) < 0) throw noRight(where, "XDP socket maps", errno());
+      if (Atomics.load(detached, 0) !== 0) deleteFromMap(share.map, queue);
+    },
+    detach() {},
+    close() {},
+  };
 }
 
 function redirectProgram(map: number): Instruction[] {
