@@ -7,15 +7,18 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadChain } from "../runtime/chain/load.js";
+import type { Nf } from "../runtime/chain/nf.js";
 import { assemble } from "../runtime/engine/assemble.js";
 import { controlMemory, stopReceiving } from "../runtime/engine/control.js";
-import { Core } from "../runtime/engine/core.js";
+import { Core, type CoreParts } from "../runtime/engine/core.js";
 import type { CoreSpec } from "../runtime/engine/core-spec.js";
 import { counterLayout, counterMemory, PORT, PORT_COUNTERS, sumCounters } from "../runtime/engine/counters.js";
 import { auditMemory } from "../runtime/engine/flow-audit.js";
 import { OrderWindow } from "../runtime/engine/order-window.js";
 import { makePlan, type OrderMode } from "../runtime/engine/plan.js";
+import { makeResult } from "../runtime/engine/result.js";
 import { makeTopology } from "../runtime/engine/topology.js";
+import type { ThreadReport } from "../runtime/engine/worker.js";
 import type { LiveRx, RxPattern, RxPort, TxPort } from "../runtime/nic/port.js";
 import { Arena, DATA_OFFSET } from "../runtime/packet/arena.js";
 import { ringBytes } from "../runtime/packet/ring.js";
@@ -166,10 +169,16 @@ async function play({ spec, order, pattern, ports, senders, routed }: Scene): Pr
     "chain.json": {
       name: "receivers",
       ports: { ...Object.fromEntries(names.map((name) => [name, { driver: "generator" }])), out: { driver: "null" } },
-      ...(routed && { nfs: { router: { type: "router", config: { routes: "routes.txt" } } } }),
+      ...(routed && {
+        nfs: {
+          nids: { type: "nids", config: { rules: "local.rules" } },
+          router: { type: "router", config: { routes: "routes.txt" } },
+        },
+      }),
       policy: "policy.csv",
     },
-    "policy.csv": routed ? "*,ingress,router\n*,router,egress\n" : "*,ingress,egress\n",
+    "policy.csv": routed ? "*,ingress,nids\n*,nids,router\n*,router,egress\n" : "*,ingress,egress\n",
+    "local.rules": 'alert udp any any -> any any (msg:"n"; content:"needle"; sid:1;)',
     "routes.txt": "0.0.0.0/0 192.0.2.1 out\n",
   });
   const chain = await loadChain(join(cwd, "chain.json"), { warn: () => {} });
@@ -199,12 +208,17 @@ async function play({ spec, order, pattern, ports, senders, routed }: Scene): Pr
   const audit = topology.numbers === "port" && receivers === stations ? auditMemory() : undefined;
 
   const each = 2000;
+  let needles = 0;
   /** By queue and flow, the number of its next frame. */
   const source = (port: number, queue: number) => {
     const next = new Uint32Array(FLOWS);
     return (to: Arena, slot: number) => {
       const flow = r.int(0, FLOWS - 1);
       const payload = new Uint8Array(20);
+      if (r.chance(0.1)) {
+        payload.set(Buffer.from("needle"), 10);
+        needles++;
+      }
       new DataView(payload.buffer).setUint32(0, next[flow]!++);
       // Each queue has flows of its own, as RSS deals them, which may put the answers of a connection into another one.
       const back = queue % 2 === 1;
@@ -256,7 +270,7 @@ async function play({ spec, order, pattern, ports, senders, routed }: Scene): Pr
     const txPorts = plan.ports.map((p) => (role.tx && p.tx ? tx : undefined));
     const common = { thread, plan, topology, arena, control, clock: () => 1, counters, rings, audit };
     const parts = assemble({ ...common, nfs, rxPorts, txPorts, digest: undefined });
-    return { parts, core: new Core(parts) };
+    return { parts, nfs, core: new Core(parts) };
   });
   for (let step = 0, idle = 0; ; step++) {
     const moved = r.pick(cores).core.round();
@@ -277,6 +291,17 @@ async function play({ spec, order, pattern, ports, senders, routed }: Scene): Pr
   }
   assert.is(sums[layout.flowReordered], order === "none" ? late : 0, about);
   if (order === "flow") assert.equal([late, sums[layout.reordered]], [0, 0], about);
+  const result = makeResult({ plan, topology, layout, counters: sums, reports: cores.map(reportOf) });
+  assert.ok(result.ledger.balanced, about);
+  assert.equal(result.packets, { rx: total, tx: total }, about);
+  if (routed) {
+    const [nids, router] = result.nfs;
+    const { packets, outcomes, engine, alerts } = nids!;
+    const found = { clean: total - needles, alert: needles, drop: 0 };
+    assert.equal([packets, outcomes, alerts], [total, found, needles], about);
+    assert.equal([engine, nids!.rules], ["pair-filter", { loaded: 1, skipped: 0 }], about);
+    assert.equal([router!.packets, router!.next_hops], [total, 1], about);
+  }
   const slots = new Set<number>();
   for (const { parts } of cores.slice(0, receivers)) {
     const { pool } = parts;
@@ -287,6 +312,20 @@ async function play({ spec, order, pattern, ports, senders, routed }: Scene): Pr
   assert.is(slots.size, SLOTS, `every slot is home once: ${about}`);
   arena.free();
   return topology.name;
+}
+
+/** What a thread says at its end. */
+function reportOf({ parts, nfs }: { parts: CoreParts; nfs: readonly (Nf | undefined)[] }): ThreadReport {
+  const { pool, ingress, egress } = parts;
+  return {
+    nfs: nfs.flatMap((nf, i) =>
+      nf === undefined ? [] : [{ nf: i, engine: nf.engine, stats: nf.stats?.() ?? {}, alerts: undefined }],
+    ),
+    inFlight: pool === undefined ? 0 : pool.size - pool.available,
+    firstNs: ingress?.firstNs ?? Number.NaN,
+    lastNs: egress?.lastNs ?? Number.NaN,
+    ...{ latency: undefined, digest: undefined },
+  };
 }
 
 const many = Number.POSITIVE_INFINITY;

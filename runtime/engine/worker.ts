@@ -123,11 +123,13 @@ function hear(): Promise<GoMessage> {
 /** Fills in the NFs of this thread; those before one that fails are there to be closed. */
 async function createNfs(arena: Arena, nfs: (Nf | undefined)[], fail: (line: string) => void): Promise<void> {
   const { plan, topology, thread } = setup;
+  // Of instances that several receivers have, the first one's says it for all.
+  const say = thread > 0 && thread < topology.receivers ? () => {} : warn;
   for (const index of topology.threads[thread]!.nfs) {
     const { name, type, source, place, loaded } = plan.nfs[index]!;
     const module = await importNf(source, `nfs.${name}.type`);
     const { seed, portable, digest } = plan.options;
-    const nf = module.create(loaded, { name, arena, seed, portable, place, warn, fail });
+    const nf = module.create(loaded, { name, arena, seed, portable, place, warn: say, fail });
     nfs[index] = nf;
     if (place === "gpu" && nf.offload === undefined) {
       throw new RunError(`nfs.${name}`, `type ${type} has no part for a GPU`, 'write "place": "cpu"');
