@@ -20,7 +20,7 @@ import { readPcap } from "./support/pcap.js";
 import { freshSeed, Random } from "./support/random.js";
 import { randomFrame } from "./support/random-frames.js";
 
-const COUNT = 1200;
+const COUNT = 600;
 const LONGEST = 1760;
 
 /** What of a capture is for the host, read the plain way: not IP, or IPv4 to 10.1.0.0/16 behind any tags. */
@@ -81,51 +81,53 @@ const CHAIN = {
 };
 const POLICY = "self,ingress,kernel\nnon-ip,ingress,kernel\n*,ingress,egress\n";
 
-for (const [input, more] of [
-  ["xdp:a,mode=native", []],
-  ["xdp:a,mode=skb", []],
-  ["xdp:a,mode=native", ["--cores", "d2", "--batch", "256"]],
-  ["xdp:a,mode=skb", ["RPS"]],
+/** `form`: RPS has the stack take frames up later, on any processor; two queues have two cores that receive, and hand over. */
+for (const [mode, form, more] of [
+  ["skb", "one core", []],
+  ["native", "another core sends", ["--cores", "d2", "--batch", "256"]],
+  ["native", "two queues", ["--cores", "d2"]],
+  ["skb", "RPS", []],
 ] as const) {
-  wiresTest(
-    `what is for the host is all it sees, to the byte, and in order: ${input} ${more.join(" ")}`,
-    async (space) => {
-      const seed = freshSeed();
-      const cwd = folder({ "chain.json": CHAIN, "policy.csv": POLICY });
-      space.wire("a");
-      for (const name of ["a", "ap"]) space.ip("link", "set", "dev", name, "mtu", "1800");
-      const rps = more[0] === "RPS";
-      // The stack takes frames up later, on any processor.
-      if (rps) space.run("sh", "-c", "echo 3 > /sys/class/net/a/queues/rx-0/rps_cpus");
-      const { all, tooLong } = makeFrames(new Random(seed));
-      const whole = all.filter(({ length }) => length <= LONGEST);
-      const expected = whole.filter(isForHost);
-      const visible = expected.filter(isTaken);
-      writeFileSync(join(cwd, "in.pcap"), pcap(all));
-      writeFileSync(join(cwd, "last.pcap"), pcap([LAST]));
-      const wing = await space.wingbeat(cwd, "chain.json", "--in", input, "--out", "out.pcap", ...(rps ? [] : more));
-      await wing.says(/port in: a by AF_XDP/);
-      const dump = await capture(space, cwd, "a", visible.length + 1, "host.pcap");
-      space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", join(cwd, "in.pcap"));
-      await space.until("a", COUNT);
-      const result = await wing.finish();
-      checkLedger(result, `seed ${seed} `);
-      assert.is(result.ledger.to_kernel, expected.length, `seed ${seed}`);
-      assert.not(space.attached("a"));
-      space.run("tcpreplay", "-q", "-i", "ap", join(cwd, "last.pcap"));
-      await dump.end();
-      const seen = readPcap(join(cwd, "host.pcap")).records.map(({ frame }) => frame);
-      assert.equal(difference(seen, [...visible, LAST]), [], `seed ${seed}`);
-      // With steering each processor has an order of its own. Without, a tap sees frames nobody else waits for after others of their burst.
-      const ordered = (list: readonly Uint8Array[]) => list.filter((f) => f[12] === 8 && f[13] === 0).map(hash);
-      if (!rps) assert.equal(ordered(seen), ordered([...visible, LAST]), `seed ${seed}`);
-      const out = readPcap(join(cwd, "out.pcap")).records.map(({ frame }) => frame);
-      const forwarded = whole.filter((frame) => !isForHost(frame));
-      assert.equal(difference(out, forwarded), [], `seed ${seed}`);
-      if (!rps) assert.equal(out.map(hash), forwarded.map(hash), `seed ${seed}`);
-      assert.equal(result.ledger.drops, [{ nf: "gate", reason: "too-long", packets: tooLong }], `seed ${seed}`);
-    },
-  );
+  wiresTest(`what is for the host is all it sees, to the byte, and in order: ${mode} XDP, ${form}`, async (space) => {
+    const seed = freshSeed();
+    const cwd = folder({ "chain.json": CHAIN, "policy.csv": POLICY });
+    const ordered = form === "one core" || form === "another core sends";
+    const queues = form === "two queues" ? 2 : 1;
+    space.wire("a", queues);
+    space.wire("b");
+    for (const name of ["a", "ap", "b", "bp"]) space.ip("link", "set", "dev", name, "mtu", "1800");
+    if (form === "RPS") space.run("sh", "-c", "echo 3 > /sys/class/net/a/queues/rx-0/rps_cpus");
+    const { all, tooLong } = makeFrames(new Random(seed));
+    const whole = all.filter(({ length }) => length <= LONGEST);
+    const expected = whole.filter(isForHost);
+    const visible = expected.filter(isTaken);
+    const forwarded = whole.filter((frame) => !isForHost(frame));
+    writeFileSync(join(cwd, "in.pcap"), pcap(all));
+    writeFileSync(join(cwd, "last.pcap"), pcap([LAST]));
+    const wing = await space.wingbeat(cwd, "chain.json", "--in", `xdp:a,mode=${mode}`, "--out", "packet:b", ...more);
+    await wing.says(queues === 2 ? /a by AF_XDP.*core 2 of 2/ : /port in: a by AF_XDP/);
+    await wing.says(/port out: b by AF_PACKET/);
+    const out = await capture(space, cwd, "bp", forwarded.length, "out.pcap");
+    const dump = await capture(space, cwd, "a", visible.length + 1, "host.pcap");
+    space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", join(cwd, "in.pcap"));
+    await space.until("a", COUNT);
+    const result = await wing.finish();
+    checkLedger(result, `seed ${seed} `);
+    assert.is(result.ledger.to_kernel, expected.length, `seed ${seed}`);
+    assert.not(space.attached("a"));
+    space.run("tcpreplay", "-q", "-i", "ap", join(cwd, "last.pcap"));
+    await dump.end();
+    const seen = readPcap(join(cwd, "host.pcap")).records.map(({ frame }) => frame);
+    assert.equal(difference(seen, [...visible, LAST]), [], `seed ${seed}`);
+    // A tap sees frames nobody else waits for after others of their burst.
+    const ip = (list: readonly Uint8Array[]) => list.filter((f) => f[12] === 8 && f[13] === 0).map(hash);
+    if (ordered) assert.equal(ip(seen), ip([...visible, LAST]), `seed ${seed}`);
+    await out.end();
+    const left = readPcap(join(cwd, "out.pcap")).records.map(({ frame }) => frame);
+    assert.equal(difference(left, forwarded), [], `seed ${seed}`);
+    if (ordered) assert.equal(left.map(hash), forwarded.map(hash), `seed ${seed}`);
+    assert.equal(result.ledger.drops, [{ nf: "gate", reason: "too-long", packets: tooLong }], `seed ${seed}`);
+  });
 }
 
 wiresTest(

@@ -69,23 +69,23 @@ export interface ThreadReport {
 /** RxPort.share by name of the port. */
 export type Shares = Readonly<Record<string, unknown>>;
 
+/** To a thread that is ready: to begin. */
+export interface BeginMessage {
+  /** Those of the device that run. */
+  readonly workgroups: readonly number[];
+  /** By port number: how frames it received get to the host's network stack; undefined where they need not, or cannot. */
+  readonly hosts: readonly (HostAccess | undefined)[];
+}
+
 /** What main says: to a receiver but the first, that the first has opened its ports; to a thread that is ready, to begin; to any, to leave. */
-export type GoMessage =
-  | { readonly shares: Shares }
-  | {
-      /** Those of the device that run. */
-      readonly workgroups: readonly number[];
-      /** By port number: how frames it received get to the host's network stack; undefined where they need not, or cannot. */
-      readonly hosts: readonly (HostAccess | undefined)[];
-    }
-  | "quit";
+export type GoMessage = { readonly shares: Shares } | BeginMessage | "quit";
 
 export type WorkerMessage =
   /** Of the first of several receivers. */
   | { readonly kind: "opened"; readonly shares: Shares }
   | {
       readonly kind: "ready";
-      /** Of the ports this thread has opened, see {@link GoMessage}. */
+      /** Of the ports this thread has opened, see {@link BeginMessage}. */
       readonly hosts: readonly (HostAccess | undefined)[];
     }
   /** The device is given up; the run goes on to its end without it. */
@@ -253,7 +253,7 @@ async function work(
   post({ kind: "ready", hosts: hostsOf(rxPorts) });
   const message = await hear();
   if (message === "quit") return;
-  const go = message as Extract<GoMessage, { workgroups: readonly number[] }>;
+  const go = message as BeginMessage;
   const common: CommonParts = { ...setup, arena, control, clock, started: startedDevice(control, go) };
   if (thread >= topology.stations) {
     new SyncCore(assembleSyncCore(common)).run();
@@ -317,10 +317,7 @@ function hostThreads(): number {
   return setup.plan.policy.includes(TARGET.KERNEL) ? setup.topology.threads.length : 0;
 }
 
-function startedDevice(
-  control: Int32Array,
-  { workgroups }: { workgroups: readonly number[] },
-): StartedDevice | undefined {
+function startedDevice(control: Int32Array, { workgroups }: BeginMessage): StartedDevice | undefined {
   const { plan, thread, topology } = setup;
   if (plan.device === undefined) return undefined;
   const { numberOf } = plan.device;

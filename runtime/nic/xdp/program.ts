@@ -15,6 +15,7 @@ const XDP_FLAGS_DRV_MODE = 4;
 /** Ms that the mark is still taken off at the end: with receive packet steering the last frames wait for another processor's turn. */
 const STEERED_MS = 20;
 
+/** Native: in the driver; skb: generic, behind the driver, in any kernel with XDP. */
 export type XdpMode = "native" | "skb";
 
 /** What other threads of the process need of a program: plain data. */
@@ -22,7 +23,7 @@ export interface ProgramShare {
   readonly mode: XdpMode;
   /** Descriptor of the socket map. */
   readonly map: number;
-  /** One word: 1 when the program is off the interface. */
+  /** One word: 0, 2 from when no socket more may be entered, 1 when no packet goes to a socket any more. */
   readonly detached: SharedArrayBuffer;
 }
 
@@ -76,19 +77,20 @@ export function attachProgram(
     const host = hostSide?.access(device, program, mode === "skb");
     if (host !== undefined) probeHost(host, where);
     const share: ProgramShare = { mode, map, detached: new SharedArrayBuffer(4) };
-    const detached = new Int32Array(share.detached);
     return {
       ...joinProgram(share, where),
       host,
       detach() {
-        if (Atomics.exchange(detached, 0, 1) === 1) return;
+        const detached = new Int32Array(share.detached);
+        if (Atomics.compareExchange(detached, 0, 0, 2) !== 0) return;
         if (host === undefined) {
           open.splice(open.indexOf(attached), 1);
           attached.close();
-          return;
+        } else {
+          // Frames go on to the host until the last: what comes meanwhile passes, for there is no socket in the map.
+          for (let queue = 0; queue < device.queues; queue++) deleteFromMap(map, queue);
         }
-        // Frames go on to the host until the last: what comes meanwhile passes, for there is no socket in the map.
-        for (let queue = 0; queue < device.queues; queue++) deleteFromMap(map, queue);
+        Atomics.store(detached, 0, 1);
       },
       close() {
         if (host?.mark !== undefined && open.length > 0)
@@ -110,8 +112,9 @@ export function joinProgram(share: ProgramShare, where: string): XdpProgram {
     share,
     host: undefined,
     redirect(queue, socket) {
-      if (Atomics.load(detached, 0) === 0 && updateMap(share.map, queue, socket) < 0)
-        throw noRight(where, "XDP socket maps", errno());
+      if (Atomics.load(detached, 0) !== 0) return;
+      if (updateMap(share.map, queue, socket) < 0) throw noRight(where, "XDP socket maps", errno());
+      if (Atomics.load(detached, 0) !== 0) deleteFromMap(share.map, queue);
     },
     detach() {},
     close() {},
