@@ -7,7 +7,7 @@ import type { RunResult } from "../../runtime/engine/result.js";
 import { RunError } from "../../runtime/errors.js";
 import { threads } from "../engine/thread-time.js";
 import type { CellOptions } from "../experiment.js";
-import { type Look, PROCESSORS, type Program, type Wires } from "./wires.js";
+import type { Look, Program, Wires } from "./wires.js";
 
 const MAIN = fileURLToPath(new URL("../../runtime/cli/main.js", import.meta.url));
 const BATCH = 64;
@@ -84,7 +84,7 @@ export class Wingbeat {
     const ports = ["--in", driver.in.replace("IN", `${wire}1`), "--out", driver.out.replace("OUT", `${wire}2`)];
     const batch = String(Math.max(BATCH, driver.messages));
     const args = ["run", chain, "--quiet", "--json", json, ...ports, "--batch", batch, "--device", "none", ...more];
-    const program = await wires.start(PROCESSORS.forwarder, /port out: /, process.execPath, MAIN, ...args);
+    const program = await wires.start(wires.processors.forwarder, /port out: /, process.execPath, MAIN, ...args);
     return new Wingbeat(program, json);
   }
 
@@ -107,7 +107,7 @@ export function startPeer(
   { peer, messages }: Driver,
   wait: "spin" | "poll",
 ): Promise<Program> {
-  return wires.peer(PROCESSORS.forwarder, "forward", peer, `${wire}1`, `${wire}2`, wait, messages);
+  return wires.peer(wires.processors.forwarder, "forward", peer, `${wire}1`, `${wire}2`, wait, messages);
 }
 
 /** What passed between two looks. */
@@ -174,5 +174,5 @@ const FLOOD_FLOWS = 64;
 /** UDP frames into a wire. @param mpps 0: more than anybody takes @param seconds 0: until it is ended */
 export function startFlood(wires: Wires, wire: string, bytes: number, mpps = 0, seconds = 0): Promise<Program> {
   const args = [`${wire}1p`, `${wire}1`, bytes, FLOOD_FLOWS, Math.round(mpps * 1e6), seconds.toFixed(3)];
-  return wires.peer(PROCESSORS.sender, "flood", ...args);
+  return wires.peer(wires.processors.sender, "flood", ...args);
 }

@@ -15,7 +15,7 @@ import {
   wirePair,
 } from "./forwarders.js";
 import { gatewayChain } from "./gateway.js";
-import { PROCESSORS, Wires } from "./wires.js";
+import { Wires } from "./wires.js";
 
 const SHARE = 0.7;
 const SECONDS = { full: 60, quick: 5 } as const;
@@ -57,7 +57,16 @@ async function send(wires: Wires, { sender, bytes }: Subject, mpps: number, seco
   const before = await wires.look();
   const program = await (sender === "flood"
     ? startFlood(wires, WIRE, bytes, mpps, seconds)
-    : wires.peer(PROCESSORS.sender, "send", `${WIRE}1p`, bytes, FLOWS, Math.round(mpps * 1e6), 0, seconds.toFixed(3)));
+    : wires.peer(
+        wires.processors.sender,
+        "send",
+        `${WIRE}1p`,
+        bytes,
+        FLOWS,
+        Math.round(mpps * 1e6),
+        0,
+        seconds.toFixed(3),
+      ));
   const own = await program.itself<{ readonly sent: number; readonly seconds: number }>();
   let after = await wires.look();
   const cameOut = () => came(after, OUT) - came(before, OUT);
@@ -81,6 +90,7 @@ async function findLimit(wires: Wires, subject: Subject, chain: string, options:
   await passed(wires, WIRE, warmUpPackets(options));
   let { forwarded: mpps } = await window(wires, WIRE, run.program, TRIAL * turnMs);
   await flood.end();
+  await delay(LINGER_MS);
   for (let trial = 0; trial < TRIALS; trial++) {
     const { sent, seconds, cameOut } = await send(wires, subject, mpps, (TRIAL * turnMs) / 1000);
     // The sender may not get to what it is asked for.

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Cell, type CellOptions, type CellResult, type Experiment, Figures, inTurns } from "../experiment.js";
 import { forwardChain, NATIVE, passed, startFlood, Wingbeat, warmUpPackets, window, wirePair } from "./forwarders.js";
-import { PROCESSORS, type Program, Wires } from "./wires.js";
+import { type Program, Wires } from "./wires.js";
 
 const POLICIES = ["spin", "yield", "sleep", "adaptive"] as const;
 type Policy = (typeof POLICIES)[number];
@@ -42,7 +42,7 @@ async function turn(
 ): Promise<Record<Key, number>> {
   forwarder.resume();
   const idle = mpps === 0;
-  const counter = idle ? undefined : await wires.peer(PROCESSORS.sender, "count", `${policy}2p`);
+  const counter = idle ? undefined : await wires.peer(wires.processors.sender, "count", `${policy}2p`);
   const sender = idle ? undefined : await startFlood(wires, policy, BYTES, mpps);
   await delay(SETTLE * turnMs);
   const { cpu, arrived, forwarded } = await window(wires, policy, forwarder, WINDOW * turnMs, !idle);

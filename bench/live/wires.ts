@@ -52,6 +52,7 @@ export class Wires {
   private readonly name = `wingbeat-bench-${process.pid}`;
   private readonly programs: Program[] = [];
   private watcher: Program | undefined;
+  readonly processors = findProcessors();
 
   private readonly onExit = () => this.remove();
   private readonly onSignal = () => process.exit(1);
@@ -96,7 +97,7 @@ export class Wires {
   }
 
   async look(): Promise<Look> {
-    this.watcher ??= await this.peer(PROCESSORS.sender, "watch");
+    this.watcher ??= await this.peer(this.processors.sender, "watch");
     return JSON.parse(await this.watcher.ask("")) as Look;
   }
 
@@ -125,19 +126,17 @@ function removeLeftOvers(): void {
 }
 
 /** Processors for what sends and for what forwards; on a machine with two, what counts has that of the sender. */
-export const PROCESSORS = processors();
+export interface Processors {
+  readonly sender: number;
+  readonly forwarder: number;
+}
 
-function processors(): { readonly sender: number; readonly forwarder: number } {
+/** The first and the last of those this process may use. */
+function findProcessors(): Processors {
   const list = execFileSync("taskset", ["-cp", String(process.pid)], { encoding: "utf8" })
     .split(":")
     .pop()!;
-  const allowed = list
-    .trim()
-    .split(",")
-    .flatMap((part) => {
-      const [first, last = first] = part.split("-").map(Number);
-      return Array.from({ length: last! - first! + 1 }, (_, i) => first! + i);
-    });
+  const allowed = list.trim().split(/[,-]/).map(Number);
   return { sender: allowed[0]!, forwarder: allowed[allowed.length - 1]! };
 }
 
