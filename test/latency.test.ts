@@ -6,7 +6,7 @@ import { counterLayout } from "../runtime/engine/counters.js";
 import { Egress } from "../runtime/engine/egress.js";
 import type { Plan } from "../runtime/engine/plan.js";
 import { TARGET } from "../runtime/engine/plan.js";
-import { LatencyTable } from "../runtime/measure/latency.js";
+import { LatencyTable, sumLatencies } from "../runtime/measure/latency.js";
 import { histogramOf, percentilesOf } from "../runtime/measure/percentiles.js";
 import { openNullTx } from "../runtime/nic/null.js";
 import { Arena } from "../runtime/packet/arena.js";
@@ -82,6 +82,18 @@ test(`percentiles are HdrHistogram's (seed ${seed})`, () => {
     const count = expected.totalCount;
     assert.equal(percentilesOf(table), { p50: at(50), p90: at(90), p99: at(99), p999: at(99.9), max, count });
   }
+});
+
+test(`what several threads have recorded adds up (seed ${seed})`, () => {
+  const all = new LatencyTable();
+  const tables = Array.from({ length: 3 }, () => new LatencyTable());
+  for (let i = 0; i < 3000; i++) {
+    const one = value();
+    all.record(one);
+    r.pick(tables).record(one);
+  }
+  assert.equal(percentilesOf(sumLatencies(tables)), percentilesOf(all));
+  assert.equal(percentilesOf(sumLatencies([])), percentilesOf(new LatencyTable()));
 });
 
 test("nothing recorded: zeros, of no packet", () => {

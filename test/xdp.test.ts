@@ -5,8 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { folder, gateway, run } from "./chain-support.js";
-import { COUNT, capture, checkLedger, frames, PORTS, traffic, wiresTest } from "./support/live.js";
-import { readPcap } from "./support/pcap.js";
+import { byFlow, COUNT, capture, checkLedger, frames, PORTS, traffic, wiresTest } from "./support/live.js";
 
 for (const mode of ["native", "skb"] as const) {
   wiresTest(`frames leave as they came, in order, ${mode} XDP`, async (space, cwd) => {
@@ -70,17 +69,6 @@ wiresTest("four queues into one port, each flow in order", async (space, cwd) =>
   checkLedger(result);
   assert.is(result.packets.tx, COUNT);
   await dump.end();
-  // Addresses and ports of UDP over IPv4 make the flow.
-  const byFlow = (file: string) => {
-    const flows: Record<string, string[]> = {};
-    const hashes = frames(file);
-    for (const [i, { frame }] of readPcap(file).records.entries()) {
-      const flow = Buffer.from(frame.subarray(26, 38)).toString("hex");
-      flows[flow] ??= [];
-      flows[flow].push(hashes[i]!);
-    }
-    return flows;
-  };
   assert.equal(byFlow(join(cwd, "out.pcap")), byFlow(input));
 });
 
@@ -98,7 +86,7 @@ wiresTest("both directions of a gateway at once, on two ports", async (space) =>
     await capture(space, cwd, "bp", 2 * COUNT, "b.pcap"),
   ];
   const wing = await space.wingbeat(cwd, "chain.json");
-  await wing.says(/port lan: .* by AF_XDP[\s\S]*port wan: .* by AF_XDP[\s\S]*receiving from a, b\n/);
+  await wing.says(/port lan: .* by AF_XDP[\s\S]*port wan: .* by AF_XDP/);
   space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", input);
   space.run("tcpreplay", "-q", "-i", "bp", "--topspeed", input);
   await space.until("a", COUNT);

@@ -223,6 +223,6 @@ export function searchesWholeIp(rules: readonly Rule[]): boolean {
 }
 
 /** Whether a rule can only be evaluated with a connection table. */
-function needsTable(rule: Rule): boolean {
+export function needsTable(rule: Rule): boolean {
   return rule.flow !== null && (rule.flow.direction !== "any" || rule.flow.established !== null);
 }

@@ -37,7 +37,7 @@
  *   Snort 2.9 Users Manual, chapter 3; Suricata User Guide, "Suricata Rules" and "Eve JSON Output".
  */
 import type { NfModule } from "../../runtime/chain/nf.js";
-import { Nids, searchesWholeIp } from "./cpu.js";
+import { Nids, needsTable, searchesWholeIp } from "./cpu.js";
 import { forward, GpuNids } from "./gpu.js";
 import { gpuTables } from "./gpu-tables.js";
 import { loadRules, type NidsLoaded } from "./load.js";
@@ -53,6 +53,9 @@ export const nf: NfModule<NidsConfig, NidsLoaded> = {
     tables: ({ patterns, rules }) => gpuTables(patterns, searchesWholeIp(rules)),
     forward,
   },
+  // A connection is watched in one place, and a file has one writer.
+  replicable: ({ rules, alerts }) => alerts === null && !rules.some(needsTable),
+  counted: ["alerts"],
   outputs: (config) => (config.alerts === undefined ? [] : [config.alerts]),
   load: loadRules,
   create: (loaded, context) => (context.place === "gpu" ? new GpuNids(loaded, context) : new Nids(loaded, context)),

@@ -158,6 +158,7 @@ export const nf: NfModule<RouterConfig, LoadedRouter> = {
   schema,
   gpu: { program: "router", writes: "params", tables: ({ fib }) => gpuTables(fib), forward },
   egressPorts: (loaded) => loaded.ports,
+  replicable: () => true,
   load,
   create,
 };

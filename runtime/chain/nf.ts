@@ -159,6 +159,13 @@ export interface NfModule<Config = unknown, Loaded = unknown> {
   readonly gpu?: GpuProgram<Loaded>;
   /** Outcomes this configuration can produce (ipsec without inbound SAs never opens); all of them where absent. */
   possible?(loaded: Loaded): readonly string[];
+  /**
+   * True where several threads may each run an instance of their own, as run-to-completion on several cores does: what becomes of a packet
+   * depends on no other packet, and no file is written. Packets of a flow may or may not meet the same instance. Absent: never.
+   */
+  replicable?(loaded: Loaded): boolean;
+  /** Keys of {@link Nf.stats} that count what an instance has done: of several instances they are added up. Other keys say the same in all. */
+  readonly counted?: readonly string[];
   /** Indices of ports this configuration sends packets to (a router's routes): a file port used so is an output. */
   egressPorts?(loaded: Loaded): readonly number[];
   /**

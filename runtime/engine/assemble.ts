@@ -15,6 +15,7 @@ import { FlowAudit } from "./flow-audit.js";
 import { GpuStage } from "./gpu-stage.js";
 import { Ingress, type NumberedRxPort } from "./ingress.js";
 import { Lanes } from "./lanes.js";
+import { OrderWindow } from "./order-window.js";
 import { FreePipeline, OrderedPipeline, type Pipeline } from "./pipeline.js";
 import type { Plan } from "./plan.js";
 import { Processor } from "./processor.js";
@@ -35,6 +36,8 @@ export interface CommonParts {
   readonly counters: SharedArrayBuffer;
   /** Memory of the rings, in the order of topology.rings. */
   readonly rings: readonly SharedArrayBuffer[];
+  /** Where several threads audit order together (flow-audit.ts). */
+  readonly audit?: SharedArrayBuffer | undefined;
   /** The device as it has started; undefined where no NF is on one. */
   readonly started?: StartedDevice | undefined;
 }
@@ -65,9 +68,13 @@ export function assemble(parts: ThreadParts): CoreParts & { readonly latency: La
   const layout = counterLayout(plan);
   const counters = counterBlock(parts.counters, layout, thread);
   const latency = new LatencyTable();
-  const pool = role.rx ? new SlotPool(0, arena.slots) : undefined;
+  const { receivers, numbers, line } = topology;
+  const pool = role.rx ? ownSlots(arena.slots, thread, receivers) : undefined;
   const ends = ringEnds(parts);
-  const audit = reorders(plan, topology) && (role.rx || role.tx) ? new FlowAudit(arena) : undefined;
+  const audits = reorders(plan, topology) && (role.rx || role.tx);
+  const audit = audits ? new FlowAudit(arena, numbers === "receiver", parts.audit) : undefined;
+  const among = { index: thread, count: receivers };
+  const restores = numbers === "port" && line && receivers > 1 && thread === receivers;
   return {
     thread,
     plan,
@@ -79,12 +86,19 @@ export function assemble(parts: ThreadParts): CoreParts & { readonly latency: La
     latency,
     audit: role.rx ? audit : undefined,
     ...workParts(parts, ends.outgoing, layout, counters),
-    ingress: pool && new Ingress(plan, arena, rxPorts, pool, layout, counters, control, clock),
+    ingress: pool && new Ingress(plan, arena, rxPorts, pool, layout, counters, control, clock, among),
     egress: role.tx
-      ? new Egress(plan, arena, txPorts, layout, counters, latency, { digest: parts.digest, audit })
+      ? new Egress(plan, arena, txPorts, layout, counters, latency, { digest: parts.digest, audit, numbers })
       : undefined,
+    order: restores ? new OrderWindow(arena, plan.ports.length) : undefined,
     ...ends,
   };
+}
+
+/** A receiver's share of the slots. */
+function ownSlots(slots: number, receiver: number, receivers: number): SlotPool {
+  const first = Math.floor((slots * receiver) / receivers);
+  return new SlotPool(first, Math.floor((slots * (receiver + 1)) / receivers) - first);
 }
 
 /** A CPUSyncer core, which owns neither ports nor NFs. */

@@ -4,14 +4,16 @@ export const enum CONTROL {
   STOP = 0,
   /** 1 = something failed; leave at once. */
   ABORT = 1,
-  /** 1 = every slot is back home; nothing will move any more. Set by the receiving thread. */
+  /** Receiving threads whose slots are all back home; when it is all of them nothing will move any more. */
   DRAINED = 2,
   /** 1 = the GPU device has failed or come to a halt: what waits for it is taken back unserved. Set after STOP. */
   DEVICE_FAILED = 3,
-  /** 1 = nothing will be received any more; what is under way is on its way out. Set by the receiving thread. */
+  /** Receiving threads that will receive nothing any more; what is under way is on its way out. */
   ENDED = 4,
-  /** 1 = every output is open. Set by the sending thread; nothing is received before. */
+  /** Sending threads that have opened every output; nothing is received before all of them have. */
   OUTPUTS_OPEN = 5,
+  /** Receiving threads that have gone, the first one not counted: what it has opened for all of them it closes after them. */
+  GONE = 6,
   /** Plus thread number: 1 while that thread sleeps until its doorbell rings. Behind these words, as many with {@link QUIET}. */
   WAITING = 16,
 }
@@ -66,15 +68,43 @@ export function ringAll(control: Int32Array): void {
 /** ms between looks at whether the run was aborted meanwhile. */
 const LOOK_MS = 20;
 
-/** Waits until the sending thread has opened every output: an NF is not to judge packets of a run that cannot start. */
-export function awaitOutputs(control: Int32Array): void {
-  while (Atomics.load(control, CONTROL.OUTPUTS_OPEN) === 0 && Atomics.load(control, CONTROL.ABORT) === 0)
-    Atomics.wait(control, CONTROL.OUTPUTS_OPEN, 0, LOOK_MS);
+/** Waits until the sending threads have opened every output: an NF is not to judge packets of a run that cannot start. */
+export function awaitOutputs(control: Int32Array, senders: number): void {
+  for (;;) {
+    const open = Atomics.load(control, CONTROL.OUTPUTS_OPEN);
+    if (open === senders || Atomics.load(control, CONTROL.ABORT) !== 0) return;
+    Atomics.wait(control, CONTROL.OUTPUTS_OPEN, open, LOOK_MS);
+  }
 }
 
 export function outputsOpen(control: Int32Array): void {
-  Atomics.store(control, CONTROL.OUTPUTS_OPEN, 1);
+  Atomics.add(control, CONTROL.OUTPUTS_OPEN, 1);
   Atomics.notify(control, CONTROL.OUTPUTS_OPEN);
+}
+
+/** Told by main, which sees a thread go however it ends. */
+export function receiverGone(control: Int32Array): void {
+  Atomics.add(control, CONTROL.GONE, 1);
+  Atomics.notify(control, CONTROL.GONE);
+}
+
+/** Waits until as many receiving threads beside the first have gone. */
+export function awaitGone(control: Int32Array, others: number): void {
+  for (let gone = Atomics.load(control, CONTROL.GONE); gone < others; gone = Atomics.load(control, CONTROL.GONE)) {
+    Atomics.wait(control, CONTROL.GONE, gone, LOOK_MS);
+  }
+}
+
+/** True where every slot is home, and no thread has anything to wait for. */
+export function isDrained(control: Int32Array, receivers: number): boolean {
+  return Atomics.load(control, CONTROL.DRAINED) === receivers;
+}
+
+/** Waits until that is so, or the run is aborted. */
+export function awaitDrained(control: Int32Array, receivers: number): void {
+  while (!isDrained(control, receivers) && Atomics.load(control, CONTROL.ABORT) === 0) {
+    Atomics.wait(control, CONTROL.DRAINED, Atomics.load(control, CONTROL.DRAINED), LOOK_MS);
+  }
 }
 
 /** What is under way comes to its end. */

@@ -3,13 +3,15 @@ import type { Arena } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import type { SlotPool } from "../packet/pool.js";
 import type { RingConsumer, RingProducer } from "../packet/ring.js";
-import { CONTROL, QUIET, quietOf, quietWord, ring, ringAll } from "./control.js";
+import { awaitDrained, CONTROL, isDrained, QUIET, quietOf, quietWord, ring, ringAll } from "./control.js";
 import type { Egress } from "./egress.js";
 import type { FlowAudit } from "./flow-audit.js";
 import type { Ingress } from "./ingress.js";
+import type { OrderWindow } from "./order-window.js";
 import type { Pipeline } from "./pipeline.js";
 import { type Plan, TARGET } from "./plan.js";
 import type { Processor } from "./processor.js";
+import { SlotsHome } from "./slots-home.js";
 import type { Topology } from "./topology.js";
 import { type Interfaces, Waiter } from "./wait.js";
 
@@ -24,13 +26,15 @@ export interface CoreParts {
   readonly processor: Processor;
   /** Of a thread that owns GPU NFs. */
   readonly pipeline?: Pipeline | undefined;
-  /** Of the thread that receives. */
+  /** Of a thread that receives. */
   readonly ingress: Ingress | undefined;
   readonly pool: SlotPool | undefined;
-  /** Of the thread that receives, where order within flows is audited. */
+  /** Of a thread that receives, where order within flows is audited. */
   readonly audit?: FlowAudit | undefined;
-  /** Of the thread that sends. */
+  /** Of a thread that sends. */
   readonly egress: Egress | undefined;
+  /** Of the thread behind receivers that share a queue, where order is kept. */
+  readonly order?: OrderWindow | undefined;
   /** By the thread at the other end. */
   readonly incoming: readonly (RingConsumer | undefined)[];
   readonly outgoing: readonly (RingProducer | undefined)[];
@@ -44,8 +48,13 @@ export class Core {
   private readonly outbox: readonly Uint32Array[];
   private readonly outboxCount: Uint32Array;
   private readonly waiter: Waiter;
-  private readonly rxThread: number;
   private readonly txThread: number;
+  /** Receives, and the sender is another thread, whose ring brings free slots. */
+  private readonly getsSlots: boolean;
+  /** Where packets go that have just been received, or have nothing more to do here, along the line. */
+  private readonly next: number;
+  /** Packets that have just been received go on to another thread, also where this one sends. */
+  private readonly passesOn: boolean;
   /** The last station. */
   private readonly last: number;
   private readonly ownerOf: Uint8Array;
@@ -59,19 +68,26 @@ export class Core {
   private movedNs = 0;
   private ended = false;
   private readonly interfaces: Interfaces | undefined;
+  private readonly home: SlotsHome;
 
   constructor(private readonly parts: CoreParts) {
     const { topology, plan, thread, pipeline } = parts;
+    const { receivers, stations } = topology;
+    const role = topology.threads[thread]!;
     this.outbox = topology.threads.map(() => new Uint32Array(MAX_BATCH));
     this.outboxCount = new Uint32Array(topology.threads.length);
     this.waiter = new Waiter(plan.options.wait, parts.control, thread, plan.options.rate !== undefined);
-    this.rxThread = topology.threads.findIndex((t) => t.rx);
-    this.txThread = topology.threads.findIndex((t) => t.tx);
-    this.last = topology.stations - 1;
+    this.txThread = role.tx ? thread : topology.threads.findIndex((t) => t.tx);
+    this.getsSlots = role.rx && !role.tx;
+    this.last = stations - 1;
+    this.passesOn = role.rx && receivers < stations;
+    if (thread < receivers) this.next = receivers;
+    else this.next = thread === this.last ? 0 : thread + 1;
     this.ownerOf = new Uint8Array(TARGET.NF_LIMIT);
     topology.threads.forEach((role, t) => {
       for (const nf of role.nfs) this.ownerOf[nf] = t;
     });
+    this.home = new SlotsHome(parts.arena, receivers, (to, slots, count) => this.push(to, slots, count));
     this.batch = plan.cyclic && plan.options.order !== "none" ? 1 : plan.options.batch;
     const live = parts.ingress?.live;
     if (live !== undefined) {
@@ -91,25 +107,28 @@ export class Core {
    * @throws what an input threw, once all that came before it has left
    */
   async run(): Promise<void> {
-    const { control, ingress, pool, pipeline } = this.parts;
+    const { control, ingress, pool, pipeline, topology } = this.parts;
+    const { receivers } = topology;
     for (;;) {
       if (Atomics.load(control, CONTROL.ABORT) === 1) return;
       const moved = this.round();
       if (ingress !== undefined && pool !== undefined) {
         if (!this.ended && !this.fed && ingress.done) {
           this.ended = true;
-          Atomics.store(control, CONTROL.ENDED, 1);
+          Atomics.add(control, CONTROL.ENDED, 1);
         }
         if (!this.fed && this.drained) {
-          Atomics.store(control, CONTROL.DRAINED, 1);
+          Atomics.add(control, CONTROL.DRAINED, 1);
           ringAll(control);
-          if (ingress.failure !== undefined) throw ingress.failure;
-          return;
+          if (ingress.failure === undefined) return;
+          // What the others have received before leaves, too.
+          awaitDrained(control, receivers);
+          throw ingress.failure;
         }
         // A port that reads asynchronously needs the event loop to come round; for a moment only, while packets may come back.
         if (!moved && ingress.waiting)
           await (this.underWay || ingress.live !== undefined ? eventLoop() : ingress.ready());
-      } else if (!moved && Atomics.load(control, CONTROL.DRAINED) === 1) {
+      } else if (!moved && isDrained(control, receivers)) {
         return;
       }
       if (moved) this.waiter.busy();
@@ -186,13 +205,13 @@ export class Core {
   }
 
   private readonly hasIncoming = (): boolean => {
-    if (Atomics.load(this.parts.control, CONTROL.DRAINED) === 1) return true;
+    if (isDrained(this.parts.control, this.parts.topology.receivers)) return true;
     for (const consumer of this.parts.incoming) if (consumer?.pending) return true;
     return false;
   };
 
   private takeIncoming(): boolean {
-    const { incoming, thread, pool, pipeline, topology } = this.parts;
+    const { incoming, pool, pipeline, order, topology } = this.parts;
     let moved = false;
     for (let from = 0; from < incoming.length; from++) {
       const consumer = incoming[from];
@@ -202,16 +221,28 @@ export class Core {
       moved = true;
       if (from > this.last) {
         pipeline!.served(this.burst, count);
-      } else if (thread === this.rxThread && from === this.txThread) {
-        // With io cores apart, what the sender returns to the receiver are free slots.
+      } else if (this.getsSlots && from === this.txThread) {
+        // With io cores apart, what the sender returns to a receiver are free slots.
         pool!.put(this.burst, 0, count);
+      } else if (order !== undefined && from < topology.receivers) {
+        order.push(this.burst, count);
       } else {
-        this.fed = true;
-        if (topology.threads[thread]!.nfs.length > 0) this.work(count, false);
-        else this.dispatch(this.burst, count, false);
+        this.feed(count);
       }
     }
+    if (moved && order !== undefined) {
+      for (let n = order.release(this.burst, this.batch); n > 0; n = order.release(this.burst, this.batch))
+        this.feed(n);
+    }
     return moved;
+  }
+
+  /** A burst from another thread. */
+  private feed(count: number): void {
+    const { topology, thread } = this.parts;
+    this.fed = true;
+    if (topology.threads[thread]!.nfs.length > 0) this.work(count, false);
+    else this.dispatch(this.burst, count, false);
   }
 
   /**
@@ -220,10 +251,9 @@ export class Core {
    */
   private dispatch(slots: Uint32Array, count: number, fresh: boolean): void {
     const { thread, topology } = this.parts;
-    const { last } = this;
     if (!topology.line) this.scatter(slots, count);
-    else if (topology.threads[thread]!.tx && !(fresh && last > 0)) this.finish(slots, count);
-    else this.push(thread === last ? 0 : thread + 1, slots, count);
+    else if (topology.threads[thread]!.tx && !(fresh && this.passesOn)) this.finish(slots, count);
+    else this.push(this.next, slots, count);
   }
 
   private scatter(slots: Uint32Array, count: number): void {
@@ -260,9 +290,10 @@ export class Core {
   }
 
   private sendHome(slots: Uint32Array, count: number): void {
-    const { pool } = this.parts;
+    const { pool, topology } = this.parts;
     if (pool !== undefined) pool.put(slots, 0, count);
-    else this.push(this.rxThread, slots, count);
+    else if (topology.receivers === 1) this.push(0, slots, count);
+    else this.home.deal(slots, count);
   }
 
   /**
@@ -270,10 +301,10 @@ export class Core {
    * @param moved something else has moved in this round
    */
   private reclaim(moved: boolean): boolean {
-    const { egress, clock, control } = this.parts;
+    const { egress, clock, control, topology } = this.parts;
     const now = clock();
     egress!.update(now);
-    const ending = Atomics.load(control, CONTROL.ENDED) === 1;
+    const ending = Atomics.load(control, CONTROL.ENDED) === topology.receivers;
     if (moved || !ending) this.movedNs = now;
     const count = egress!.reclaim(this.reclaimed, ending && now - this.movedNs > LINGER_NS);
     if (count === 0) return false;

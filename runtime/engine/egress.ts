@@ -4,9 +4,11 @@ import type { LatencyTable } from "../measure/latency.js";
 import type { TxPort } from "../nic/port.js";
 import { type Arena, NO_PORT } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
+import { ArrivalOrder } from "./arrival-order.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
 import type { FlowAudit } from "./flow-audit.js";
 import { DROP, type Plan, type PlanOptions, TARGET } from "./plan.js";
+import type { Topology } from "./topology.js";
 
 /** A constant of this module is part of the compiled code; an imported binding is looked up at each use (V8 11, Node 20). */
 const NONE = NO_PORT;
@@ -43,6 +45,8 @@ export interface EgressParts {
   /** Absent: packets for the kernel end here and are counted. */
   readonly host?: HostPort | undefined;
   readonly originator?: Originator | undefined;
+  /** What arrival numbers can be compared; absent: all. */
+  readonly numbers?: Topology["numbers"] | undefined;
 }
 
 /** One port's share of a burst. */
@@ -50,8 +54,6 @@ interface Lane {
   readonly slots: Uint32Array;
   count: number;
   bytes: number;
-  /** Highest arrival number sent so far. */
-  lastArrival: number;
 }
 
 export class Egress {
@@ -80,6 +82,7 @@ export class Egress {
   private readonly audit: FlowAudit | undefined;
   private readonly host: HostPort | undefined;
   private readonly originator: Originator | undefined;
+  private readonly order: ArrivalOrder;
   /** Packets of the burst for the kernel. */
   private readonly forHost = new Uint32Array(MAX_BATCH);
   /** Files take what a slot holds: only where some port has a limit is any packet measured. */
@@ -93,14 +96,15 @@ export class Egress {
     private readonly layout: CounterLayout,
     private readonly counters: Float64Array,
     private readonly latency: LatencyTable,
-    { digest, audit, host, originator }: EgressParts = {},
+    { digest, audit, host, originator, numbers = "all" }: EgressParts = {},
   ) {
+    this.order = new ArrivalOrder(arena, ports.length, numbers);
     this.digest = digest;
     this.audit = audit;
     this.host = host;
     this.originator = originator;
     this.warmUpNs = (plan.options.warmUpMs ?? 0) * 1e6;
-    this.lanes = ports.map(() => ({ slots: new Uint32Array(MAX_BATCH), count: 0, bytes: 0, lastArrival: 0 }));
+    this.lanes = ports.map(() => ({ slots: new Uint32Array(MAX_BATCH), count: 0, bytes: 0 }));
     this.heads = new Uint32Array(ports.length);
     const senders = ports.flatMap((port, i) => (port === undefined ? [] : [i]));
     this.onlyPort = senders.length === 1 ? senders[0]! : NONE;
@@ -249,17 +253,9 @@ export class Egress {
   }
 
   private send(lane: Lane, port: number): void {
-    const { arrival } = this.arena;
-    const { slots, count } = lane;
-    let last = lane.lastArrival;
-    let reordered = 0;
-    for (let i = 0; i < count; i++) {
-      const number = arrival[slots[i]!]!;
-      if (number < last) reordered++;
-      else last = number;
-    }
-    lane.lastArrival = last;
     const { counters, layout } = this;
+    const { slots, count } = lane;
+    const reordered = this.order.left(slots, count, port);
     if (reordered > 0) counters[layout.reordered] = counters[layout.reordered]! + reordered;
     if (this.audit !== undefined) {
       counters[layout.flowReordered] = counters[layout.flowReordered]! + this.audit.left(slots, count, port);

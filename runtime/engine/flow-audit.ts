@@ -7,6 +7,10 @@
  *
  * An approximation: the table has room for ENTRIES flows, and a flow that falls on the entry of another takes it over, so with many
  * flows at once some reordering is missed; and two flows whose 32-bit keys are equal count as one.
+ *
+ * Several receivers: where each has queues of its own, packets of a flow that came to different ones (both directions of a connection may)
+ * have no order, and are flows of their own here. Where they share a queue and each sends, all look into one table, without locks: what two
+ * threads send at the same moment is in no order either, and an entry that both write then may miss a packet or count one too many.
  */
 import { type Arena, FLAG, SLOT_SHIFT } from "../packet/arena.js";
 import { IPPROTO, IPV4, IPV6 } from "../packet/protocols.js";
@@ -19,16 +23,37 @@ const ENTRIES = 1 << 15;
 const SPREAD = 0x85eb_ca6b;
 const SPREAD_MORE = 0xc2b2_ae35;
 
-export class FlowAudit {
-  private readonly keys = new Int32Array(ENTRIES);
-  private readonly last = new Float64Array(ENTRIES);
+const AUDIT_BYTES = ENTRIES * 12;
 
-  constructor(private readonly arena: Arena) {}
+/** A table for several threads. */
+export function auditMemory(): SharedArrayBuffer {
+  return new SharedArrayBuffer(AUDIT_BYTES);
+}
+
+export class FlowAudit {
+  private readonly last: Float64Array;
+  private readonly keys: Int32Array;
+
+  /**
+   * @param byReceiver packets are numbered by receiver, and not across
+   * @param memory of {@link auditMemory}, where several threads send what may be of one flow
+   */
+  constructor(
+    private readonly arena: Arena,
+    private readonly byReceiver = false,
+    memory: SharedArrayBuffer | ArrayBuffer = new ArrayBuffer(AUDIT_BYTES),
+  ) {
+    this.last = new Float64Array(memory, 0, ENTRIES);
+    this.keys = new Int32Array(memory, ENTRIES * 8, ENTRIES);
+  }
 
   /** Notes the flows of packets that have just arrived and been through the gate. */
   arrived(slots: Uint32Array, count: number): void {
     const { flow } = this.arena;
     for (let i = 0; i < count; i++) flow[slots[i]!] = flowKey(this.arena, slots[i]!);
+    if (!this.byReceiver) return;
+    const { home } = this.arena;
+    for (let i = 0; i < count; i++) flow[slots[i]!] = mix(flow[slots[i]!]! + home[slots[i]!]!);
   }
 
   /**

@@ -8,7 +8,7 @@
 import type { RxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
 import type { SlotPool } from "../packet/pool.js";
-import { CONTROL } from "./control.js";
+import { CONTROL, stopReceiving } from "./control.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
 import { LivePorts } from "./live-ports.js";
 import { BitPacer, PacketPacer } from "./pacer.js";
@@ -31,13 +31,20 @@ interface Lookahead extends NumberedRxPort {
   readonly frames: number;
 }
 
+/** Which of how many receiving threads this is. */
+export interface Among {
+  readonly index: number;
+  readonly count: number;
+}
+
 const LOOKAHEAD = 64;
 const ENDLESS = Number.POSITIVE_INFINITY;
 
 export class Ingress {
   /** When the first packet came in, in ns since the epoch; NaN before. */
   firstNs = Number.NaN;
-  private arrivals = 0;
+  /** The last number given; receivers count in steps of their number, so that no two packets have the same. */
+  private arrivals: number;
   private stopped = false;
   /** Network interfaces have been told to stop, and give what they still have. */
   private stopping = false;
@@ -65,7 +72,9 @@ export class Ingress {
     private readonly counters: Float64Array,
     private readonly control: Int32Array,
     private readonly clock: () => number,
+    private readonly among: Among = { index: 0, count: 1 },
   ) {
+    this.arrivals = among.index + 1 - among.count;
     // A quarter of the slots at most waits here; the rest is for packets under way.
     const room = Math.max(1, Math.min(LOOKAHEAD, Math.floor(pool.size / 4 / ports.length)));
     const rounds = ports.some(({ rx }) => rx.round?.anew);
@@ -122,18 +131,15 @@ export class Ingress {
     const { duration } = this.plan.options;
     const late = duration > 0 && now - this.startNs >= duration * 1e9;
     const failed = this.failure !== undefined;
+    // The others are to come to an end as well, and what all have received to leave.
+    if (failed && this.among.count > 1) stopReceiving(this.control);
     if (late || failed || Atomics.load(this.control, CONTROL.STOP) === 1) this.stop();
     return this.stopped;
   }
 
-  /** Fills the receive rings of network interfaces, where that has not been done: from now on nothing is missed that there is a slot for. */
-  stock(): void {
-    this.live?.stock();
-  }
-
   private start(now: number): void {
     this.startNs = now;
-    this.stock();
+    this.live?.stock();
     const { rate, ring } = this.plan.options;
     if (rate?.unit === "pps") this.packets = new PacketPacer(now, rate.value, ring);
     else if (rate !== undefined) this.bits = new BitPacer(now, rate.value);
@@ -271,20 +277,31 @@ export class Ingress {
 
   private stamp(slots: Uint32Array, count: number, now: number): void {
     const { arrival, rxNs, len } = this.arena;
-    let arrivals = this.arrivals;
+    const numbered = this.live?.numbered === true;
+    const step = this.among.count;
+    let { arrivals } = this;
     let bytes = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      arrival[slot] = ++arrivals;
+      arrivals += step;
+      if (!numbered) arrival[slot] = arrivals;
       bytes += len[slot]!;
     }
     if (this.packets !== undefined) this.packets.take(slots, count, rxNs);
     else if (this.bits === undefined) for (let i = 0; i < count; i++) rxNs[slots[i]!] = now;
-    if (this.arrivals === 0) this.firstNs = now;
+    if (Number.isNaN(this.firstNs)) this.firstNs = now;
     this.arrivals = arrivals;
+    if (step > 1) this.claim(slots, count);
     if (this.ahead.length === 1) this.count(this.ahead[0]!.port, count, bytes);
     else if (this.live !== undefined) this.count(this.live.port, count, bytes);
     else this.countEach(slots, count);
+  }
+
+  /** Slots of the port's ring are from now on this receiver's: for each of them it has given one of its own. */
+  private claim(slots: Uint32Array, count: number): void {
+    const { home } = this.arena;
+    const { index } = this.among;
+    for (let i = 0; i < count; i++) home[slots[i]!] = index;
   }
 
   private count(port: number, packets: number, bytes: number): void {

@@ -11,12 +11,14 @@ const UPDATE_EVERY_NS = 1e8;
 export class LivePorts {
   /** Slots in receive rings. */
   stocked = 0;
-  /** Number of the port that the last {@link receive} was from. */
+  /** Number of the port that the last {@link receive} was from, and whether it numbers packets itself. */
   port = 0;
+  numbered = false;
   /** Nothing new comes in; what is there already does. */
   private stopping = false;
+  /** A port was still open to what other threads do when it was asked last. */
+  private unsettled = false;
   private ended = false;
-  private filled = false;
   /** Port that is asked first. */
   private turn = 0;
   private updateNs = 0;
@@ -38,10 +40,8 @@ export class LivePorts {
     this.poller = new Poller(ports.flatMap(({ rx }) => rx.live?.descriptors ?? []));
   }
 
-  /** Fills receive rings, once, with a quarter of all slots at most: the rest is for packets under way. */
+  /** Fills receive rings, with a quarter of all slots at most: the rest is for packets under way. */
   stock(): void {
-    if (this.filled) return;
-    this.filled = true;
     const { pool, ports } = this;
     const most = Math.floor(pool.size / 4 / ports.length);
     for (const { rx } of ports) {
@@ -65,6 +65,7 @@ export class LivePorts {
       const count = this.read(rx, slots, max);
       if (count === 0) continue;
       this.port = port;
+      this.numbered = rx.numbered === true;
       return count;
     }
     return 0;
@@ -78,12 +79,16 @@ export class LivePorts {
 
   /**
    * To be called when {@link receive} had nothing after {@link stop}: rings give back what they have, and counters are read a last time.
-   * @returns false while no slot is free: what is there could not be read
+   * @returns false while no slot is free, or other threads have not stopped: there may be something still to be read
    */
   end(now: number): boolean {
     const { pool } = this;
     if (this.ended) return true;
     if (pool.available === 0) return false;
+    const before = this.unsettled;
+    this.unsettled = this.ports.some(({ rx }) => rx.live?.settled === false);
+    // Once more after the last of them: what came in between is there now.
+    if (this.unsettled || before) return false;
     this.ended = true;
     this.update(now);
     const slots = new Uint32Array(64);

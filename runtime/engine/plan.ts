@@ -9,6 +9,7 @@ import type { SelectorSpec } from "../chain/selector.js";
 import type { DeviceHandle } from "../device/device.js";
 import { ConfigError } from "../errors.js";
 import { isLive, type PortConfig } from "../nic/drivers.js";
+import type { RxPattern } from "../nic/port.js";
 import type { ArenaHandle } from "../packet/arena.js";
 import { GATE_REASONS } from "../packet/gate.js";
 import { type PlanDevice, planDevice } from "./device-plan.js";
@@ -53,6 +54,10 @@ export interface PlanNf {
   readonly outcomes: readonly OutcomeSpec[];
   /** True where its configuration can produce an outcome that passes gate and classifier again. */
   readonly reparses: boolean;
+  /** Several threads may each have an instance. */
+  readonly replicable: boolean;
+  /** Keys of its stats that add up over instances. */
+  readonly counted: readonly string[];
   readonly loaded: unknown;
 }
 
@@ -81,6 +86,8 @@ export interface PlanOptions {
   readonly verifyL4: boolean;
   readonly portable: boolean;
   readonly wait: WaitPolicy;
+  /** How receiving threads share a queue; default: each queue has one. */
+  readonly rxPattern?: RxPattern | undefined;
 }
 
 export interface Plan {
@@ -211,7 +218,11 @@ export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOp
     nfs: chain.nfs.map(({ name, type, source, place, module, loaded }) => {
       const possible = module.possible?.(loaded);
       const reparses = module.outcomes.some((o) => o.reparse && (possible?.includes(o.name) ?? true));
-      return { name, type, source, place: device ? place : "cpu", outcomes: module.outcomes, reparses, loaded };
+      return {
+        ...{ name, type, source, place: device ? place : "cpu", outcomes: module.outcomes, reparses, loaded },
+        replicable: module.replicable?.(loaded) ?? false,
+        counted: module.counted ?? [],
+      };
     }),
     policy,
     sources,

@@ -3,12 +3,12 @@
 import type { DeviceKind, DeviceReport } from "../device/device.js";
 import { SYNC } from "../device/syncer.js";
 import { alertsDigest } from "../measure/digest.js";
-import { NOTHING_RECORDED } from "../measure/latency.js";
+import { sumLatencies } from "../measure/latency.js";
 import { type LatencyPercentiles, percentilesOf } from "../measure/percentiles.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
 import { OUTCOMES_PER_NF, type Plan } from "./plan.js";
 import type { Topology } from "./topology.js";
-import type { ThreadReport } from "./worker.js";
+import type { NfReport, ThreadReport } from "./worker.js";
 
 export interface PortStats {
   readonly name: string;
@@ -143,10 +143,9 @@ export interface DeviceEnd {
 export function makeResult(parts: ResultParts): RunResult {
   const { plan, topology, layout, counters, reports } = parts;
   const { rx, rxBytes, tx, txBytes, dropped, toKernel, originated } = snapshotOf(plan, layout, counters);
-  const receiver = reports[topology.threads.findIndex((t) => t.rx)]!;
-  const sender = reports[topology.threads.findIndex((t) => t.tx)]!;
-  const { inFlight } = receiver;
-  const span = sender.lastNs - receiver.firstNs;
+  const senders = reports.filter((_, t) => topology.threads[t]!.tx);
+  const inFlight = reports.reduce((sum, report) => sum + report.inFlight, 0);
+  const span = latest(reports) - earliest(reports);
   const seconds = Number.isNaN(span) ? 0 : span / 1e9;
   const rate = (amount: number) => (seconds > 0 ? amount / seconds : 0);
   const drops = plan.drops
@@ -159,7 +158,7 @@ export function makeResult(parts: ResultParts): RunResult {
     packets: { rx, tx },
     bytes: { rx: rxBytes, tx: txBytes },
     throughput: { mpps: rate(tx) / 1e6, gbps: (rate(rxBytes) * 8) / 1e9 },
-    latency_ns: percentilesOf(sender.latency ?? NOTHING_RECORDED),
+    latency_ns: percentilesOf(sumLatencies(senders.flatMap(({ latency }) => latency ?? []))),
     ledger: {
       rx,
       originated,
@@ -200,10 +199,19 @@ export function makeResult(parts: ResultParts): RunResult {
       flow_reordered: counters[layout.flowReordered]!,
     },
     cores: topology.name,
-    digest: sender.digest ?? null,
+    digest: senders[0]!.digest ?? null,
     alerts_digest: plan.options.digest ? alertsDigest(allAlerts(reports)) : null,
     failure: parts.failure ?? null,
   };
+}
+
+/** NaN where no thread received anything. */
+function earliest(reports: readonly ThreadReport[]): number {
+  return reports.reduce((first, { firstNs }) => (firstNs < first || Number.isNaN(first) ? firstNs : first), Number.NaN);
+}
+
+function latest(reports: readonly ThreadReport[]): number {
+  return reports.reduce((last, { lastNs }) => (lastNs > last || Number.isNaN(last) ? lastNs : last), Number.NaN);
 }
 
 function hopsResult(
@@ -245,8 +253,8 @@ function nfResult(
   reports: readonly ThreadReport[],
   index: number,
 ): NfResult {
-  const { name, type, place, outcomes } = plan.nfs[index]!;
-  const report = reports.flatMap((r) => r.nfs).find((n) => n.nf === index);
+  const { name, type, place, outcomes, counted } = plan.nfs[index]!;
+  const instances = reports.flatMap((r) => r.nfs).filter((n) => n.nf === index);
   const counts: Record<string, number> = {};
   let packets = 0;
   outcomes.forEach((outcome, o) => {
@@ -255,7 +263,18 @@ function nfResult(
     counts[outcome.name] = n;
   });
   const bytes = counters[layout.nfBytes + index]!;
-  const engine = report?.engine ?? "";
+  // Of several instances one may have fallen back, where a library did not open once more.
+  const engine = [...new Set(instances.map((n) => n.engine))].join("; ");
   const device = place === "gpu" ? plan.device!.handle.info.name : null;
-  return { name, type, place, device, engine, packets, bytes, outcomes: counts, ...report?.stats };
+  return { name, type, place, device, engine, packets, bytes, outcomes: counts, ...mergeStats(instances, counted) };
+}
+
+/** The stats of an NF that several threads had an instance of: what counts is added up, the rest is the same in all of them. */
+function mergeStats(instances: readonly NfReport[], counted: readonly string[]): Record<string, unknown> {
+  const [first, ...others] = instances.map(({ stats }) => stats);
+  const merged = { ...first };
+  for (const stats of others) {
+    for (const key of counted) merged[key] = Number(merged[key] ?? 0) + Number(stats[key] ?? 0);
+  }
+  return merged;
 }

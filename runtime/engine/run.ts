@@ -4,17 +4,20 @@ import type { LoadedChain } from "../chain/load.js";
 import type { Device, DeviceReport } from "../device/device.js";
 import type { SyncerOptions } from "../device/syncer.js";
 import { RunError, reviveError } from "../errors.js";
+import { sharingOf } from "../nic/drivers.js";
 import { Arena } from "../packet/arena.js";
 import { ringBytes } from "../packet/ring.js";
 import { takeEpoch } from "./clock.js";
-import { CONTROL, controlMemory, failDevice, ringAll, stopReceiving } from "./control.js";
+import { CONTROL, controlMemory, failDevice, receiverGone, ringAll, stopReceiving } from "./control.js";
 import type { CoreSpec } from "./core-spec.js";
 import { counterLayout, counterMemory, sumCounters } from "./counters.js";
 import { isLiveChain, slotsFor, slotsIn } from "./device-plan.js";
-import { makePlan, type PlanOptions, TARGET } from "./plan.js";
+import { auditMemory } from "./flow-audit.js";
+import { makePlan, type Plan, type PlanOptions, TARGET } from "./plan.js";
+import type { Receiving } from "./receivers.js";
 import { type DeviceEnd, makeResult, type RunResult, type Snapshot, snapshotOf } from "./result.js";
 import { makeTopology, syncerThreads } from "./topology.js";
-import type { GoMessage, ThreadReport, WorkerMessage, WorkerSetup } from "./worker.js";
+import type { GoMessage, Shares, ThreadReport, WorkerMessage, WorkerSetup } from "./worker.js";
 
 export interface RunOptions extends PlanOptions {
   readonly cores: CoreSpec;
@@ -51,20 +54,23 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
   if (live && plan.policy.includes(TARGET.KERNEL)) {
     warn("the target `kernel` counts packets and does not hand them to this host yet (README, Live traffic)");
   }
-  const topology = makeTopology(plan, options.order, cores, warn);
+  const topology = makeTopology(plan, options.order, cores, warn, receivingOf(plan));
   const layout = counterLayout(plan);
   const counters = counterMemory(layout, topology.threads.length);
   const controlBuffer = controlMemory(topology.threads.length);
   const control = new Int32Array(controlBuffer);
   const rings = topology.rings.map(() => new SharedArrayBuffer(ringBytes(arena.slots)));
   const epoch = takeEpoch();
+  const { receivers, stations, numbers } = topology;
+  const audit = numbers === "port" && receivers > 1 && receivers === stations ? auditMemory() : undefined;
 
   const workers = topology.threads.map((_, thread) => {
-    const setup: WorkerSetup = { thread, plan, topology, epoch, control: controlBuffer, counters, rings, syncer };
+    const common = { plan, topology, epoch, control: controlBuffer, counters, rings, audit, syncer };
+    const setup: WorkerSetup = { thread, ...common };
     return new Worker(new URL("./worker.js", import.meta.url), { workerData: setup });
   });
-  const owners = topology.threads.length > topology.stations ? 0 : syncerThreads(plan, topology).length;
-  const supervisor = new Supervisor(workers, control, device, owners, warn);
+  const owners = topology.threads.length > stations ? 0 : syncerThreads(plan, topology).length;
+  const supervisor = new Supervisor(workers, control, device, { receivers, owners }, warn);
   const result = supervisor
     .run()
     .finally(() => supervisor.endDevice())
@@ -78,6 +84,16 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
     snapshot: () => snapshotOf(plan, layout, sumCounters(counters, layout)),
     stop: () => stopReceiving(control),
     result,
+  };
+}
+
+/** What there is to receive from. */
+function receivingOf({ ports, arena, options }: Plan): Receiving {
+  return {
+    ports: ports.map(({ name, config, rx, tx }) => ({ name, rx, tx, ...sharingOf(config) })),
+    pattern: options.rxPattern ?? "default",
+    digest: options.digest,
+    slots: arena.slots,
   };
 }
 
@@ -106,8 +122,8 @@ class Supervisor {
     private readonly workers: readonly Worker[],
     private readonly control: Int32Array,
     private readonly device: Device | undefined,
-    /** Threads that have a syncer of their own and cannot do without a workgroup. */
-    private readonly owners: number,
+    /** Threads that receive; and those that have a syncer of their own and cannot do without a workgroup. */
+    private readonly numbers: { readonly receivers: number; readonly owners: number },
     private readonly warn: (line: string) => void,
   ) {}
 
@@ -125,6 +141,7 @@ class Supervisor {
               const problem = `ended without a report (exit code ${code})`;
               this.fail(new RunError(`thread ${thread}`, problem, "report this as a bug"));
             }
+            if (thread > 0 && thread < this.numbers.receivers) receiverGone(this.control);
             resolve();
           });
         }),
@@ -137,12 +154,19 @@ class Supervisor {
 
   private hear(message: WorkerMessage, thread: number): void {
     if (message.kind === "warn") this.warn(message.line);
+    else if (message.kind === "opened") this.tellReceivers(message);
     else if (message.kind === "done") this.reports[thread] = message.report;
     else if (message.kind === "error" && message.late) this.lateError ??= reviveError(message.error);
     else if (message.kind === "error") this.fail(reviveError(message.error));
     else if (message.kind === "nf-failure") this.failure ??= message.line;
     else if (message.kind === "failure") this.failDevice(stalled(message.line).message);
     else if (++this.ready === this.workers.length) this.begin().catch((error: Error) => this.fail(error));
+  }
+
+  /** The first receiver has opened its ports. */
+  private tellReceivers({ shares }: { readonly shares: Shares }): void {
+    for (const worker of this.workers.slice(1, this.numbers.receivers))
+      worker.postMessage({ shares } satisfies GoMessage);
   }
 
   /** All threads are ready. */
@@ -160,7 +184,8 @@ class Supervisor {
 
   /** @throws RunError where fewer run than threads that each need one */
   private checkWorkgroups({ handle }: Device): void {
-    const { owners, workgroups } = this;
+    const { workgroups } = this;
+    const { owners } = this.numbers;
     const { info, shape } = handle;
     if (workgroups < owners) {
       const problem = `${owners} cores have NFs on the device ${info.name}, which has ${workgroups} workgroups`;

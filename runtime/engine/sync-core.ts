@@ -2,7 +2,7 @@
 import type { Arena } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import type { RingConsumer, RingProducer } from "../packet/ring.js";
-import { CONTROL, QUIET, quietOf, ring } from "./control.js";
+import { CONTROL, isDrained, QUIET, quietOf, ring } from "./control.js";
 import { type Plan, TARGET } from "./plan.js";
 import type { SyncDriver } from "./sync-driver.js";
 import type { Topology } from "./topology.js";
@@ -43,12 +43,12 @@ export class SyncCore {
 
   /** Runs until every slot is home again, or the run is aborted. */
   run(): void {
-    const { control, driver } = this.parts;
+    const { control, driver, topology } = this.parts;
     for (;;) {
       if (Atomics.load(control, CONTROL.ABORT) === 1) return;
       const moved = this.round();
       if (moved) this.waiter.busy();
-      else if (Atomics.load(control, CONTROL.DRAINED) === 1) return;
+      else if (isDrained(control, topology.receivers)) return;
       else if (driver.polling) this.waiter.poll();
       else this.waiter.idle(this.hasIncoming);
     }
@@ -116,8 +116,8 @@ export class SyncCore {
   }
 
   private readonly hasIncoming = (): boolean => {
-    const { control, incoming } = this.parts;
-    if (Atomics.load(control, CONTROL.DRAINED) === 1) return true;
+    const { control, incoming, topology } = this.parts;
+    if (isDrained(control, topology.receivers)) return true;
     for (const consumer of incoming) if (consumer?.pending) return true;
     return false;
   };

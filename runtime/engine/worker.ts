@@ -10,12 +10,12 @@ import type { SyncerOptions } from "../device/syncer.js";
 import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
-import { interfaceOf, openRx, openTx, sharesSocket } from "../nic/drivers.js";
-import type { TxPort } from "../nic/port.js";
+import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
+import type { PortContext, Receiver, TxPort } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
 import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
 import { clockSince, type Epoch } from "./clock.js";
-import { awaitOutputs, outputsOpen, stopReceiving } from "./control.js";
+import { awaitGone, awaitOutputs, outputsOpen, stopReceiving } from "./control.js";
 import { Core } from "./core.js";
 import type { NumberedRxPort } from "./ingress.js";
 import type { Plan } from "./plan.js";
@@ -32,6 +32,8 @@ export interface WorkerSetup {
   readonly counters: SharedArrayBuffer;
   /** Memory of the rings, in the order of topology.rings. */
   readonly rings: readonly SharedArrayBuffer[];
+  /** Where several threads audit order together. */
+  readonly audit: SharedArrayBuffer | undefined;
   readonly syncer: SyncerOptions | undefined;
 }
 
@@ -46,19 +48,27 @@ export interface NfReport {
 /** What a thread says when it is done. */
 export interface ThreadReport {
   readonly nfs: readonly NfReport[];
-  /** Slots that did not come home; of the receiving thread only. */
+  /** Slots that did not come home; of receiving threads only. */
   readonly inFlight: number;
   readonly firstNs: number;
   readonly lastNs: number;
-  /** Of the sending thread. */
+  /** Of sending threads. */
   readonly latency: LatencyCounts | undefined;
   readonly digest: string | undefined;
 }
 
-/** What main says to a thread that is ready: to begin, with the device's workgroups that run; or to leave. */
-export type GoMessage = { readonly workgroups: readonly number[] } | "quit";
+/** RxPort.share by name of the port. */
+export type Shares = Readonly<Record<string, unknown>>;
+
+/**
+ * What main says: to a receiver but the first, that the first has opened its ports; to a thread that is ready, to begin, with the device's
+ * workgroups that run; to any, to leave.
+ */
+export type GoMessage = { readonly shares: Shares } | { readonly workgroups: readonly number[] } | "quit";
 
 export type WorkerMessage =
+  /** Of the first of several receivers. */
+  | { readonly kind: "opened"; readonly shares: Shares }
   | { readonly kind: "ready" }
   /** The device is given up; the run goes on to its end without it. */
   | { readonly kind: "failure"; readonly line: string }
@@ -80,15 +90,36 @@ const warn = (line: string) => post({ kind: "warn", line });
 
 /** The thread's work is done; what is left is to write and to close. */
 let ending = false;
+/** Other receivers have been told of what this one has opened: it closes after them. */
+let shared = false;
+
+/** What main has said and nobody has asked for yet. */
+const said: GoMessage[] = [];
+let listener: ((message: GoMessage) => void) | undefined;
+port.on("message", (message: GoMessage) => {
+  if (listener === undefined) said.push(message);
+  else listener(message);
+  listener = undefined;
+});
+
+function hear(): Promise<GoMessage> {
+  return new Promise((resolve) => {
+    const message = said.shift();
+    if (message === undefined) listener = resolve;
+    else resolve(message);
+  });
+}
 
 /** Fills in the NFs of this thread; those before one that fails are there to be closed. */
 async function createNfs(arena: Arena, nfs: (Nf | undefined)[], fail: (line: string) => void): Promise<void> {
   const { plan, topology, thread } = setup;
+  // Of instances that several receivers have, the first one's says it for all.
+  const say = thread > 0 && thread < topology.receivers ? () => {} : warn;
   for (const index of topology.threads[thread]!.nfs) {
     const { name, type, source, place, loaded } = plan.nfs[index]!;
     const module = await importNf(source, `nfs.${name}.type`);
     const { seed, portable, digest } = plan.options;
-    const nf = module.create(loaded, { name, arena, seed, portable, place, warn, fail });
+    const nf = module.create(loaded, { name, arena, seed, portable, place, warn: say, fail });
     nfs[index] = nf;
     if (place === "gpu" && nf.offload === undefined) {
       throw new RunError(`nfs.${name}`, `type ${type} has no part for a GPU`, 'write "place": "cpu"');
@@ -114,15 +145,68 @@ async function main(): Promise<void> {
   const nfs: (Nf | undefined)[] = setup.plan.nfs.map(() => undefined);
   const rxPorts: NumberedRxPort[] = [];
   const txPorts: (TxPort | undefined)[] = setup.plan.ports.map(() => undefined);
-  const close = () => closeAll([...txPorts, ...rxPorts.map(({ rx }) => rx), ...nfs]);
+  const close = async () => {
+    if (shared) awaitGone(new Int32Array(setup.control), setup.topology.receivers - 1);
+    await closeAll([...txPorts, ...rxPorts.map(({ rx }) => rx), ...nfs]);
+  };
   try {
     await work(nfs, rxPorts, txPorts);
   } catch (error) {
+    // Before closing, which may wait for others to hear of it.
+    fail(error as Error);
     // What fails while closing is a consequence, or less urgent: the first error is the one to tell.
     await close().catch(() => {});
-    throw error;
+    return;
   }
   await close();
+}
+
+function fail({ name, message, stack }: Error): void {
+  post({ kind: "error", error: { name, message, stack }, late: ending });
+}
+
+/** An NF or an interface is of no use any more: nothing more is received, what is under way leaves, and the run is a failed one. */
+function failed(line: string): void {
+  stopReceiving(new Int32Array(setup.control));
+  post({ kind: "nf-failure", line });
+}
+
+/** Opens the ports to receive from; of several receivers the first one does so before the others. @returns false where main says to leave */
+async function openRxPorts(arena: Arena, rxPorts: NumberedRxPort[]): Promise<boolean> {
+  const { plan, topology, thread } = setup;
+  const { receivers } = topology;
+  let shares: Shares = {};
+  if (thread > 0) {
+    const message = await hear();
+    if (message === "quit") return false;
+    shares = (message as { shares: Shares }).shares;
+  }
+  for (const [i, p] of plan.ports.entries()) {
+    if (!p.rx) continue;
+    if (p.tx && !topology.threads[thread]!.tx && sharesSocket(p.config)) {
+      const problem = `port ${p.name} receives and sends, which takes one io core for both`;
+      throw new RunError("--cores", problem, "use d1");
+    }
+    const context = portContext(i, arena, shares[p.name]);
+    rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
+  }
+  if (thread > 0 || receivers === 1) return true;
+  shared = true;
+  post({
+    kind: "opened",
+    shares: Object.fromEntries(rxPorts.map(({ port, rx }) => [plan.ports[port]!.name, rx.share])),
+  });
+  return true;
+}
+
+function portContext(index: number, arena: Arena, share: unknown): PortContext {
+  const { plan, topology, thread } = setup;
+  const { name, rx, tx } = plan.ports[index]!;
+  const { receivers: count } = topology;
+  const pattern = plan.options.rxPattern ?? "default";
+  const receiver: Receiver | undefined =
+    thread < count && (count > 1 || pattern !== "default") ? { index: thread, count, pattern, share } : undefined;
+  return { name, arena, warn, both: rx && tx, receiver, fail: failed };
 }
 
 /** Opens what the thread's role needs, entering it in the lists as it opens, and runs to the end. */
@@ -136,26 +220,13 @@ async function work(
   const arena = Arena.attach(plan.arena);
   const clock = clockSince(setup.epoch);
   const control = new Int32Array(setup.control);
-  const failed = (line: string) => {
-    stopReceiving(control);
-    post({ kind: "nf-failure", line });
-  };
-  if (role.rx) {
-    for (const [i, p] of plan.ports.entries()) {
-      if (p.rx && p.tx && !role.tx && sharesSocket(p.config)) {
-        const problem = `port ${p.name} receives and sends, which takes one io core for both`;
-        throw new RunError("--cores", problem, "use d1");
-      }
-      const context = { name: p.name, arena, warn, both: p.tx, fail: failed };
-      if (p.rx) rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
-    }
-  }
+  if (role.rx && !(await openRxPorts(arena, rxPorts))) return;
   // After the inputs: an NF that writes a file should not empty it for a run that cannot start.
   await createNfs(arena, nfs, failed);
-  const told = new Promise<GoMessage>((resolve) => port.once("message", resolve));
   post({ kind: "ready" });
-  const go = await told;
-  if (go === "quit") return;
+  const message = await hear();
+  if (message === "quit") return;
+  const go = message as { workgroups: readonly number[] };
   const common: CommonParts = { ...setup, arena, control, clock, started: startedDevice(control, go) };
   if (thread >= topology.stations) {
     new SyncCore(assembleSyncCore(common)).run();
@@ -166,7 +237,7 @@ async function work(
 
   if (role.tx) {
     for (const [i, p] of plan.ports.entries()) {
-      if (p.tx) txPorts[i] = await openTx(p.config, { name: p.name, arena, warn, fail: failed });
+      if (p.tx) txPorts[i] = await openTx(p.config, portContext(i, arena, undefined));
     }
     outputsOpen(control);
   }
@@ -174,10 +245,7 @@ async function work(
   const digest = role.tx && plan.options.digest ? new EgressDigest(arena, names) : undefined;
   const parts = assemble({ ...common, nfs, rxPorts, txPorts, digest });
   const { pool, ingress, egress, latency } = parts;
-  if (role.rx) awaitOutputs(control);
-  ingress?.stock();
-  const interfaces = rxPorts.flatMap(({ port: p }) => interfaceOf(plan.ports[p]!.config) ?? []);
-  if (interfaces.length > 0) warn(`receiving from ${interfaces.join(", ")}`);
+  if (role.rx) awaitOutputs(control, topology.threads.filter(({ tx }) => tx).length);
   await new Core(parts).run();
 
   ending = true;
@@ -197,7 +265,10 @@ async function work(
   });
 }
 
-function startedDevice(control: Int32Array, { workgroups }: Exclude<GoMessage, "quit">): StartedDevice | undefined {
+function startedDevice(
+  control: Int32Array,
+  { workgroups }: { workgroups: readonly number[] },
+): StartedDevice | undefined {
   const { plan, thread } = setup;
   if (plan.device === undefined) return undefined;
   const { numberOf } = plan.device;
@@ -220,7 +291,7 @@ function reportOf(nf: Nf, index: number): NfReport {
 main().then(
   () => port.close(),
   (error: Error) => {
-    post({ kind: "error", error: { name: error.name, message: error.message, stack: error.stack }, late: ending });
+    fail(error);
     port.close();
   },
 );

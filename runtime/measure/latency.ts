@@ -55,6 +55,14 @@ export class LatencyTable implements LatencyCounts {
   }
 }
 
+/** What several threads have recorded, as one. */
+export function sumLatencies(tables: readonly LatencyCounts[]): LatencyCounts {
+  if (tables.length < 2) return tables[0] ?? NOTHING_RECORDED;
+  const counts = new Float64Array(Math.max(...tables.map((table) => table.counts.length)));
+  for (const table of tables) for (let i = 0; i < table.counts.length; i++) counts[i] = counts[i]! + table.counts[i]!;
+  return { counts, max: Math.max(...tables.map(({ max }) => max)) };
+}
+
 /** The least value of a bucket, ns. */
 export function lowestOf(at: number): number {
   const bucket = at < 2 << HALF_SHIFT ? 0 : (at >>> HALF_SHIFT) - 1;

@@ -85,14 +85,24 @@ export function isLive(config: PortConfig): config is LiveConfig {
 
 const isLiveDriver = (driver: string): driver is LiveConfig["driver"] => (LIVE as readonly string[]).includes(driver);
 
-/** The interface of a live port. */
-export function interfaceOf(config: PortConfig): string | undefined {
-  return isLive(config) ? config.interface : undefined;
-}
-
 /** True where a port that receives and sends does both by one socket, hence in one thread. */
 export function sharesSocket(config: PortConfig): boolean {
   return config.driver === "xdp" || config.driver === "auto";
+}
+
+/** How many threads can receive from a port, each from queues of its own, and send by it; 0 receivers: it is no network interface. */
+export function sharingOf(config: PortConfig): {
+  readonly xdp: boolean;
+  readonly receivers: number;
+  readonly senders: number;
+} {
+  const any = Number.POSITIVE_INFINITY;
+  const xdp = config.driver === "xdp";
+  if (!isLive(config)) return { xdp, receivers: 0, senders: config.driver === "null" ? any : 1 };
+  if (!sharesSocket(config)) return { xdp, receivers: any, senders: any };
+  const queue = xdp ? config.queue : undefined;
+  const queues = queue === undefined ? (findInterface(config.interface)?.queues ?? 1) : 1;
+  return { xdp, receivers: queues, senders: queues };
 }
 
 /** The largest IP packet in bytes that a port takes; undefined: whatever the slot holds. Of an interface it is the interface's, where it is there. */
@@ -231,6 +241,10 @@ function xdpOr<Port>(
 ): Port | XdpPort {
   // An interface that is missing is missing for both.
   requireInterface(config.interface, `port ${context.name}`);
+  // Of several receiving threads the first has decided.
+  const taken = (context.receiver?.share as { driver: "xdp" | "packet" } | undefined)?.driver;
+  if (taken === "packet") return packet();
+  if (taken === "xdp") return openInterface(config, context, use);
   try {
     return openInterface(config, context, use);
   } catch (error) {

@@ -56,9 +56,9 @@ const META_LINE = 64;
 /** Three lines: the u16 metadata of a burst of 64 take two. */
 const META_STAGGER = 3 * META_LINE;
 
-/** Metadata bytes per slot: 11 u16, 7 u8, 4 u32, 2 f64, and the params. */
-const META_BYTES = 11 * 2 + 7 + 4 * 4 + 2 * 8 + PARAM_WORDS * 4;
-const META_ARRAYS = 25;
+/** Metadata bytes per slot: 11 u16, 8 u8, 4 u32, 2 f64, and the params. */
+const META_BYTES = 11 * 2 + 8 + 4 * 4 + 2 * 8 + PARAM_WORDS * 4;
+const META_ARRAYS = 26;
 /** Byte offsets into the arena are computed with `slot << SLOT_SHIFT`, which must stay below 2^31. */
 export const MAX_SLOTS = 2 ** 31 / SLOT_SIZE;
 
@@ -151,6 +151,8 @@ export class Arena {
   readonly portOut: Uint8Array;
   /** NFs the packet has been through; kept only under a cyclic policy. */
   readonly visits: Uint8Array;
+  /** The receiving thread whose pool the slot is freed to: the one that has received it. Written only where there are several. */
+  readonly home: Uint8Array;
   /** Bytes on the wire as the capture recorded them. */
   readonly wireLen: Uint32Array;
   /** Capture timestamp: seconds since the epoch, and nanoseconds. */
@@ -158,7 +160,10 @@ export class Arena {
   readonly tsNsec: Uint32Array;
   /** Hash of its flow on arrival; kept only where order within flows is audited. */
   readonly flow: Uint32Array;
-  /** Arrival number, from 1 as capture tools count (`pcap_cnt`). */
+  /**
+   * Arrival number, from 1 as capture tools count (`pcap_cnt`). With several receiving threads no two packets have the same one, and those
+   * of one thread are in order; where threads share a queue it is the number in the queue.
+   */
   readonly arrival: Float64Array;
   /** When the port handed it over, in ns on the engine's clock. */
   readonly rxNs: Float64Array;
@@ -200,6 +205,7 @@ export class Arena {
     this.portIn = u8();
     this.portOut = u8();
     this.visits = u8();
+    this.home = u8();
     this.wireLen = u32();
     this.tsSec = u32();
     this.tsNsec = u32();

@@ -13,9 +13,11 @@ import { type Running, Veth, vethLack } from "./veth.js";
 const lack = vethLack("tcpreplay", "dumpcap", "ethtool");
 /** Few enough to wait in a receive ring all together: nothing is missed, however busy the machine is. */
 export const COUNT = 1500;
-/** Both ports are open, and what is sent from now on is received. */
-export const PORTS = /port in: .* by AF_XDP[\s\S]*port out: .* by AF_XDP[\s\S]*receiving from .*\n/;
-export const RECEIVING = /receiving from .*\n/;
+/** Both ports are open, in whatever order they say so; what is sent from then on is received. */
+export const PORTS = /(?=[\s\S]*port in: .* by AF_XDP)(?=[\s\S]*port out: .* by AF_XDP)/;
+
+/** The same by any driver. */
+export const OPEN = /(?=[\s\S]*port in: .* by AF)(?=[\s\S]*port out: .* by AF)/;
 
 export const FORWARD = {
   "chain.json": { name: "wire", ports: { in: { driver: "null" }, out: { driver: "null" } }, policy: "policy.csv" },
@@ -62,6 +64,23 @@ export async function capture(
 /** A hash of each frame. */
 export const frames = (file: string) =>
   readPcap(file).records.map(({ frame }) => createHash("md5").update(frame).digest("base64"));
+
+/** Hashes of frames by flow: addresses and ports of UDP over IPv4. */
+export function byFlow(file: string): Record<string, string[]> {
+  const flows: Record<string, string[]> = {};
+  const hashes = frames(file);
+  for (const [i, { frame }] of readPcap(file).records.entries()) {
+    const flow = Buffer.from(frame.subarray(26, 38)).toString("hex");
+    flows[flow] ??= [];
+    flows[flow].push(hashes[i]!);
+  }
+  return flows;
+}
+
+/** Waits until each of several receiving cores has opened a port. */
+export async function coresOpen(wing: Running, cores: number, port = "in"): Promise<void> {
+  for (let core = 1; core <= cores; core++) await wing.says(new RegExp(`port ${port}: .* core ${core} of ${cores}`));
+}
 
 export function checkLedger(result: RunResult, what = ""): void {
   assert.ok(result.ledger.balanced, `${what}${JSON.stringify(result.ledger)}`);

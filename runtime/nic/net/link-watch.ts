@@ -2,7 +2,10 @@ import { RunError } from "../../errors.js";
 import type { PortContext } from "../port.js";
 import { type LinkState, linkState, type NetInterface, nameOf, queuesOf } from "./interface.js";
 
-/** Says when a link goes down and comes back, where the port waits meanwhile, and when the interface gets another name. */
+/**
+ * Says when a link goes down and comes back, where the port waits meanwhile, and when the interface gets another name; once, where several
+ * threads have the port open.
+ */
 export class LinkWatch {
   /** The interface is of no use any more, and the run has been told. */
   over = false;
@@ -12,7 +15,7 @@ export class LinkWatch {
   /** @param allQueues the port receives from each of the interface's queues, by a socket for each */
   constructor(
     private readonly device: NetInterface,
-    private readonly context: Pick<PortContext, "name" | "warn" | "fail">,
+    private readonly context: Pick<PortContext, "name" | "warn" | "fail" | "receiver">,
     private readonly allQueues = false,
   ) {
     this.name = device.name;
@@ -22,7 +25,7 @@ export class LinkWatch {
   /** Ends the run where the interface is gone, which it does not come back from, or has queues that nobody receives from. */
   look(): void {
     if (this.over) return;
-    const { device, context } = this;
+    const { device } = this;
     const name = nameOf(device.index);
     const state = name === undefined ? "gone" : linkState(name);
     if (name === undefined || state === "gone") {
@@ -30,16 +33,19 @@ export class LinkWatch {
       return;
     }
     if (name !== this.name) {
-      context.warn(`port ${context.name}: the interface ${this.name} is called ${name} now`);
+      this.say(`the interface ${this.name} is called ${name} now`);
       this.name = name;
     }
     if (state !== this.state) {
       this.state = state;
-      context.warn(
-        `port ${context.name}: the link of ${name} is ${state === "up" ? "up again" : "down; waiting for it"}`,
-      );
+      this.say(`the link of ${name} is ${state === "up" ? "up again" : "down; waiting for it"}`);
     }
     if (this.allQueues) this.count(name);
+  }
+
+  private say(what: string): void {
+    const { name, receiver, warn } = this.context;
+    if ((receiver?.index ?? 0) === 0) warn(`port ${name}: ${what}`);
   }
 
   /** Packets of a queue without a socket go to the kernel, uncounted. */

@@ -1,13 +1,24 @@
 /** Receiving by recvmmsg(2): several packets per system call, copied by the kernel straight into slots (driver `mmsg`). */
 import { performance } from "node:perf_hooks";
 import { DATA_OFFSET, MAX_FRAME, RX_ERROR, SLOT_SHIFT } from "../../packet/arena.js";
-import { promiscuous, requireInterface } from "../net/interface.js";
+import { requireInterface } from "../net/interface.js";
 import { LinkWatch } from "../net/link-watch.js";
 import { close, recvmmsg } from "../net/syscalls.js";
 import type { LiveRx, PortContext, RxPort } from "../port.js";
 import { MESSAGES, type PacketConfig } from "./config.js";
 import { Messages } from "./messages.js";
-import { bindPacket, packetSocket, putTag, rejectAll, socketRx, TAG_BYTES, TP_STATUS_VLAN_VALID } from "./socket.js";
+import {
+  bindReceiver,
+  coreOf,
+  membershipOf,
+  type PacketShare,
+  packetSocket,
+  putTag,
+  rejectAll,
+  socketRx,
+  TAG_BYTES,
+  TP_STATUS_VLAN_VALID,
+} from "./socket.js";
 
 const MSG_TRUNC_DONTWAIT = 0x20 | 0x40;
 /** Ms since 1970 that performance.now() counts from; asking for it costs more than the time itself. */
@@ -22,11 +33,12 @@ export function openMmsgRx(config: PacketConfig, context: PortContext): RxPort {
   const where = `port ${context.name}`;
   const device = requireInterface(config.interface, where);
   const fd = packetSocket(where);
-  bindPacket(fd, device, true, where);
+  const share = bindReceiver(fd, device, context);
   const messages = config.messages ?? MESSAGES;
-  context.warn(`${where}: ${device.name} by AF_PACKET, recvmmsg of ${messages} packets, copied by the kernel`);
-  const membership = config.promiscuous === false ? undefined : promiscuous(device, where);
-  return new MmsgRx(fd, membership, messages, new LinkWatch(device, context), context);
+  const how = `recvmmsg of ${messages} packets, copied by the kernel`;
+  context.warn(`${where}: ${device.name} by AF_PACKET, ${how}${coreOf(context)}`);
+  const membership = membershipOf(device, context, config.promiscuous !== false);
+  return new MmsgRx(fd, membership, messages, new LinkWatch(device, context), context, share);
 }
 
 class MmsgRx implements RxPort {
@@ -41,6 +53,7 @@ class MmsgRx implements RxPort {
     private readonly most: number,
     watch: LinkWatch,
     private readonly context: PortContext,
+    readonly share: PacketShare,
   ) {
     this.messages = new Messages(most, context.arena.address, true);
     this.live = socketRx(fd, watch, () => rejectAll(fd));

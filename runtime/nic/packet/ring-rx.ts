@@ -6,13 +6,16 @@ import { RunError } from "../../errors.js";
 import { DATA_OFFSET, MAX_FRAME, RX_ERROR, SLOT_SHIFT } from "../../packet/arena.js";
 import { copyMemory } from "../../packet/memory.js";
 import { copyBytes, LOOP_LIMIT } from "../copy.js";
-import { promiscuous, requireInterface } from "../net/interface.js";
+import { requireInterface } from "../net/interface.js";
 import { LinkWatch } from "../net/link-watch.js";
 import { close, errno, errorName, type Mapping, mapDescriptor, setsockopt, unmap } from "../net/syscalls.js";
 import type { LiveRx, PortContext, RxPort } from "../port.js";
 import type { PacketConfig } from "./config.js";
 import {
-  bindPacket,
+  bindReceiver,
+  coreOf,
+  membershipOf,
+  type PacketShare,
   packetSocket,
   putTag,
   rejectAll,
@@ -59,10 +62,10 @@ export function openPacketRx(config: PacketConfig, context: PortContext): RxPort
   const device = requireInterface(config.interface, where);
   const fd = packetSocket(where);
   const ring = makeBlocks(fd, where);
-  bindPacket(fd, device, true, where);
-  context.warn(`${where}: ${device.name} by AF_PACKET, TPACKET_V3 ring, copied twice`);
-  const membership = config.promiscuous === false ? undefined : promiscuous(device, where);
-  return new PacketRx(fd, membership, ring, new LinkWatch(device, context), context);
+  const share = bindReceiver(fd, device, context);
+  context.warn(`${where}: ${device.name} by AF_PACKET, TPACKET_V3 ring, copied twice${coreOf(context)}`);
+  const membership = membershipOf(device, context, config.promiscuous !== false);
+  return new PacketRx(fd, membership, ring, new LinkWatch(device, context), context, share);
 }
 
 function makeBlocks(fd: number, where: string): Mapping {
@@ -99,6 +102,7 @@ class PacketRx implements RxPort {
     private readonly ring: Mapping,
     watch: LinkWatch,
     private readonly context: PortContext,
+    readonly share: PacketShare,
   ) {
     this.words = new Uint32Array(ring.buffer);
     this.statuses = new Int32Array(ring.buffer);

@@ -1,9 +1,10 @@
 /** AF_PACKET sockets (packet(7)): opening, counters and the end of receiving, for the drivers packet and mmsg. */
+import { RunError } from "../../errors.js";
 import type { NetInterface } from "../net/interface.js";
-import { noRight } from "../net/interface.js";
+import { linkState, noRight, promiscuous } from "../net/interface.js";
 import type { LinkWatch } from "../net/link-watch.js";
-import { addressOf, bind, close, errno, getsockopt, setsockopt, socket } from "../net/syscalls.js";
-import type { LiveRx } from "../port.js";
+import { addressOf, bind, close, ERRNO, errno, getsockopt, setsockopt, socket } from "../net/syscalls.js";
+import type { LiveRx, PortContext } from "../port.js";
 
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
@@ -13,9 +14,14 @@ const PACKET_STATISTICS = 6;
 const PACKET_AUXDATA = 8;
 const PACKET_QDISC_BYPASS = 20;
 const PACKET_IGNORE_OUTGOING = 23;
+const PACKET_FANOUT = 18;
+const PACKET_FANOUT_HASH = 0;
+/** The kernel finds a number that is free in the network namespace. */
+const PACKET_FANOUT_FLAG_UNIQUEID = 0x2000;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_ATTACH_FILTER = 26;
+const SO_DETACH_FILTER = 27;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 /** linux/if_ether.h, in network byte order as sockaddr_ll wants it. */
@@ -50,6 +56,55 @@ export function bindPacket(fd: number, { index }: NetInterface, receives: boolea
   const number = errno();
   close(fd);
   throw noRight(where, "AF_PACKET on this interface", number);
+}
+
+/** What the first of several receiving threads has opened for all: a group of sockets among which the kernel shares out flows. */
+export interface PacketShare {
+  readonly driver: "packet";
+  /** Number of the group; undefined where there is one thread. */
+  readonly group: number | undefined;
+}
+
+/** A socket that receives everything, or its share of the flows. @throws RunError, and closes the socket */
+export function bindReceiver(fd: number, device: NetInterface, { name, receiver }: PortContext): PacketShare {
+  const where = `port ${name}`;
+  const several = receiver !== undefined && receiver.count > 1;
+  const first = receiver?.share as PacketShare | undefined;
+  // Before it has joined the group a socket gets what others get already.
+  if (first !== undefined) rejectAll(fd);
+  bindPacket(fd, device, true, where);
+  if (!several) return { driver: "packet", group: undefined };
+  const join = first?.group ?? PACKET_FANOUT_FLAG_UNIQUEID << 16;
+  const group = new Uint8Array(4);
+  const joined =
+    setsockopt(fd, SOL_PACKET, PACKET_FANOUT, word(join | (PACKET_FANOUT_HASH << 16)), 4) === 0 &&
+    getsockopt(fd, SOL_PACKET, PACKET_FANOUT, group, word(4)) === 0;
+  if (!joined) {
+    const number = errno();
+    close(fd);
+    // Kernels before 6.13 let no socket into a group while its interface is down.
+    if (number === ERRNO.EINVAL && linkState(device.name) !== "up") {
+      const problem = `the link of ${device.name} is down, where several cores cannot share its packets out`;
+      throw new RunError(where, problem, "bring it up first, or use --cores d1, which waits for it");
+    }
+    throw noRight(where, "packet sockets in a group (PACKET_FANOUT)", number);
+  }
+  if (first !== undefined) setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, word(0), 4);
+  return { driver: "packet", group: new DataView(group.buffer).getUint16(0, true) };
+}
+
+/** Promiscuous mode, which the first of several threads turns on for all. @returns a descriptor to close */
+export function membershipOf(
+  device: NetInterface,
+  { name, receiver }: PortContext,
+  wanted: boolean,
+): number | undefined {
+  return wanted && (receiver?.index ?? 0) === 0 ? promiscuous(device, `port ${name}`) : undefined;
+}
+
+/** ", core 1 of 2" where there are several. */
+export function coreOf({ receiver }: PortContext): string {
+  return receiver === undefined || receiver.count === 1 ? "" : `, core ${receiver.index + 1} of ${receiver.count}`;
 }
 
 /** Beyond the limit where CAP_NET_ADMIN is there, else up to it (net.core.rmem_max, wmem_max). */

@@ -6,7 +6,7 @@ import { close, ERRNO, errno, sendmmsg } from "../net/syscalls.js";
 import type { LiveTx, PortContext, TxPort } from "../port.js";
 import { MESSAGES, type PacketConfig } from "./config.js";
 import { Messages } from "./messages.js";
-import { bindPacket, packetSocket } from "./socket.js";
+import { bindPacket, coreOf, packetSocket } from "./socket.js";
 
 const MSG_DONTWAIT = 0x40;
 const { EAGAIN, ENOBUFS } = ERRNO;
@@ -20,7 +20,8 @@ export function openPacketTx(config: PacketConfig, context: PortContext): TxPort
   const fd = packetSocket(where);
   bindPacket(fd, device, false, where);
   const messages = config.messages ?? MESSAGES;
-  context.warn(`${where}: ${device.name} by AF_PACKET, sendmmsg of ${messages} packets`);
+  const how = `sendmmsg of ${messages} packets`;
+  context.warn(`${where}: ${device.name} by AF_PACKET, ${how}${coreOf(context)}`);
   return new PacketTx(fd, messages, new LinkWatch(device, context), context);
 }
 

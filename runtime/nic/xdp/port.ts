@@ -4,6 +4,8 @@
  * Slots change owner by ring. Fill ring: slots for the kernel to receive into; each frame taken from an RX ring puts a free slot into the
  * fill ring in its place, so that the port always owns as many as it was supplied. TX ring: slots to send; they come back by the
  * completion ring when the kernel has let go of them.
+ *
+ * Of several receiving threads each has sockets for its queues; the first has the program and its socket map, and promiscuous mode.
  */
 import { performance } from "node:perf_hooks";
 import { RunError } from "../../errors.js";
@@ -13,7 +15,7 @@ import { LinkWatch } from "../net/link-watch.js";
 import { close, recvfrom } from "../net/syscalls.js";
 import type { LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
 import type { XdpConfig } from "./config.js";
-import { attachProgram, type XdpProgram } from "./program.js";
+import { attachProgram, joinProgram, type ProgramShare, type XdpProgram } from "./program.js";
 import { XdpSender } from "./sender.js";
 import { openSocket, type SocketStatistics, type XdpSocket } from "./socket.js";
 
@@ -26,17 +28,31 @@ const MSG_DONTWAIT = 0x40;
 /** Ms since 1970 that performance.now() counts from; asking for it costs more than the time itself. */
 const ORIGIN = performance.timeOrigin;
 
+/** What the first of several receiving threads has opened for all. */
+export interface XdpShare {
+  readonly driver: "xdp";
+  readonly program: ProgramShare;
+}
+
 /** Opens an interface. @param use which of its directions the chain uses @throws RunError for what is missing, taken or refused */
 export function openXdp(config: XdpConfig, context: PortContext, use: { rx: boolean; tx: boolean }): XdpPort {
   const where = `port ${context.name}`;
   const device = requireInterface(config.interface, where);
-  const queues = chooseQueues(config, device, use.rx, where);
+  const { receiver } = context;
+  if (use.rx && receiver !== undefined && receiver.pattern !== "default") {
+    throw new RunError(where, `threads cannot share its queue (--rx-pattern ${receiver.pattern})`, "leave it out");
+  }
+  const queues = chooseQueues(config, device, use.rx, context);
+  const share = receiver?.share as XdpShare | undefined;
   const open: { close(): void }[] = [];
   try {
-    const membership = use.rx && config.promiscuous !== false ? promiscuous(device, where) : undefined;
+    const first = use.rx && share === undefined;
+    const membership = first && config.promiscuous !== false ? promiscuous(device, where) : undefined;
     if (membership !== undefined) open.push({ close: () => close(membership) });
     const mode = config.mode ?? "auto";
-    const program = use.rx ? attachProgram(device, mode, where, context.warn) : undefined;
+    let program: XdpProgram | undefined;
+    if (share !== undefined) program = joinProgram(share.program, where);
+    else if (use.rx) program = attachProgram(device, mode, where, context.warn);
     if (program !== undefined) open.push(program);
     const ring = config.ring ?? RING;
     const sockets = queues.map((queue, i) => {
@@ -58,19 +74,24 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
 /** Entries of each ring: 2048 full-size frames are 0.2 ms at 100 Gbps. */
 const RING = 2048;
 
-function chooseQueues(config: XdpConfig, device: NetInterface, rx: boolean, where: string): number[] {
+/** To receive, of several threads every so many-th queue; to send, one for each of them. */
+function chooseQueues(config: XdpConfig, device: NetInterface, rx: boolean, context: PortContext): number[] {
   const { queue } = config;
-  if (queue === undefined) return rx ? Array.from({ length: device.queues }, (_, i) => i) : [0];
+  const { index, count } = context.receiver ?? { index: 0, count: 1 };
+  const where = `port ${context.name}`;
+  if (queue === undefined && !rx) return [index];
+  if (queue === undefined) return Array.from({ length: device.queues }, (_, i) => i).filter((q) => q % count === index);
   if (queue >= device.queues) {
     const problem = `${device.name} has no queue ${queue}: it has ${device.queues}, from 0 on`;
     throw new RunError(where, problem, `see ethtool -l ${device.name}`);
   }
-  return [queue];
+  return index === 0 ? [queue] : [];
 }
 
 export class XdpPort implements RxPort, TxPort {
   readonly done = false;
   readonly live: LiveRx & LiveTx;
+  readonly share: XdpShare | undefined;
   /** By slot: 1 where the fill ring or the kernel has it to receive into. */
   private readonly filled: Uint8Array;
   private readonly sender: XdpSender | undefined;
@@ -78,6 +99,8 @@ export class XdpPort implements RxPort, TxPort {
   /** Socket that is asked first. */
   private turn = 0;
   private announced = false;
+  /** Fill rings have been filled for the first time. */
+  private stocked = false;
   private closed = false;
   private readonly statistics: SocketStatistics = {
     rxDropped: 0,
@@ -98,8 +121,10 @@ export class XdpPort implements RxPort, TxPort {
   ) {
     const { arena } = context;
     this.filled = new Uint8Array(arena.slots);
+    this.share = program && { driver: "xdp", program: program.share };
     const [first] = sockets;
-    this.sender = first!.tx === undefined ? undefined : new XdpSender(first!, arena, () => this.bind());
+    this.sender = first?.tx === undefined ? undefined : new XdpSender(first, arena, () => this.bind());
+    const detached = program && new Int32Array(program.share.detached);
     this.watch = new LinkWatch(device, context, allQueues);
     const { statistics, sender } = this;
     this.live = {
@@ -108,6 +133,10 @@ export class XdpPort implements RxPort, TxPort {
       supply: (slots, count) => this.supply(slots, count),
       stop: () => program?.detach(),
       withdraw: (slots) => this.withdraw(slots),
+      // Of several threads the first takes the program off.
+      get settled() {
+        return detached === undefined || Atomics.load(detached, 0) === 1;
+      },
       update: () => this.update(),
       get imissed() {
         return statistics.rxRingFull + Math.min(statistics.rxDropped, statistics.fillEmpty);
@@ -124,15 +153,23 @@ export class XdpPort implements RxPort, TxPort {
     };
   }
 
-  /** Binds what is not bound yet: an interface that is down cannot be. @returns true where all of it is */
+  /**
+   * Binds what is not bound yet: an interface that is down cannot be. Packets come to a socket once it has slots for them; until then they
+   * are the host's, as before the run.
+   * @returns true where all of it is bound
+   */
   bind(): boolean {
+    const { sockets, program, stocked } = this;
     let all = true;
-    for (const socket of this.sockets) {
-      if (socket.bound) continue;
-      if (!socket.tryBind()) all = false;
-      else if (socket.rx !== undefined) this.program?.redirect(socket.queue, socket.fd);
+    for (const socket of sockets) {
+      if (!socket.tryBind()) {
+        all = false;
+      } else if (program !== undefined && stocked && !socket.redirected) {
+        program.redirect(socket.queue, socket.fd);
+        socket.redirected = true;
+      }
     }
-    if (all && !this.announced) this.announce();
+    if (all && !this.announced && (program === undefined || stocked)) this.announce();
     return all;
   }
 
@@ -143,8 +180,11 @@ export class XdpPort implements RxPort, TxPort {
     const copies = sockets.every(({ zeroCopy }) => zeroCopy)
       ? "zero-copy"
       : "copied by the kernel (no zero-copy driver)";
-    const queues = sockets.length === 1 ? `queue ${sockets[0]!.queue}` : `queues 0 to ${sockets.length - 1}`;
-    context.warn(`port ${context.name}: ${device.name} by AF_XDP, ${mode}, ${copies}, ${queues}`);
+    const { index, count } = context.receiver ?? { index: 0, count: 1 };
+    let queues = sockets.length === 1 ? `queue ${sockets[0]!.queue}` : `queues 0 to ${sockets.length - 1}`;
+    if (count > 1 && sockets.length > 1) queues = `queues ${sockets.map(({ queue }) => queue).join(", ")}`;
+    const core = count > 1 ? `, core ${index + 1} of ${count}` : "";
+    context.warn(`port ${context.name}: ${device.name} by AF_XDP, ${mode}, ${copies}, ${queues}${core}`);
   }
 
   receive(slots: Uint32Array, count: number): number {
@@ -208,6 +248,8 @@ export class XdpPort implements RxPort, TxPort {
       filled[slots[i]!] = 1;
     }
     for (const { fill } of sockets) fill.produce();
+    this.stocked = true;
+    this.bind();
   }
 
   /**

@@ -23,8 +23,18 @@ const ATTRIBUTE_BYTES = 128;
 /** Native: in the driver; skb: generic, behind the driver, in any kernel with XDP. */
 export type XdpMode = "native" | "skb";
 
+/** What other threads of the process need of a program: plain data. */
+export interface ProgramShare {
+  readonly mode: XdpMode;
+  /** Descriptor of the socket map. */
+  readonly map: number;
+  /** One word: 1 when the program is off the interface. */
+  readonly detached: SharedArrayBuffer;
+}
+
 export interface XdpProgram {
   readonly mode: XdpMode;
+  readonly share: ProgramShare;
   /** Sends the packets of a queue to a socket. */
   redirect(queue: number, socket: number): void;
   /** Takes the program off the interface. */
@@ -50,14 +60,13 @@ export function attachProgram(
     open.push(program);
     const { link, mode } = attach(program, device, wanted, where, warn);
     open.push(link);
+    const share: ProgramShare = { mode, map, detached: new SharedArrayBuffer(4) };
     return {
-      mode,
-      redirect(queue, socket) {
-        if (updateMap(map, queue, socket) < 0) throw noRight(where, "XDP socket maps", errno());
-      },
+      ...joinProgram(share, where),
       detach() {
         const at = open.indexOf(link);
         if (at >= 0) close(open.splice(at, 1)[0]!);
+        Atomics.store(new Int32Array(share.detached), 0, 1);
       },
       close() {
         // The link first, so that no packet looks for a map that is gone.
@@ -68,6 +77,19 @@ export function attachProgram(
     for (const fd of open.reverse()) close(fd);
     throw error;
   }
+}
+
+/** The program that another thread has attached, and takes off. */
+export function joinProgram(share: ProgramShare, where: string): XdpProgram {
+  return {
+    mode: share.mode,
+    share,
+    redirect(queue, socket) {
+      if (updateMap(share.map, queue, socket) < 0) throw noRight(where, "XDP socket maps", errno());
+    },
+    detach() {},
+    close() {},
+  };
 }
 
 function createMap(queues: number, where: string): number {

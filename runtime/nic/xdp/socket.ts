@@ -45,6 +45,8 @@ export class XdpSocket {
   readonly rx: XdpRing | undefined;
   readonly tx: XdpRing | undefined;
   bound = false;
+  /** The program sends it what comes to its queue. */
+  redirected = false;
   zeroCopy = false;
   private closed = false;
   private readonly statistics = new Uint8Array(48);

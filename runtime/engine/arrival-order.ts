@@ -1,0 +1,54 @@
+/** Counts packets that leave by a port after one that has arrived later. */
+import type { Arena } from "../packet/arena.js";
+import type { Topology } from "./topology.js";
+
+/** Receivers, and ports, have numbers of 8 bits. */
+const STREAMS = 256;
+
+export class ArrivalOrder {
+  /** By slot, whose number a packet has; undefined where all can be compared. */
+  private readonly streamOf: Uint8Array | undefined;
+  /** Highest arrival number sent so far, by port; and by stream of each port. */
+  private readonly last: Float64Array;
+
+  /** @param ports of the chain @param numbers which of them can be compared */
+  constructor(
+    private readonly arena: Pick<Arena, "arrival" | "home" | "portIn">,
+    ports: number,
+    numbers: Topology["numbers"],
+  ) {
+    if (numbers !== "all") this.streamOf = numbers === "receiver" ? arena.home : arena.portIn;
+    this.last = new Float64Array(numbers === "all" ? ports : ports * STREAMS);
+  }
+
+  /** @returns how many of the packets that leave by `port` are late */
+  left(slots: Uint32Array, count: number, port: number): number {
+    if (this.streamOf !== undefined) return this.leftOf(slots, count, port, this.streamOf);
+    const { arrival } = this.arena;
+    let last = this.last[port]!;
+    let late = 0;
+    for (let i = 0; i < count; i++) {
+      const number = arrival[slots[i]!]!;
+      if (number < last) late++;
+      else last = number;
+    }
+    this.last[port] = last;
+    return late;
+  }
+
+  /** Where packets of several receivers, or ports, each have numbers of their own. */
+  private leftOf(slots: Uint32Array, count: number, port: number, streamOf: Uint8Array): number {
+    const { last } = this;
+    const { arrival } = this.arena;
+    const first = port * STREAMS;
+    let late = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]!;
+      const at = first + streamOf[slot]!;
+      const number = arrival[slot]!;
+      if (number < last[at]!) late++;
+      else last[at] = number;
+    }
+    return late;
+  }
+}
