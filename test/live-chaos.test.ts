@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { folder, gateway } from "./chain-support.js";
-import { checkLedger, makeTraffic, RECEIVING, wiresTest } from "./support/live.js";
+import { checkLedger, makeTraffic, OPEN, wiresTest } from "./support/live.js";
 import { freshSeed, Random } from "./support/random.js";
 import type { Running, Veth } from "./support/veth.js";
 
@@ -60,7 +60,7 @@ async function round(space: Veth, random: Random, seconds: number): Promise<void
   const device = random.chance(0.5) ? ["--device", "none"] : ["--device", "opencl", "--place", "protect=gpu"];
   const args = ["--in", `${driver}:a${ring}${mode}`, "--out", `${driver}:b${ring}`, ...device];
   const wing = await space.wingbeat(cwd, "chain.json", ...args);
-  await wing.says(RECEIVING);
+  await wing.says(OPEN);
   const before = { sent: space.sent("ap"), left: space.sent("b") };
 
   const until = Date.now() + seconds * 1000;

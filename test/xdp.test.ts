@@ -86,7 +86,7 @@ wiresTest("both directions of a gateway at once, on two ports", async (space) =>
     await capture(space, cwd, "bp", 2 * COUNT, "b.pcap"),
   ];
   const wing = await space.wingbeat(cwd, "chain.json");
-  await wing.says(/port lan: .* by AF_XDP[\s\S]*port wan: .* by AF_XDP[\s\S]*receiving from a, b\n/);
+  await wing.says(/port lan: .* by AF_XDP[\s\S]*port wan: .* by AF_XDP/);
   space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", input);
   space.run("tcpreplay", "-q", "-i", "bp", "--topspeed", input);
   await space.until("a", COUNT);

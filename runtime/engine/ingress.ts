@@ -137,14 +137,9 @@ export class Ingress {
     return this.stopped;
   }
 
-  /** Fills the receive rings of network interfaces, where that has not been done: from now on nothing is missed that there is a slot for. */
-  stock(): void {
-    this.live?.stock();
-  }
-
   private start(now: number): void {
     this.startNs = now;
-    this.stock();
+    this.live?.stock();
     const { rate, ring } = this.plan.options;
     if (rate?.unit === "pps") this.packets = new PacketPacer(now, rate.value, ring);
     else if (rate !== undefined) this.bits = new BitPacer(now, rate.value);

@@ -18,7 +18,6 @@ export class LivePorts {
   /** A port was still open to what other threads do when it was asked last. */
   private unsettled = false;
   private ended = false;
-  private filled = false;
   /** Port that is asked first. */
   private turn = 0;
   private updateNs = 0;
@@ -41,10 +40,8 @@ export class LivePorts {
     this.descriptors = ports.flatMap(({ rx }) => rx.live?.descriptors ?? []);
   }
 
-  /** Fills receive rings, once, with a quarter of all slots at most: the rest is for packets under way. */
+  /** Fills receive rings, with a quarter of all slots at most: the rest is for packets under way. */
   stock(): void {
-    if (this.filled) return;
-    this.filled = true;
     const { pool, ports } = this;
     const most = Math.floor(pool.size / 4 / ports.length);
     for (const { rx } of ports) {

@@ -10,7 +10,7 @@ import type { SyncerOptions } from "../device/syncer.js";
 import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
-import { interfaceOf, openRx, openTx, sharesSocket } from "../nic/drivers.js";
+import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
 import { openHost } from "../nic/host/port.js";
 import type { HostAccess, HostPort, PortContext, Receiver, TxPort } from "../nic/port.js";
 import { type StageReport, StageTimes } from "../nic/shared-queue/stages.js";
@@ -190,6 +190,12 @@ function fail({ name, message, stack }: Error): void {
   post({ kind: "error", error: { name, message, stack }, late: ending });
 }
 
+/** An NF or an interface is of no use any more: nothing more is received, what is under way leaves, and the run is a failed one. */
+function failed(line: string): void {
+  stopReceiving(new Int32Array(setup.control));
+  post({ kind: "nf-failure", line });
+}
+
 /** Opens the ports to receive from; of several receivers the first one does so before the others. @returns false where main says to leave */
 async function openRxPorts(arena: Arena, rxPorts: NumberedRxPort[]): Promise<boolean> {
   const { plan, topology, thread } = setup;
@@ -216,12 +222,6 @@ async function openRxPorts(arena: Arena, rxPorts: NumberedRxPort[]): Promise<boo
     shares: Object.fromEntries(rxPorts.map(({ port, rx }) => [plan.ports[port]!.name, rx.share])),
   });
   return true;
-}
-
-/** Nothing more is received, what is under way leaves, and the run is a failed one. */
-function failed(line: string): void {
-  stopReceiving(new Int32Array(setup.control));
-  post({ kind: "nf-failure", line });
 }
 
 function portContext(index: number, arena: Arena, share: unknown): PortContext {
@@ -281,9 +281,6 @@ async function work(
   const parts = { ...assemble({ ...common, nfs, rxPorts, txPorts, host: hostPorts[0], digest }), stages };
   const { pool, ingress, egress, latency } = parts;
   if (role.rx) awaitOutputs(control, topology.threads.filter(({ tx }) => tx).length);
-  ingress?.stock();
-  const interfaces = rxPorts.flatMap(({ port: p }) => interfaceOf(plan.ports[p]!.config) ?? []);
-  if (thread === 0 && interfaces.length > 0) warn(`receiving from ${interfaces.join(", ")}`);
   await new Core(parts).run();
 
   ending = true;

@@ -86,11 +86,6 @@ export function isLive(config: PortConfig): config is LiveConfig {
 
 const isLiveDriver = (driver: string): driver is LiveConfig["driver"] => (LIVE as readonly string[]).includes(driver);
 
-/** The interface of a live port. */
-export function interfaceOf(config: PortConfig): string | undefined {
-  return isLive(config) ? config.interface : undefined;
-}
-
 /** True where a port that receives and sends does both by one socket, hence in one thread. */
 export function sharesSocket(config: PortConfig): boolean {
   return config.driver === "xdp" || config.driver === "auto";

@@ -2,7 +2,10 @@ import { RunError } from "../../errors.js";
 import type { PortContext } from "../port.js";
 import { type LinkState, linkState, type NetInterface, nameOf, queuesOf } from "./interface.js";
 
-/** Says when a link goes down and comes back, where the port waits meanwhile, and when the interface gets another name; once where several threads have it open. */
+/**
+ * Says when a link goes down and comes back, where the port waits meanwhile, and when the interface gets another name; once, where several
+ * threads have the port open.
+ */
 export class LinkWatch {
   /** The interface is of no use any more, and the run has been told. */
   over = false;
@@ -40,9 +43,9 @@ export class LinkWatch {
     if (this.allQueues) this.count(name);
   }
 
-  private say(line: string): void {
-    const { name, warn, receiver } = this.context;
-    if ((receiver?.index ?? 0) === 0) warn(`port ${name}: ${line}`);
+  private say(what: string): void {
+    const { name, receiver, warn } = this.context;
+    if ((receiver?.index ?? 0) === 0) warn(`port ${name}: ${what}`);
   }
 
   /** Packets of a queue without a socket go to the kernel, uncounted. */
