@@ -293,7 +293,7 @@ async function work(
     kind: "done",
     report: {
       nfs: reports,
-      stages: stages?.report(),
+      stages: stages?.used ? stages.report() : undefined,
       inFlight: pool === undefined ? 0 : pool.size - pool.available,
       firstNs: ingress?.firstNs ?? Number.NaN,
       lastNs: egress?.lastNs ?? Number.NaN,

@@ -110,7 +110,7 @@ function receiver(): ThreadAnswer {
   const start = performance.now();
   const wrong = loop(end, pool, slots, PHASE.MEASURE);
   const seconds = (performance.now() - start) / 1000;
-  return { ...end.stages.report()!, seconds, wrong };
+  return { ...end.stages.report(), seconds, wrong };
 }
 
 if (job.thread < 0) {

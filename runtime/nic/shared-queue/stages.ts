@@ -135,9 +135,12 @@ export class StageTimes {
     this.rows[this.row * COLUMNS + ENTIRE] = Math.max(0, ns);
   }
 
-  /** @returns undefined where no port has used it */
-  report(): StageReport | undefined {
-    if (this.calls === 0) return undefined;
+  /** False where no port has used it. */
+  get used(): boolean {
+    return this.calls > 0;
+  }
+
+  report(): StageReport {
     return {
       packets: this.packets,
       hardware_ns: this.mean(STAGE.HARDWARE),
