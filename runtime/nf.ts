@@ -86,6 +86,13 @@ export interface NfModule<Config = unknown, Loaded = Config> {
   possible?(loaded: Loaded): readonly string[];
   /** Port numbers that it writes to `portOut`: a file port among them is an output. */
   egressPorts?(loaded: Loaded): readonly number[];
+  /**
+   * True where each of several receiving cores may have an instance of its own: what becomes of a packet depends on no other packet, and no
+   * file is written. Absent: never.
+   */
+  replicable?(loaded: Loaded): boolean;
+  /** Keys of `stats` that count: of several instances they are added up. What other keys say is the same in all. */
+  readonly counted?: readonly string[];
   /** Files it writes, so that two writers of one are refused, and experiments leave them alone: `load` takes their paths from `context.resolve`. */
   outputs?(config: Config): readonly string[];
   /**

@@ -136,6 +136,10 @@ const WRONG: Record<string, readonly [module: string, words: RegExp]> = {
     moduleOf({ possible: '() => ["what"]' }),
     /mine\.mjs:\d+: possible\(\) has to return a list of outcomes: of odd, even/,
   ],
+  "an answer that is none": [
+    moduleOf({ replicable: '() => "often"', counted: "[1]" }),
+    /counted: found a list, expected a list of names/,
+  ],
   "ports that are none": [
     moduleOf({ egressPorts: '() => "out"' }),
     /egressPorts\(\) has to return a list of port numbers/,

@@ -27,6 +27,8 @@ interface UserModule {
   readonly gpu?: NfModule["gpu"];
   possible?(loaded: unknown): readonly string[];
   egressPorts?(loaded: unknown): readonly number[];
+  replicable?(loaded: unknown): boolean;
+  readonly counted?: readonly string[];
   outputs?(config: unknown): readonly string[];
   load?(config: unknown, context: LoadContext): unknown;
   create(loaded: unknown, context: CreateContext): Nf;
@@ -40,6 +42,8 @@ const KEYS: Record<keyof UserModule, readonly [expected: string, optional: boole
   gpu: ["what kernelNf() makes", true],
   possible: ["a function", true],
   egressPorts: ["a function", true],
+  replicable: ["a function", true],
+  counted: ["a list of names", true],
   outputs: ["a function", true],
   load: ["a function", true],
   create: ["a function", false],
@@ -125,6 +129,7 @@ function checkShape(file: string, nf: unknown): UserModule {
 function fits(key: string, value: unknown): boolean {
   if (key === "type") return typeof value === "string" && NAME.test(value);
   if (key === "outcomes") return Array.isArray(value);
+  if (key === "counted") return Array.isArray(value) && value.every((name) => typeof name === "string");
   if (key === "schema") return typeof (value as { safeParse?: unknown } | null)?.safeParse === "function";
   if (key === "gpu") return typeof (value as { plain?: PlainKernel } | null)?.plain?.source === "function";
   return typeof value === "function";
@@ -187,7 +192,7 @@ function guardModule(file: string, module: UserModule): NfModule {
     };
   };
   const outcomes = [...module.outcomes, { name: ERROR_OUTCOME, alwaysDrops: true }];
-  const { possible, egressPorts, outputs, gpu } = module;
+  const { possible, egressPorts, replicable, counted, outputs, gpu } = module;
   return {
     type: module.type,
     outcomes,
@@ -200,6 +205,8 @@ function guardModule(file: string, module: UserModule): NfModule {
       ],
     }),
     ...(egressPorts && { egressPorts: guarded("egressPorts", egressPorts, wrongPorts) }),
+    ...(replicable && { replicable: guarded("replicable", replicable, wrongAnswer) }),
+    ...(counted && { counted }),
     ...(outputs && { outputs: guarded("outputs", outputs, wrongFiles) }),
     load: (config, context) => guardLoad(file, module, config, context),
     create: (loaded, context) => guardNf(file, () => module.create(loaded, context), module.outcomes.length, context),
@@ -244,6 +251,10 @@ function wrongNames(names: unknown, outcomes: readonly OutcomeSpec[]): string | 
 function wrongPorts(ports: unknown): string | undefined {
   if (Array.isArray(ports) && ports.every((port) => Number.isInteger(port) && port >= 0)) return undefined;
   return "has to return a list of port numbers";
+}
+
+function wrongAnswer(answer: unknown): string | undefined {
+  return typeof answer === "boolean" ? undefined : "has to return true or false";
 }
 
 function wrongFiles(files: unknown): string | undefined {

@@ -1,8 +1,9 @@
 /** AF_PACKET sockets (packet(7)): opening, counters and the end of receiving, for the drivers packet and mmsg. */
+import { RunError } from "../../errors.js";
 import type { NetInterface } from "../net/interface.js";
-import { noRight, promiscuous } from "../net/interface.js";
+import { linkState, noRight, promiscuous } from "../net/interface.js";
 import type { LinkWatch } from "../net/link-watch.js";
-import { addressOf, bind, close, errno, getsockopt, setsockopt, socket } from "../net/syscalls.js";
+import { addressOf, bind, close, ERRNO, errno, getsockopt, setsockopt, socket } from "../net/syscalls.js";
 import type { LiveRx, PortContext } from "../port.js";
 
 const AF_PACKET = 17;
@@ -81,6 +82,11 @@ export function bindReceiver(fd: number, device: NetInterface, { name, receiver 
   if (!joined) {
     const number = errno();
     close(fd);
+    // Kernels before 6.13 let no socket into a group while its interface is down.
+    if (number === ERRNO.EINVAL && linkState(device.name) !== "up") {
+      const problem = `the link of ${device.name} is down, where several cores cannot share its packets out`;
+      throw new RunError(where, problem, "bring it up first, or use --cores d1, which waits for it");
+    }
     throw noRight(where, "packet sockets in a group (PACKET_FANOUT)", number);
   }
   if (first !== undefined) setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, word(0), 4);
