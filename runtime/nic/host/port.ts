@@ -1,5 +1,5 @@
 /**
- * Packets for the host's own network stack: frames go up the stack as received from the interface they came in by, past packet taps,
+ * Packets for the host's own network stack: frames go up the stack as received from the interface they came in by, through packet taps,
  * traffic control and netfilter like any other; the driver's counters, which have counted them, do not count them twice.
  *
  * Why this way, compared in one process on one machine (scales, not figures): a call costs as much as some ten frames, since the kernel
