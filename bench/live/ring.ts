@@ -103,12 +103,16 @@ class RingBench {
   }
 }
 
-/** Runs stages until the time is over. @param stage returns its ms @returns ns per packet */
+/**
+ * Runs stages until the time is over. The median of the stages is not of those in which another program had the processor.
+ * @param stage returns its ms
+ * @returns ns per packet
+ */
 function timed(ms: number, stage: () => number): number {
-  let spent = 0;
-  let stages = 0;
-  for (; spent < ms; stages++) spent += stage();
-  return (spent * 1e6) / (stages * STAGE);
+  const stages: number[] = [];
+  const deadline = performance.now() + ms;
+  while (stages.length < LEAST_LOOKS || performance.now() < deadline) stages.push(stage());
+  return (spread(stages).median * 1e6) / STAGE;
 }
 
 /**
