@@ -114,10 +114,10 @@ export function makeReap(completion: Entries, sending: Uint8Array, slot: typeof 
   const one = (back: Uint32Array, end: number, own: number) => {
     const slot = entries[(own & mask) << 1]! >>> SHIFT;
     back[end] = slot;
-    // What was given up before, and is back already, is passed over.
-    const taken = marks[slot]!;
+    // What was given up before, and is back already, is passed over; so are entries made invalid, whose slots there are not.
+    if (marks[slot] !== 1) return end;
     marks[slot] = 0;
-    return end + taken;
+    return end + 1;
   };
   return (back, at, count, own) => {
     let end = at;
