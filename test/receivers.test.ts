@@ -8,13 +8,14 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadChain } from "../runtime/chain/load.js";
 import type { Nf } from "../runtime/chain/nf.js";
+import { streamsOf } from "../runtime/engine/arrival-order.js";
 import { assemble } from "../runtime/engine/assemble.js";
 import { forAll } from "../runtime/engine/by-role.js";
 import { controlMemory, stopReceiving } from "../runtime/engine/control.js";
 import { Core, type CoreParts } from "../runtime/engine/core.js";
 import type { CoreSpec } from "../runtime/engine/core-spec.js";
 import { counterLayout, counterMemory, PORT, PORT_COUNTERS, sumCounters } from "../runtime/engine/counters.js";
-import { auditMemory } from "../runtime/engine/flow-audit.js";
+import { auditMemory, FlowAudit } from "../runtime/engine/flow-audit.js";
 import { OrderWindow } from "../runtime/engine/order-window.js";
 import { makePlan, type OrderMode } from "../runtime/engine/plan.js";
 import { makeResult } from "../runtime/engine/result.js";
@@ -90,6 +91,23 @@ test("a window refuses a number that was given twice, and one beyond all slots",
   window.push(Uint32Array.of(0), 1);
   assert.is(window.release(out, 8), 1);
   assert.throws(() => window.push(Uint32Array.of(4), 1), /packet 1 of a queue, where 2 is next/);
+});
+
+test("packets of one flow that came by two shared queues are in no order to each other", () => {
+  const arena = Arena.create(4);
+  const audit = new FlowAudit(arena, streamsOf(arena, "port"));
+  const slots = Uint32Array.of(0, 1, 2);
+  for (const [slot, port, number] of [
+    [0, 0, 9],
+    [1, 1, 3],
+    [2, 0, 8],
+  ] as const) {
+    arena.portIn[slot] = port;
+    arena.arrival[slot] = number;
+  }
+  audit.arrived(slots, 3);
+  assert.is(audit.left(slots, 3, 2), 1, "of port 0, 8 after 9; 3 is of port 1");
+  arena.free();
 });
 
 /** A queue with a receive ring as AF_XDP has it: it writes into slots it was given, and gives them away with frames in them. */

@@ -136,6 +136,46 @@ for (const pattern of ALL) {
   });
 }
 
+for (const [pattern, threads] of [
+  ["arbitration", 2],
+  ["range", 2],
+  ["parent", 3],
+] as const) {
+  test(`${pattern}: a frame that comes after all threads have stopped keeps none of them from its end`, () => {
+    const rings = makeRings(256, 0);
+    const { rx, fill } = openRings(rings);
+    const arena = Arena.create(512);
+    const share = shareQueue(pattern, threads, arena.slots, rx, fill);
+    const ends = Array.from({ length: threads }, (_, thread) =>
+      joinQueue({ share, ...openRings(rings), arena, thread, wake: () => {} }),
+    );
+    const nic = new SyntheticNic(rings, arena.u32, 60);
+    const slots = (first: number, count: number) => Uint32Array.from({ length: count }, (_, i) => first + i);
+    for (const [thread, end] of ends.entries()) end.supply(slots(thread * 80, 80), 80);
+    const pools = ends.map((_, thread) => slots(256 + thread * 64, 64));
+    const turn = (thread: number) => {
+      const count = ends[thread]!.receive(pools[thread]!, 64);
+      return Array.from(pools[thread]!.subarray(0, count), (slot) => arena.arrival[slot]!);
+    };
+    const round = () => ends.flatMap((_, thread) => turn(thread));
+    nic.produce(100);
+    const numbers = [...round(), ...round(), ...round()];
+    for (const end of ends) end.stop();
+    for (let i = 0; i < 4; i++) numbers.push(...round());
+    assert.is(numbers.length, 100);
+    assert.ok(ends[0]!.settled);
+    // The first thread may be gone by now; entries of both areas come.
+    nic.produce(60);
+    for (let i = 0; i < 4; i++) for (let thread = 1; thread < threads; thread++) assert.equal(turn(thread), []);
+    const out = new Uint32Array(512);
+    for (const end of ends) {
+      assert.ok(end.settled);
+      assert.is(end.withdraw(out), 80);
+    }
+    arena.free();
+  });
+}
+
 test("packets are numbered beyond the 32 bits of an index", () => {
   const start = 0xffff_fff0;
   const rings = makeRings(64, start);

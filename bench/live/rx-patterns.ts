@@ -40,6 +40,9 @@ function subjects(most: number): Subject[] {
 const nameOf = ({ pattern, acquirers }: Subject) =>
   `${pattern}, ${acquirers} ${pattern === "parent" ? "worker" : "thread"}${acquirers === 1 ? "" : "s"}`;
 
+/** Mpps; a thread that came to its processor only when the window was over has received nothing in no time. */
+const rateOf = ({ packets, seconds }: ThreadAnswer) => (packets === 0 ? 0 : packets / seconds / 1e6);
+
 /** Runs a subject for a while. @returns what each thread reports */
 async function turn({ pattern, acquirers }: Subject, ms: number): Promise<ThreadAnswer[]> {
   const threads = pattern === "parent" ? acquirers + 1 : acquirers;
@@ -95,8 +98,8 @@ async function patterns(options: CellOptions): Promise<CellResult> {
       for (const [thread, answer] of answers.entries()) {
         for (const [key] of STAGES) figures[`${thread} ${key}`] = answer[key] ?? Number.NaN;
         if (subject.pattern === "parent" && thread === 0) continue;
-        figures[`${thread} rate`] = answer.packets / answer.seconds / 1e6;
-        figures.total! += answer.packets / answer.seconds / 1e6;
+        figures[`${thread} rate`] = rateOf(answer);
+        figures.total! += rateOf(answer);
       }
       return figures;
     },

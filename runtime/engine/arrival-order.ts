@@ -5,8 +5,14 @@ import type { Topology } from "./topology.js";
 /** Receivers, and ports, have numbers of 8 bits. */
 const STREAMS = 256;
 
+/** By slot, whose number a packet has: of the receiver, or of the port; undefined where all can be compared. */
+export function streamsOf(arena: Pick<Arena, "home" | "portIn">, numbers: Topology["numbers"]): Uint8Array | undefined {
+  if (numbers === "all") return undefined;
+  return numbers === "receiver" ? arena.home : arena.portIn;
+}
+
 export class ArrivalOrder {
-  /** By slot, whose number a packet has; undefined where all can be compared. */
+  /** See {@link streamsOf}. */
   private readonly streamOf: Uint8Array | undefined;
   /** Highest arrival number sent so far, by port; and by stream of each port. */
   private readonly last: Float64Array;
@@ -17,7 +23,7 @@ export class ArrivalOrder {
     ports: number,
     numbers: Topology["numbers"],
   ) {
-    if (numbers !== "all") this.streamOf = numbers === "receiver" ? arena.home : arena.portIn;
+    this.streamOf = streamsOf(arena, numbers);
     this.last = new Float64Array(numbers === "all" ? ports : ports * STREAMS);
   }
 

@@ -8,6 +8,7 @@ import type { HostPort, TxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
 import { SlotPool } from "../packet/pool.js";
 import { RingConsumer, RingProducer } from "../packet/ring.js";
+import { streamsOf } from "./arrival-order.js";
 import type { CoreParts } from "./core.js";
 import { type CounterLayout, counterBlock, counterLayout } from "./counters.js";
 import { Egress } from "./egress.js";
@@ -74,7 +75,7 @@ export function assemble(parts: ThreadParts): CoreParts & { readonly latency: La
   const pool = role.rx ? ownSlots(arena.slots, thread, receivers) : undefined;
   const ends = ringEnds(parts);
   const audits = reorders(plan, topology) && (role.rx || role.tx);
-  const audit = audits ? new FlowAudit(arena, numbers === "receiver", parts.audit) : undefined;
+  const audit = audits ? new FlowAudit(arena, streamsOf(arena, numbers), parts.audit) : undefined;
   const among = { index: thread, count: receivers };
   const restores = numbers === "port" && line && receivers > 1 && thread === receivers;
   return {

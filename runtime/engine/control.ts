@@ -10,7 +10,7 @@ export const enum CONTROL {
   DRAINED = 2,
   /** 1 = the GPU device has failed or come to a halt: what waits for it is taken back unserved. Set after STOP. */
   DEVICE_FAILED = 3,
-  /** Receiving threads that will receive nothing any more; what is under way is on its way out. */
+  /** Receiving threads that will receive nothing any more, or have no slot left for the rest; what is under way is on its way out. */
   ENDED = 4,
   /** Sending threads that have opened every output; nothing is received before all of them have. */
   OUTPUTS_OPEN = 5,

@@ -117,7 +117,8 @@ export class Core {
       if (Atomics.load(control, CONTROL.ABORT) === 1) return;
       const moved = this.round();
       if (ingress !== undefined && pool !== undefined) {
-        if (!this.ended && !this.fed && ingress.done) {
+        // Slots that a port has kept for good come back only where all is ending: who waits for them has ended as well.
+        if (!this.ended && !this.fed && (ingress.done || ingress.starved)) {
           this.ended = true;
           Atomics.add(control, CONTROL.ENDED, 1);
         }

@@ -9,8 +9,9 @@
  * flows at once some reordering is missed; and two flows whose 32-bit keys are equal count as one.
  *
  * Several receivers: where each has queues of its own, packets of a flow that came to different ones (both directions of a connection may)
- * have no order, and are flows of their own here. Where they share a queue and each sends, all look into one table, without locks: what two
- * threads send at the same moment is in no order either, and an entry that both write then may miss a packet or count one too many.
+ * have no order, and are flows of their own here; so are packets of different ports whose queues are shared. Where receivers share a queue and
+ * each sends, all look into one table, without locks: what two threads send at the same moment is in no order either, and an entry that both
+ * write then may miss a packet or count one too many.
  */
 import { type Arena, FLAG, SLOT_SHIFT } from "../packet/arena.js";
 import { IPPROTO, IPV4, IPV6 } from "../packet/protocols.js";
@@ -35,12 +36,12 @@ export class FlowAudit {
   private readonly keys: Int32Array;
 
   /**
-   * @param byReceiver packets are numbered by receiver, and not across
+   * @param streamOf by slot, where only packets of one stream (receiver, or port) can be compared by number: which one its packet is of
    * @param memory of {@link auditMemory}, where several threads send what may be of one flow
    */
   constructor(
     private readonly arena: Arena,
-    private readonly byReceiver = false,
+    private readonly streamOf?: Uint8Array,
     memory: SharedArrayBuffer | ArrayBuffer = new ArrayBuffer(AUDIT_BYTES),
   ) {
     this.last = new Float64Array(memory, 0, ENTRIES);
@@ -51,9 +52,9 @@ export class FlowAudit {
   arrived(slots: Uint32Array, count: number): void {
     const { flow } = this.arena;
     for (let i = 0; i < count; i++) flow[slots[i]!] = flowKey(this.arena, slots[i]!);
-    if (!this.byReceiver) return;
-    const { home } = this.arena;
-    for (let i = 0; i < count; i++) flow[slots[i]!] = mix(flow[slots[i]!]! + home[slots[i]!]!);
+    const { streamOf } = this;
+    if (streamOf === undefined) return;
+    for (let i = 0; i < count; i++) flow[slots[i]!] = mix(flow[slots[i]!]! + streamOf[slots[i]!]!);
   }
 
   /**

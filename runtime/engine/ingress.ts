@@ -100,6 +100,11 @@ export class Ingress {
     return !this.stopped && this.blocked !== undefined && !this.blocked.done;
   }
 
+  /** True where what is left in receive rings cannot be taken for want of slots, after they were told to stop. */
+  get starved(): boolean {
+    return this.stopping && !this.stopped && this.pool.available === 0;
+  }
+
   /** Packets that were read and not received yet. */
   get held(): number {
     let held = this.live?.stocked ?? 0;

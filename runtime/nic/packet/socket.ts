@@ -10,6 +10,7 @@ const AF_PACKET = 17;
 const SOCK_RAW = 3;
 export const SOL_PACKET = 263;
 const SOL_SOCKET = 1;
+const SO_ERROR = 4;
 const PACKET_STATISTICS = 6;
 const PACKET_AUXDATA = 8;
 const PACKET_QDISC_BYPASS = 20;
@@ -161,6 +162,8 @@ export function putTag(u8: Uint8Array, at: number, tpid: number, tci: number): v
 /** The live side of a port that keeps no slots: its frames lie in the kernel until they are copied into those it is asked to fill. */
 export function socketRx(fd: number, watch: LinkWatch, stop: () => void): LiveRx {
   const drops = new DropCounter(fd);
+  const pending = word(0);
+  const pendingLength = word(4);
   let imissed = 0;
   return {
     descriptors: [fd],
@@ -170,6 +173,8 @@ export function socketRx(fd: number, watch: LinkWatch, stop: () => void): LiveRx
     stop,
     update() {
       imissed += drops.take();
+      // ENETDOWN, which stays until it is read, and until then poll(2) does not sleep.
+      getsockopt(fd, SOL_SOCKET, SO_ERROR, pending, pendingLength);
       watch.look();
     },
     get imissed() {

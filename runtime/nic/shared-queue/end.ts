@@ -105,8 +105,9 @@ export abstract class QueueEnd {
     return true;
   }
 
-  /** Hardware access: index of the first entry that the kernel has not produced. */
+  /** Hardware access: index of the first entry that the kernel has not produced, or that is not taken any more. */
   protected get produced(): number {
+    if (this.stopped && Atomics.load(this.words, WORD.ENDED) === 1) return Atomics.load(this.words, WORD.END);
     return Atomics.load(this.rx.words, this.rx.producerAt);
   }
 
@@ -167,18 +168,24 @@ export abstract class QueueEnd {
     if ((Atomics.load(words, flagsAt) & NEED_WAKEUP) !== 0) this.parts.wake();
   }
 
-  /** This thread knows that nothing new is to come; the others may not yet. Idempotent. */
+  /**
+   * This thread knows that nothing new is to come; the others may not yet. The last one to know says where the queue ends: a frame that
+   * another CPU was about to hand over may come even now, and has to come for all threads or for none, since some may have left. Idempotent.
+   */
   stop(): void {
     if (this.stopped) return;
+    const { words } = this;
     this.stopped = true;
-    Atomics.add(this.words, WORD.STOPPED, 1);
+    if (Atomics.add(words, WORD.STOPPED, 1) < this.parts.share.threads - 1) return;
+    Atomics.store(words, WORD.END, this.produced);
+    Atomics.store(words, WORD.ENDED, 1);
   }
 
-  /** Every thread knows that nothing new comes, and nothing is left in the ring: not of this thread, and not of another. */
+  /** Every thread knows that nothing new comes, and nothing is left before the end: not of this thread, and not of another. */
   get settled(): boolean {
     const { words } = this;
-    if (Atomics.load(words, WORD.STOPPED) < this.parts.share.threads) return false;
-    return Atomics.load(words, WORD.RELEASED) === this.produced;
+    if (Atomics.load(words, WORD.ENDED) === 0) return false;
+    return ((Atomics.load(words, WORD.RELEASED) - Atomics.load(words, WORD.END)) | 0) >= 0;
   }
 
   /** When {@link settled}: slots of the fill ring and the kernel, as many as this thread supplied; each slot goes to one thread. */

@@ -28,6 +28,10 @@ export const enum WORD {
   READY = 52,
   /** Threads that were told to stop. */
   STOPPED = 64,
+  /** When all were: the first entry that nobody takes any more. */
+  END = 65,
+  /** 1: END says so. */
+  ENDED = 66,
   /** range, parent: of each acquiring thread, a line each, its first entry that it has not taken. */
   DONE = 80,
 }

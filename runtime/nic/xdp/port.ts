@@ -173,7 +173,7 @@ export class XdpPort implements RxPort, TxPort {
         socket.redirected = true;
       }
     }
-    if (all && !this.announced && (program === undefined || stocked)) this.announce();
+    if (all && !this.announced && sockets.length > 0 && (program === undefined || stocked)) this.announce();
     return all;
   }
 
