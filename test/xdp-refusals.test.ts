@@ -68,7 +68,10 @@ wiresTest("what an interface, or the limit of locked memory, does not allow has 
   const args = ["chain.json", "--in", "xdp:a", "--out", "null"] as const;
   const locked = space.start(cwd, ...limited, ...space.command(...args));
   assert.is(await locked.end(), 1);
-  assert.match(locked.output, /limit of locked memory is below 32 MiB .*\n {2}remedy: prlimit --memlock=unlimited/);
+  assert.match(
+    locked.output,
+    /limit of locked memory has no room for 32 MiB .*\n {2}remedy: prlimit --memlock=unlimited/,
+  );
   const timed = space.start(cwd, ...space.command(...args, "--duration", "0.2", "--json", "-"));
   assert.is(await timed.end(), 0, timed.output);
   checkLedger(JSON.parse(timed.output.slice(timed.output.indexOf("{"))) as RunResult);
