@@ -255,6 +255,8 @@ test("addresses that cannot be are refused with the key", async () => {
       { lan: { address: "224.0.0.1" } },
       /ports\.lan\.address: an address that one host can have \(found "224\.0\.0\.1"\)/,
     ],
+    [{ lan: { address: "somewhere" } }, /ports\.lan\.address: .*IPv4/],
+    [{ lan: { address6: "somewhere" } }, /ports\.lan\.address6: .*IPv6/],
     [{ lan: { address: "10.0.0" } }, /ports\.lan\.address: .*IPv4/],
     [{ lan: { address6: "ff02::1" } }, /ports\.lan\.address6: an address that one host can have/],
     [{ lan: { address6: "::ffff:10.0.0.1" } }, /ports\.lan\.address6: an address that one host can have/],

@@ -228,6 +228,12 @@ test("an NF of the user's writes to the null device, or is refused where it woul
   assert.match((await errorOf(refused)).message, /NF own writes .*log\.txt by a path of its own/);
 });
 
+test("live traffic is refused: it does not come twice", async () => {
+  const file = join(folder(gateway()), "chain.json");
+  const live = loadForExperiments(file, () => {}, { driver: "auto", interface: "eth7" });
+  assert.match((await errorOf(live)).message, /port in: a network interface does not give the same packets twice/);
+});
+
 test("generators make frames of any size, in every stream; captures have theirs", async () => {
   const cwd = folder(gateway());
   const chain = await loadForExperiments(join(cwd, "chain.json"), () => {});

@@ -1,5 +1,4 @@
 /** The loops over AF_XDP descriptors against plain ones on random bursts, and code of its own for each port. */
-import { execFileSync } from "node:child_process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ownCode } from "../runtime/native/own-code.js";
@@ -135,13 +134,6 @@ test("code of its own, which knows what it is given and nothing else", () => {
   );
   const outer = 5;
   assert.throws(() => ownCode(() => outer), /outer is not defined/);
-});
-
-test("where no code may be made from text the shared code does the work", () => {
-  const url = new URL("../runtime/native/own-code.js", import.meta.url).href;
-  const text = `import { ownCode } from ${JSON.stringify(url)}; console.log(ownCode((x) => () => x + 1, 41)());`;
-  const args = ["--disallow-code-generation-from-strings", "--input-type=module", "--eval", text];
-  assert.is(execFileSync(process.execPath, args, { encoding: "utf8" }).trim(), "42");
 });
 
 test.run();

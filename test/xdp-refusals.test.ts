@@ -64,11 +64,19 @@ wiresTest("what an interface, or the limit of locked memory, does not allow has 
   const native = await space.wingbeat(cwd, "chain.json", "--in", "xdp:lo,mode=native", "--out", "null");
   assert.is(await native.end(), 1);
   assert.match(native.output, /lo has no native XDP\n {2}remedy: leave mode=native out/);
+  space.wire("long");
+  space.ip("link", "set", "dev", "longp", "mtu", "9000");
+  const long = await space.wingbeat(cwd, "chain.json", "--in", "xdp:long,mode=native", "--out", "null");
+  assert.is(await long.end(), 1);
+  assert.match(long.output, /native XDP of long does not take frames of this MTU.*\n {2}remedy: ip link set/);
   const limited = ["prlimit", "--memlock=8388608", "setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"];
   const args = ["chain.json", "--in", "xdp:a", "--out", "null"] as const;
   const locked = space.start(cwd, ...limited, ...space.command(...args));
   assert.is(await locked.end(), 1);
-  assert.match(locked.output, /limit of locked memory is below 32 MiB .*\n {2}remedy: prlimit --memlock=unlimited/);
+  assert.match(
+    locked.output,
+    /limit of locked memory has no room for 32 MiB .*\n {2}remedy: prlimit --memlock=unlimited/,
+  );
   const timed = space.start(cwd, ...space.command(...args, "--duration", "0.2", "--json", "-"));
   assert.is(await timed.end(), 0, timed.output);
   checkLedger(JSON.parse(timed.output.slice(timed.output.indexOf("{"))) as RunResult);

@@ -14,6 +14,8 @@
 #define STOCK (SLOTS / 4)
 #define UNUSED 2u
 #define PATIENCE_NS 100000000
+/* Socket option of Linux 6.18 on, not in older headers: frames that a kernel that copies sends in one call. */
+#define MAX_TX_SKB_BUDGET 9
 
 struct ring {
   uint32_t *producer, *consumer, *flags, size, mask, own;
@@ -50,6 +52,9 @@ static void open_xsk(struct xsk *xsk, unsigned index, int rx, int copy) {
   if (setsockopt(fd, SOL_XDP, XDP_UMEM_FILL_RING, &fill, 4) || setsockopt(fd, SOL_XDP, XDP_UMEM_COMPLETION_RING, &completion, 4) ||
       setsockopt(fd, SOL_XDP, rx ? XDP_RX_RING : XDP_TX_RING, &ring, 4))
     fail("AF_XDP rings");
+  /* An older kernel refuses, and sends 32. */
+  const uint32_t burst = MAX_BATCH;
+  if (!rx) setsockopt(fd, SOL_XDP, MAX_TX_SKB_BUDGET, &burst, 4);
   struct xdp_mmap_offsets at;
   socklen_t bytes = sizeof at;
   if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, &at, &bytes)) fail("XDP_MMAP_OFFSETS");
@@ -146,7 +151,7 @@ static void reap(void) {
   for (uint32_t count; (count = xdp_reclaim(burst)) > 0;) put(burst, count);
 }
 
-/* Has a kernel that copies send what is in the ring: some 32 frames in a call. */
+/* Has a kernel that copies send what is in the ring: a burst in each call, or with older kernels 32 frames. */
 static void push(void) {
   struct ring *tx = &xsk_out.tx;
   int64_t deadline = 0;

@@ -2,7 +2,7 @@
 import { devNull } from "node:os";
 import { type LoadedChain, type LoadedNf, type LoadedPort, loadChain } from "../chain/load.js";
 import { ConfigError } from "../errors.js";
-import type { PortConfig } from "../nic/drivers.js";
+import { isLive, type PortConfig } from "../nic/drivers.js";
 import type { FrameSize, Placement } from "./cell.js";
 import { placedChain } from "./placements.js";
 
@@ -12,7 +12,7 @@ export type Inputs = ReadonlyMap<string, PortConfig>;
 /**
  * What NFs write (alerts) goes to the null device: they do the same work.
  * @param input replaces the port named `in`
- * @throws ConfigError for the first thing that is wrong, and for an NF that would write a file of the user's all the same
+ * @throws ConfigError for the first thing that is wrong, for live traffic, and for an NF that would write a file of the user's all the same
  */
 export async function loadForExperiments(
   file: string,
@@ -25,6 +25,8 @@ export async function loadForExperiments(
     return devNull;
   };
   const chain = await loadChain(file, { in: input, redirect, warn });
+  const live = chain.ports.find(({ rx, config }) => rx && isLive(config));
+  if (live !== undefined) throw isNoInput(live.name);
   for (const { name, outputs } of chain.nfs) {
     const kept = outputs.find((path) => !discarded.includes(path));
     if (kept === undefined) continue;
@@ -32,6 +34,12 @@ export async function loadForExperiments(
     throw new ConfigError(`${file}: nfs.${name}`, problem, "in load(), take the path that context.resolve() returns");
   }
   return chain;
+}
+
+/** An error for a port that receives live traffic. */
+export function isNoInput(port: string): ConfigError {
+  const problem = "a network interface does not give the same packets twice, so that nothing could be compared";
+  return new ConfigError(`port ${port}`, problem, "replace it by a capture or a generator: --in FILE");
 }
 
 /**

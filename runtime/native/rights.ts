@@ -6,7 +6,7 @@ import { type Capability, hasCapability } from "./capabilities.js";
 import type { Finding } from "./finding.js";
 import type { SystemFiles } from "./system-files.js";
 
-/** An arena of 16,384 slots of 2 KiB is locked as UMEM, and its rings. */
+/** An arena of 16,384 slots of 2 KiB is locked as UMEM, and counts once for each socket: one to receive, one to send. */
 const LOCKED_BYTES = 64 << 20;
 
 const GRANT = `sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep ${process.execPath} (or run as root)`;
@@ -63,7 +63,7 @@ function lockedMemory(files: SystemFiles): Finding {
   return {
     ...common,
     state: "limited",
-    detail: `${detail}: an AF_XDP port needs ${LOCKED_BYTES >> 20} MiB`,
+    detail: `${detail}: AF_XDP ports of one queue in and one out need ${LOCKED_BYTES >> 20} MiB`,
     remedy:
       "sudo prlimit --pid $$ --memlock=unlimited:unlimited (this shell), or a memlock line in /etc/security/limits.conf",
   };

@@ -16,12 +16,12 @@ const isHost = (text: string): boolean => {
 /** Keys of a port that can receive and send. */
 export const addressKeys = {
   address: z
-    .ipv4()
+    .ipv4({ abort: true })
     .refine(isHost, "an address that one host can have")
     .optional()
     .describe("IPv4 address that ICMP messages of the gateway come from; default: the interface's own"),
   address6: z
-    .ipv6()
+    .ipv6({ abort: true })
     .refine(isHost, "an address that one host can have")
     .optional()
     .describe(

@@ -10,6 +10,7 @@ import { isLive, type PortConfig } from "../../nic/drivers.js";
 import { makeTraffic } from "../../nic/generator/traffic.js";
 import type { FrameSize } from "../cell.js";
 import { checkSize } from "../sizes.js";
+import { isNoInput } from "../variant.js";
 import { type ResizeCounts, resizeCapture } from "./capture.js";
 import type { KeptReason } from "./resize.js";
 
@@ -61,11 +62,6 @@ export class PreparedInputs {
     }
     return prepared;
   }
-}
-
-function isNoInput(port: string): ConfigError {
-  const problem = "a network interface does not give the same packets twice, so that nothing could be compared";
-  return new ConfigError(`port ${port}`, problem, "replace it by a capture or a generator: --in FILE");
 }
 
 /**

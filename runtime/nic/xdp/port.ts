@@ -11,6 +11,7 @@ import { performance } from "node:perf_hooks";
 import { RunError } from "../../errors.js";
 import { ownCode } from "../../native/own-code.js";
 import { SLOT_SHIFT } from "../../packet/arena.js";
+import { takesTagsOut } from "../net/findings.js";
 import { type NetInterface, promiscuous, requireInterface } from "../net/interface.js";
 import { LinkWatch } from "../net/link-watch.js";
 import { close, recvfrom } from "../net/syscalls.js";
@@ -49,6 +50,10 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
     if (share !== undefined) program = joinProgram(share.program, where);
     else if (use.rx) program = attachProgram(device, mode, context.hostThreads ?? 0, where, context.warn);
     if (program !== undefined) open.push(program);
+    if (first && takesTagsOut(device.name)) {
+      const remedy = `ethtool -K ${device.name} rxvlan off`;
+      context.warn(`${where}: ${device.name} takes VLAN tags out of frames, which are without them here: ${remedy}`);
+    }
     const ring = config.ring ?? RING;
     const sockets = queues.map((queue, i) => {
       const copy = mode === "skb" || program?.mode === "skb";

@@ -145,6 +145,9 @@ function loadProgram(instructions: readonly Instruction[], forHost: boolean, whe
   throw new RunError(where, `the kernel refused the XDP program: ${loaded.said}`);
 }
 
+/** A virtual wire's program has to take what the other end sends. */
+const longFrames = ({ mtu }: NetInterface) => `this MTU: ${mtu}, or that of a virtual wire's other end`;
+
 function attach(
   load: (mode: XdpMode) => number,
   device: NetInterface,
@@ -160,6 +163,11 @@ function attach(
         "leave mode=native out: generic XDP, or AF_PACKET",
       );
     }
+    // What drivers say whose native XDP wants a frame in one page.
+    if (number === ERRNO.ERANGE) {
+      const remedy = `ip link set dev ${device.name} mtu 1500, or leave mode=native out: generic XDP`;
+      return new RunError(where, `native XDP of ${device.name} does not take frames of ${longFrames(device)}`, remedy);
+    }
     if (number !== ERRNO.EBUSY && number !== ERRNO.EEXIST) return noRight(where, "XDP on this interface", number);
     return new RunError(
       where,
@@ -173,7 +181,8 @@ function attach(
     if (link >= 0) return { program, link, mode: "native" };
     const number = errno();
     if (wanted === "native" || number === ERRNO.EBUSY || number === ERRNO.EEXIST) throw refused(number);
-    warn(`${where}: no native XDP (${errorName(number)}); generic XDP behind the driver instead, which is slower`);
+    const why = number === ERRNO.ERANGE ? `not with frames of ${longFrames(device)}` : errorName(number);
+    warn(`${where}: no native XDP (${why}); generic XDP behind the driver instead, which is slower`);
   }
   const program = load("skb");
   const link = linkXdp(program, device.index, XDP_FLAGS_SKB_MODE);
