@@ -3,7 +3,7 @@
  * configuration: first NFs and inputs, then, when main has started the device and says go, outputs and the loop.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { importNf } from "../chain/modules.js";
+import { importCreate } from "../chain/modules.js";
 import type { Nf } from "../chain/nf.js";
 import { describeStall } from "../device/stall.js";
 import type { SyncerOptions } from "../device/syncer.js";
@@ -139,9 +139,9 @@ async function createNfs(arena: Arena, nfs: (Nf | undefined)[], fail: (line: str
   const say = thread > 0 && thread < topology.receivers ? () => {} : warn;
   for (const index of topology.threads[thread]!.nfs) {
     const { name, type, source, place, loaded } = plan.nfs[index]!;
-    const module = await importNf(source, `nfs.${name}.type`);
+    const create = await importCreate(source, `nfs.${name}.type`);
     const { seed, portable, digest } = plan.options;
-    const nf = module.create(loaded, { name, arena, seed, portable, place, warn: say, fail });
+    const nf = create(loaded, { name, arena, seed, portable, place, warn: say, fail });
     nfs[index] = nf;
     if (place === "gpu" && nf.offload === undefined) {
       throw new RunError(`nfs.${name}`, `type ${type} has no part for a GPU`, 'write "place": "cpu"');
