@@ -11,7 +11,6 @@ import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
 import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
-import { openHost } from "../nic/host/port.js";
 import type { HostAccess, HostPort, PortContext, Receiver, TxPort } from "../nic/port.js";
 import { type StageReport, StageTimes } from "../nic/shared-queue/stages.js";
 import { Arena } from "../packet/arena.js";
@@ -273,7 +272,10 @@ async function work(
     for (const [i, p] of plan.ports.entries()) {
       if (p.tx) txPorts[i] = await openTx(p.config, portContext(i, arena, undefined));
     }
-    if (go.hosts.some((host) => host !== undefined)) hostPorts.push(openHost(go.hosts, thread, arena, warn));
+    if (go.hosts.some((host) => host !== undefined)) {
+      const { openHost } = await import("../nic/host/port.js");
+      hostPorts.push(openHost(go.hosts, thread, arena, warn));
+    }
     outputsOpen(control);
   }
   const names = plan.ports.map((p) => p.name);

@@ -1,6 +1,7 @@
 /**
  * The drivers there are, and the way from a port's configuration to an open port. A driver more is a file more, a case in {@link openRx} and
- * {@link openTx}, and its configuration in port-config.ts: that file is the control plane's alone, this one every thread's that opens ports.
+ * {@link openTx}, and its configuration in port-config.ts: that file is the control plane's alone, this one every thread's that opens ports, which
+ * loads the drivers it uses and no others.
  */
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -10,17 +11,9 @@ import { ETHERNET } from "../packet/protocols.js";
 import { findInterface, requireInterface } from "./net/interface.js";
 import { openNullTx } from "./null.js";
 import type { PacketConfig } from "./packet/config.js";
-import { openMmsgRx } from "./packet/mmsg-rx.js";
-import { openPacketRx } from "./packet/ring-rx.js";
-import { openPacketTx } from "./packet/tx.js";
-import { openCaptureRx } from "./pcap/rx.js";
-import { openCaptureTx } from "./pcap/tx.js";
 import type { PortContext, RxPort, TxPort } from "./port.js";
 import type { PortConfig } from "./port-config.js";
-import { openReplay } from "./replay.js";
 import type { XdpConfig } from "./xdp/config.js";
-import { openXdp } from "./xdp/port.js";
-import { GuestXdpPort } from "./xdp/shared-port.js";
 
 /** The largest IP packet in bytes that a slot holds: the `mtu` of ports that do not have one of their own. */
 export const SLOT_MTU = MAX_FRAME - ETHERNET.BYTES;
@@ -85,9 +78,12 @@ export function resolvePort(config: PortConfig, from: (path: string) => string):
 export async function openRx(config: PortConfig, context: PortContext, options: RxOptions = {}): Promise<RxPort> {
   const { loop } = options;
   switch (config.driver) {
-    case "pcap":
+    case "pcap": {
+      const { openCaptureRx } = await import("./pcap/rx.js");
       if (loop === undefined || loop === 1) return openCaptureRx(config.file, context);
+      const { openReplay } = await import("./replay.js");
       return openReplay((loading) => openCaptureRx(config.file, loading), config.file, loop, context);
+    }
     case "generator": {
       const { openGenerator } = await import("./generator/rx.js");
       return openGenerator(config, loop ?? 1, context);
@@ -95,16 +91,21 @@ export async function openRx(config: PortConfig, context: PortContext, options: 
     case "null":
       throw new ConfigError(`port ${context.name}`, "null receives nothing, it only takes packets", "use it for --out");
     case "xdp":
-      if (isGuest(context)) return new GuestXdpPort(context);
+      if (isGuest(context)) return new (await import("./xdp/shared-port.js")).GuestXdpPort(context);
       return openInterface(config, context, { rx: true, tx: context.both === true });
     case "packet":
-      return openPacketRx(config, context);
+      return packetRx(config, context);
     case "mmsg":
-      return openMmsgRx(config, context);
+      return (await import("./packet/mmsg-rx.js")).openMmsgRx(config, context);
     case "auto":
-      return xdpOr(() => openPacketRx(config, context), config, context, { rx: true, tx: context.both === true });
+      return xdpOr(() => packetRx(config, context), config, context, { rx: true, tx: context.both === true });
   }
 }
+
+const packetRx = async (config: PacketConfig, context: PortContext) =>
+  (await import("./packet/ring-rx.js")).openPacketRx(config, context);
+const packetTx = async (config: PacketConfig, context: PortContext) =>
+  (await import("./packet/tx.js")).openPacketTx(config, context);
 
 /** True where the first receiving thread has opened the port for this one, too. */
 const isGuest = ({ receiver }: PortContext) => receiver?.share !== undefined && receiver.pattern !== "default";
@@ -113,7 +114,7 @@ const isGuest = ({ receiver }: PortContext) => receiver?.share !== undefined && 
 export async function openTx(config: PortConfig, context: PortContext): Promise<TxPort> {
   switch (config.driver) {
     case "pcap":
-      return openCaptureTx(config.file, context);
+      return (await import("./pcap/tx.js")).openCaptureTx(config.file, context);
     case "null":
       return openNullTx();
     case "generator":
@@ -122,22 +123,21 @@ export async function openTx(config: PortConfig, context: PortContext): Promise<
       return bothWays.get(context.name) ?? openInterface(config, context, { rx: false, tx: true });
     case "packet":
     case "mmsg":
-      return openPacketTx(config, context);
+      return packetTx(config, context);
     case "auto":
       return (
-        bothWays.get(context.name) ??
-        xdpOr(() => openPacketTx(config, context), config, context, { rx: false, tx: true })
+        bothWays.get(context.name) ?? xdpOr(() => packetTx(config, context), config, context, { rx: false, tx: true })
       );
   }
 }
 
 /** AF_XDP, else what `packet` opens, and a line that says why. */
-function xdpOr<Port>(
-  packet: () => Port,
+async function xdpOr<Port>(
+  packet: () => Promise<Port>,
   config: PacketConfig,
   context: PortContext,
   use: { rx: boolean; tx: boolean },
-): Port | (RxPort & TxPort) {
+): Promise<Port | (RxPort & TxPort)> {
   // An interface that is missing is missing for both.
   requireInterface(config.interface, `port ${context.name}`);
   // Of several receiving threads the first has decided.
@@ -145,7 +145,7 @@ function xdpOr<Port>(
   if (taken === "packet") return packet();
   if (taken === "xdp") return openInterface(config, context, use);
   try {
-    return openInterface(config, context, use);
+    return await openInterface(config, context, use);
   } catch (error) {
     if (!(error instanceof RunError)) throw error;
     context.warn(`${error.message.split("\n")[0]}; AF_PACKET instead`);
@@ -156,7 +156,12 @@ function xdpOr<Port>(
 /** Ports of this thread that were opened for receiving and send, too, by name. */
 const bothWays = new Map<string, RxPort & TxPort>();
 
-function openInterface(config: XdpConfig, context: PortContext, use: { rx: boolean; tx: boolean }): RxPort & TxPort {
+async function openInterface(
+  config: XdpConfig,
+  context: PortContext,
+  use: { rx: boolean; tx: boolean },
+): Promise<RxPort & TxPort> {
+  const { openXdp } = await import("./xdp/port.js");
   const port = openXdp(config, context, use);
   if (use.rx && use.tx) bothWays.set(context.name, port);
   return port;
