@@ -1,15 +1,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { z } from "zod";
-import {
-  openRx,
-  openTx,
-  parsePort,
-  parsePortString,
-  portSchema,
-  resolvePort,
-  SLOT_MTU,
-} from "../runtime/nic/drivers.js";
+import { openRx, openTx, resolvePort, SLOT_MTU } from "../runtime/nic/drivers.js";
+import { parsePort, parsePortString, portSchema } from "../runtime/nic/port-config.js";
 import { context, rejects } from "./ports-util.js";
 
 test("what --in and --out take", () => {

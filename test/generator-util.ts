@@ -1,7 +1,8 @@
 /** What the generator tests share. */
 import * as assert from "uvu/assert";
-import { openRx, parsePort } from "../runtime/nic/drivers.js";
+import { openRx } from "../runtime/nic/drivers.js";
 import type { GeneratorInput } from "../runtime/nic/generator/options.js";
+import { parsePort } from "../runtime/nic/port-config.js";
 import { FLAG, SLOT_SHIFT } from "../runtime/packet/arena.js";
 import { Gate } from "../runtime/packet/gate.js";
 import { arena, context, read, SLOTS } from "./ports-util.js";

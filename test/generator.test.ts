@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { openRx, parsePortString } from "../runtime/nic/drivers.js";
+import { openRx } from "../runtime/nic/drivers.js";
 import { generate } from "../runtime/nic/generator/generate.js";
 import type { GeneratorInput } from "../runtime/nic/generator/options.js";
-import { parsePorts, parsePrefix } from "../runtime/nic/generator/options.js";
+import { parsePorts, parsePrefix } from "../runtime/nic/generator/values.js";
+import { parsePortString } from "../runtime/nic/port-config.js";
 import { FLAG, SLOT_SHIFT } from "../runtime/packet/arena.js";
 import { Gate } from "../runtime/packet/gate.js";
 import { config, distinct, frames, gated } from "./generator-util.js";

@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadChain } from "../runtime/chain/load.js";
 import { ConfigError } from "../runtime/errors.js";
-import { parsePortString } from "../runtime/nic/drivers.js";
+import { parsePortString } from "../runtime/nic/port-config.js";
 import { folder } from "./chain-support.js";
 import { FORWARD } from "./support/live.js";
 

@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { compileSelectors, type SelectorSpec, selectorSchema } from "../runtime/chain/selector.js";
+import { compileSelectors, type SelectorSpec } from "../runtime/chain/selector.js";
+import { selectorSchema } from "../runtime/chain/selector-schema.js";
 import { ConfigError } from "../runtime/errors.js";
 import { Arena } from "../runtime/packet/arena.js";
 import { Gate } from "../runtime/packet/gate.js";

@@ -210,6 +210,8 @@ test("a create that fails ends the run before a packet is received, with exit co
   }
 });
 
+/** How often a generator's packets are played: those of one time are made beforehand, which takes longer than the run. */
+const LOOPS = 50;
 /** A module that does wrong with the 1000th packet, at line 9. */
 function failing(wrong: string): string {
   const lines = [
@@ -238,11 +240,11 @@ const PROCESSES: Record<string, readonly [wrong: string, words: RegExp]> = {
 for (const [i, [what, [wrong, words]]] of Object.entries(PROCESSES).entries()) {
   test(`a process that ${what} stops the run with the line, and the ledger balances`, () => {
     const cwd = folder(
-      files(failing(wrong), { ports: { ...CHAIN.ports, in: { ...CHAIN.ports.in, count: 1_000_000 } } }),
+      files(failing(wrong), { ports: { ...CHAIN.ports, in: { ...CHAIN.ports.in, count: 1_000_000 / LOOPS } } }),
     );
     // Every arrangement for one of them, one for each of the others.
     for (const args of i === 0 ? CORES : [CORES[i % CORES.length]!]) {
-      const done = wingbeat(["run", "chain.json", "--json", "-", ...args], cwd);
+      const done = wingbeat(["run", "chain.json", "--json", "-", "--loop", `${LOOPS}`, ...args], cwd);
       assert.is(done.code, 1, done.stderr);
       assert.match(done.stderr, words);
       assert.not.match(done.stderr, /^\s+at /m);

@@ -103,7 +103,10 @@ wiresTest("the interface to send by goes away: what has not left is a drop", asy
   const result = failed(wing);
   checkLedger(result);
   assert.ok(result.packets.tx >= left);
-  assert.equal(result.ledger.drops, [{ nf: "egress", reason: "tx-error", packets: result.ports[1]!.oerrors }]);
+  // On a quiet machine all there was had left.
+  const { oerrors } = result.ports[1]!;
+  assert.is(oerrors, result.ledger.dropped);
+  assert.equal(result.ledger.drops, oerrors === 0 ? [] : [{ nf: "egress", reason: "tx-error", packets: oerrors }]);
 });
 
 wiresTest("fewer queues are refused by the kernel, more of them end a run that takes them all", async (space, cwd) => {

@@ -3,7 +3,7 @@
  */
 import { z } from "zod";
 import { readJsonFile } from "../../runtime/chain/json.js";
-import { type SelectorSpec, selectorSchema } from "../../runtime/chain/selector.js";
+import { type SelectorSpec, selectorSchema } from "../../runtime/chain/selector-schema.js";
 import { ConfigError } from "../../runtime/errors.js";
 import { validate } from "../../runtime/validate.js";
 import { expandKey, invertKey } from "./crypto/aes.js";

@@ -37,8 +37,9 @@
  *   Snort 2.9 Users Manual, chapter 3; Suricata User Guide, "Suricata Rules" and "Eve JSON Output".
  */
 import type { NfModule } from "../../runtime/chain/nf.js";
-import { Nids, needsTable, searchesWholeIp } from "./cpu.js";
-import { forward, GpuNids } from "./gpu.js";
+import { needsTable, searchesWholeIp } from "./cpu.js";
+import { create } from "./create.js";
+import { forward } from "./gpu.js";
 import { gpuTables } from "./gpu-tables.js";
 import { loadRules, type NidsLoaded } from "./load.js";
 import { type NidsConfig, schema } from "./schema.js";
@@ -58,5 +59,5 @@ export const nf: NfModule<NidsConfig, NidsLoaded> = {
   counted: ["alerts"],
   outputs: (config) => (config.alerts === undefined ? [] : [config.alerts]),
   load: loadRules,
-  create: (loaded, context) => (context.place === "gpu" ? new GpuNids(loaded, context) : new Nids(loaded, context)),
+  create,
 };

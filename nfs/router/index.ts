@@ -39,11 +39,11 @@
  *   RFC 1812 section 5 (forwarding), RFC 1624 equation 3 (checksum), Gupta, Lin, McKeown, INFOCOM 1998 (DIR-24-8-BASIC).
  */
 import { z } from "zod";
-import type { CreateContext, LoadContext, Nf, NfModule } from "../../runtime/chain/nf.js";
+import type { LoadContext, NfModule } from "../../runtime/chain/nf.js";
 import { ConfigError } from "../../runtime/errors.js";
-import { CpuRouter } from "./cpu.js";
-import { buildFib, type Fib, MAX_NEXT_HOPS } from "./fib.js";
-import { forward, gpuTables, RouterOffload } from "./gpu.js";
+import { create, type LoadedRouter } from "./create.js";
+import { buildFib, MAX_NEXT_HOPS } from "./fib.js";
+import { forward, gpuTables } from "./gpu.js";
 import { buildRewrites, dotted, MacTable, macBytes, type NextHops } from "./nexthops.js";
 import { readRoutes } from "./routes.js";
 
@@ -74,17 +74,8 @@ const schema = z.strictObject({
     .describe("MAC address by port; default 02:01:00:00:00 and the port's index"),
 });
 
+export type { LoadedRouter };
 export type RouterConfig = z.infer<typeof schema>;
-
-/** Everything a worker needs; the typed arrays are shared memory. */
-export interface LoadedRouter {
-  readonly fib: Fib;
-  readonly rewrites: Uint32Array;
-  readonly routes: { readonly loaded: number; readonly skipped_ipv6: number; readonly replaced: number };
-  readonly nextHops: number;
-  /** Ports that next hops are behind. */
-  readonly ports: readonly number[];
-}
 
 async function load(config: RouterConfig, context: LoadContext): Promise<LoadedRouter> {
   if ((context.nameablePorts ?? context.txPorts).length === 0) {
@@ -134,17 +125,6 @@ function neighbourMacs(config: RouterConfig, hops: NextHops, warn: (line: string
     macs.set(ip, address);
   }
   return macs;
-}
-
-function create(loaded: LoadedRouter, context: CreateContext): Nf {
-  const { arena, place } = context;
-  const router = new CpuRouter(arena, loaded.fib, loaded.rewrites);
-  return {
-    engine: place === "gpu" ? "dir-24-8 kernel" : "dir-24-8",
-    process: (batch) => router.process(batch),
-    ...(place === "gpu" && { offload: new RouterOffload(arena, loaded.rewrites) }),
-    stats: () => ({ routes: loaded.routes, next_hops: loaded.nextHops }),
-  };
 }
 
 export const nf: NfModule<RouterConfig, LoadedRouter> = {

@@ -4,7 +4,6 @@ import { dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { ConfigError } from "../errors.js";
 import type { NfModule } from "./nf.js";
-import { importUserNf } from "./user-module.js";
 
 const NFS = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "nfs");
 
@@ -37,11 +36,29 @@ export function nfSource(type: string, resolve: (path: string) => string, where:
  */
 export async function importNf(source: string, where: string): Promise<NfModule> {
   const types = nfTypes();
-  if (isAbsolute(source)) return importUserNf(source, where, types);
+  if (isAbsolute(source)) {
+    const { importUserNf } = await import("./user-module.js");
+    return importUserNf(source, where, types);
+  }
   if (!types.includes(source)) {
     const own = 'or the path of a module of your own: "./my-nf.mjs"';
     throw new ConfigError(where, `unknown NF type "${source}"; known types: ${types.join(", ")}, ${own}`);
   }
   const module = (await import(pathToFileURL(join(NFS, source, "index.js")).href)) as { nf: NfModule };
   return module.nf;
+}
+
+/**
+ * Imports what a thread of an NF needs: {@link NfModule.create}. An NF that has it in a file of its own, create.ts, spares its threads
+ * schemas and what reads files.
+ * @param source, where as {@link importNf} takes them
+ */
+export async function importCreate(source: string, where: string): Promise<NfModule["create"]> {
+  const file = isAbsolute(source) ? undefined : join(NFS, source, "create.js");
+  if (file === undefined || !existsSync(file)) {
+    const module = await importNf(source, where);
+    return (loaded, context) => module.create(loaded, context);
+  }
+  const { create } = (await import(pathToFileURL(file).href)) as { create: NfModule["create"] };
+  return create;
 }

@@ -1,8 +1,8 @@
 /** The chain file (JSON): ports, packet types, NFs, policy. */
 import { z } from "zod";
-import { portSchema } from "../nic/drivers.js";
+import { portSchema } from "../nic/port-config.js";
 import { RESERVED_NAMES } from "./policy.js";
-import { selectorSchema } from "./selector.js";
+import { selectorSchema } from "./selector-schema.js";
 import { ANY_TYPE, DEFAULT_TYPE, NON_IP_TYPE } from "./type-names.js";
 
 /** `type` and `outcome` are u8 in the slot metadata; a chain of this many is far beyond use. */

@@ -3,11 +3,14 @@
  * that answers with the first match.
  */
 import ipaddr from "ipaddr.js";
-import { z } from "zod";
 import { type Arena, FLAG, SLOT_SHIFT } from "../packet/arena.js";
 import { IPPROTO } from "../packet/protocols.js";
+import type { SelectorSpec } from "./selector-schema.js";
 
-const PROTOCOLS: Record<string, number> = {
+export type { SelectorSpec };
+
+/** Protocols that have a name in selectors. */
+export const PROTOCOLS: Record<string, number> = {
   icmp: IPPROTO.ICMP,
   ipip: IPPROTO.IPV4,
   tcp: IPPROTO.TCP,
@@ -32,7 +35,8 @@ function isAddress(text: string): boolean {
   return ipaddr.IPv4.isValidFourPartDecimal(text) || (!text.includes("%") && ipaddr.IPv6.isValid(text));
 }
 
-function parsePrefix(text: string): Prefix | string {
+/** What is wrong with it, where it is none. */
+export function parsePrefix(text: string): Prefix | string {
   const [address, bits, extra] = text.split("/");
   if (extra !== undefined || address === undefined || !isAddress(address)) {
     return `expected an IPv4 or IPv6 prefix such as 10.1.0.0/16`;
@@ -52,7 +56,8 @@ function parsePrefix(text: string): Prefix | string {
 /** [low, high] ranges, both ends included. */
 type Ranges = ReadonlyArray<readonly [number, number]>;
 
-function parseRanges(value: number | string, max: number): Ranges | string {
+/** `80`, `"5060-5061,5080"`; what is wrong with it, where it is neither. */
+export function parseRanges(value: number | string, max: number): Ranges | string {
   const ranges: [number, number][] = [];
   for (const part of String(value).split(",")) {
     const match = /^\s*(\d+)\s*(?:-\s*(\d+)\s*)?$/.exec(part);
@@ -64,41 +69,6 @@ function parseRanges(value: number | string, max: number): Ranges | string {
   }
   return ranges;
 }
-
-/** A zod type that checks with a parser and keeps the text, so that a selector stays plain JSON. */
-function checked<T extends number | string>(base: z.ZodType<T>, parse: (value: T) => unknown) {
-  return base.superRefine((value, context) => {
-    const result = parse(value);
-    if (typeof result === "string") context.addIssue({ code: "custom", message: result });
-  });
-}
-
-const prefixSchema = checked(z.string(), parsePrefix);
-const oneOrMore = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1)]);
-const rangeSchema = (max: number) => checked(z.union([z.number(), z.string()]), (value) => parseRanges(value, max));
-const protoSchema = checked(z.union([z.number().int().min(0).max(255), z.string()]), (value) =>
-  typeof value === "number" || Object.hasOwn(PROTOCOLS, value)
-    ? 0
-    : `unknown protocol; known: ${Object.keys(PROTOCOLS).join(", ")}, or a number`,
-);
-
-/**
- * All keys given must match; a list matches when any of its members does. `sport` and `dport` match TCP, UDP and SCTP packets
- * that are not fragments. `port` is the name of the port a packet came in by. `vlan` is the outermost VLAN id; a packet
- * without a tag matches no `vlan`.
- */
-export const selectorSchema = z.strictObject({
-  src: oneOrMore(prefixSchema).optional().describe("source prefix or prefixes, IPv4 or IPv6"),
-  dst: oneOrMore(prefixSchema).optional().describe("destination prefix or prefixes, IPv4 or IPv6"),
-  proto: oneOrMore(protoSchema).optional().describe("IP protocol by name or number, behind IPv6 extension headers"),
-  sport: rangeSchema(65535).optional().describe('source port: 53, "5060-5061", "80,443,8000-8100"'),
-  dport: rangeSchema(65535).optional().describe("destination port, as sport"),
-  port: z.string().optional().describe("name of the port the packet came in by"),
-  vlan: rangeSchema(4095).optional().describe("outermost VLAN id or ids"),
-  dscp: rangeSchema(63).optional().describe("DSCP value or values (RFC 2474)"),
-  fragment: z.boolean().optional().describe("true: only fragments; false: only whole packets"),
-});
-export type SelectorSpec = z.infer<typeof selectorSchema>;
 
 const list = <T>(value: T | T[]): T[] => (Array.isArray(value) ? value : [value]);
 

@@ -7,7 +7,7 @@ import type { CompareOptions } from "../experiment/compare-plan.js";
 import { parseDevices } from "../experiment/devices.js";
 import { parseSizes } from "../experiment/sizes.js";
 import { type MeterRequest, parseMeter } from "../measure/energy/choose.js";
-import { type PortConfig, parsePortString } from "../nic/drivers.js";
+import { type PortConfig, parsePortString } from "../nic/port-config.js";
 import { parseInteger } from "./options.js";
 
 /** As commander gives them. */

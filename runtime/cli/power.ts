@@ -20,7 +20,7 @@ import { loadForExperiments } from "../experiment/variant.js";
 import { METERS, openRecorder, parseMeter } from "../measure/energy/choose.js";
 import type { EnergyRecorder } from "../measure/energy/meter.js";
 import { SystemFiles } from "../native/system-files.js";
-import { parsePortString } from "../nic/drivers.js";
+import { parsePortString } from "../nic/port-config.js";
 import { checkReportFolder } from "../report/folder.js";
 import { powerDocument } from "../report/power-document.js";
 import { experimentProgress } from "./experiment-progress.js";

@@ -10,8 +10,8 @@ import { openRunDevice } from "../engine/run-device.js";
 import { parseSched } from "../engine/sched-spec.js";
 import { checkCpus } from "../engine/thread-plan.js";
 import { ConfigError } from "../errors.js";
-import { parsePortString } from "../nic/drivers.js";
 import { RX_PATTERNS } from "../nic/port.js";
+import { parsePortString } from "../nic/port-config.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import { failuresOf } from "./failures.js";
 import {

@@ -3,7 +3,7 @@
  * configuration: first NFs and inputs, then, when main has started the device and says go, outputs and the loop.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { importNf } from "../chain/modules.js";
+import { importCreate } from "../chain/modules.js";
 import type { Nf } from "../chain/nf.js";
 import { describeStall } from "../device/stall.js";
 import type { SyncerOptions } from "../device/syncer.js";
@@ -11,7 +11,6 @@ import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
 import type { LatencyCounts } from "../measure/latency.js";
 import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
-import { openHost } from "../nic/host/port.js";
 import type { HostAccess, HostPort, PortContext, Receiver, TxPort } from "../nic/port.js";
 import { type StageReport, StageTimes } from "../nic/shared-queue/stages.js";
 import { Arena } from "../packet/arena.js";
@@ -139,9 +138,9 @@ async function createNfs(arena: Arena, nfs: (Nf | undefined)[], fail: (line: str
   const say = thread > 0 && thread < topology.receivers ? () => {} : warn;
   for (const index of topology.threads[thread]!.nfs) {
     const { name, type, source, place, loaded } = plan.nfs[index]!;
-    const module = await importNf(source, `nfs.${name}.type`);
+    const create = await importCreate(source, `nfs.${name}.type`);
     const { seed, portable, digest } = plan.options;
-    const nf = module.create(loaded, { name, arena, seed, portable, place, warn: say, fail });
+    const nf = create(loaded, { name, arena, seed, portable, place, warn: say, fail });
     nfs[index] = nf;
     if (place === "gpu" && nf.offload === undefined) {
       throw new RunError(`nfs.${name}`, `type ${type} has no part for a GPU`, 'write "place": "cpu"');
@@ -273,7 +272,10 @@ async function work(
     for (const [i, p] of plan.ports.entries()) {
       if (p.tx) txPorts[i] = await openTx(p.config, portContext(i, arena, undefined));
     }
-    if (go.hosts.some((host) => host !== undefined)) hostPorts.push(openHost(go.hosts, thread, arena, warn));
+    if (go.hosts.some((host) => host !== undefined)) {
+      const { openHost } = await import("../nic/host/port.js");
+      hostPorts.push(openHost(go.hosts, thread, arena, warn));
+    }
     outputsOpen(control);
   }
   const names = plan.ports.map((p) => p.name);

@@ -1,6 +1,6 @@
 /** `--sizes`: the frame sizes an experiment goes through. */
 import { ConfigError } from "../errors.js";
-import { MIN_FRAME } from "../nic/generator/options.js";
+import { MIN_FRAME } from "../nic/generator/values.js";
 import { MAX_FRAME } from "../packet/arena.js";
 import type { FrameSize } from "./cell.js";
 

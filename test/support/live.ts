@@ -1,11 +1,12 @@
 /** What tests of live ports share: a wire chain, traffic, captures, and the frame of a test. */
 import { createHash } from "node:crypto";
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { RunResult } from "../../runtime/engine/result.js";
-import { folder, run } from "../chain-support.js";
+import { generate } from "../../runtime/nic/generator/generate.js";
+import { folder } from "../chain-support.js";
 import { skipUnless } from "../skip.js";
 import { readPcap } from "./pcap.js";
 import { type Running, Veth, vethLack } from "./veth.js";
@@ -38,13 +39,11 @@ export function traffic(cwd: string): string {
 export function makeTraffic(cwd: string, sizes: readonly number[], count: number): string {
   // What gateway() protects, and what it does not.
   const streams = sizes.flatMap((size) =>
-    ["10.2.0.0/16", "198.18.0.0/15"].map((dst) => ({ size, payload: "text", src: "10.1.0.0/16", dst })),
+    ["10.2.0.0/16", "198.18.0.0/15"].map((dst) => ({ size, payload: "text" as const, src: "10.1.0.0/16", dst })),
   );
-  const ports = { in: { driver: "generator", count, flows: 64, streams }, out: { driver: "pcap", file: "in.pcap" } };
-  writeFileSync(join(cwd, "traffic.json"), JSON.stringify({ name: "traffic", ports, policy: "traffic.csv" }));
-  writeFileSync(join(cwd, "traffic.csv"), "*,ingress,egress\n");
-  run(cwd, "traffic.json");
-  return join(cwd, "in.pcap");
+  const file = join(cwd, "in.pcap");
+  generate(file, { count, flows: 64, streams });
+  return file;
 }
 
 /** Captures so many frames, then ends by itself. */

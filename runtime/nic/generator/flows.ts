@@ -4,8 +4,9 @@
  */
 import { ConfigError } from "../../errors.js";
 import { IPPROTO } from "../../packet/protocols.js";
-import { type GeneratorOptions, type Prefix, parsePorts, parsePrefix, type StreamOptions } from "./options.js";
+import type { GeneratorOptions, StreamOptions } from "./options.js";
 import type { Random } from "./random.js";
+import { type Prefix, parsePorts, parsePrefix } from "./values.js";
 
 /** Where clients' and UDP servers' ports come from: above what dissectors take for a known protocol. */
 const HIGH_PORTS = [40000, 65535] as const;

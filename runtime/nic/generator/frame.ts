@@ -16,9 +16,9 @@ import {
   VLAN_TAG_BYTES,
 } from "../../packet/protocols.js";
 import { type Flows, type Stream, TUPLE_BYTES } from "./flows.js";
-import { MIN_FRAME } from "./options.js";
 import type { Random } from "./random.js";
 import { fillText } from "./text.js";
+import { MIN_FRAME } from "./values.js";
 
 /** Locally administered: destination 02:00:00:00:00:02, source 02:00:00:00:00:01. */
 const MACS = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];

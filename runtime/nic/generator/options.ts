@@ -1,9 +1,7 @@
 /** What traffic to make: the schema that port configurations, `--in generator:...` and `wingbeat gen` share. */
-import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { MAX_FRAME } from "../../packet/arena.js";
-
-export const MIN_FRAME = 60;
+import { MIN_FRAME, parsePorts, parsePrefix } from "./values.js";
 
 const SIZE_EXPECTED = `a frame size from ${MIN_FRAME} to ${MAX_FRAME} bytes (layer 2 without FCS) or "imix" is expected`;
 const size = z
@@ -67,31 +65,3 @@ export const generatorOptions = z.strictObject(generatorKeys);
 export type GeneratorInput = z.input<typeof generatorOptions>;
 export type GeneratorOptions = z.output<typeof generatorOptions>;
 export type StreamOptions = z.output<typeof stream>;
-
-export interface Prefix {
-  /** Network byte order, 4 or 16 bytes. */
-  readonly bytes: readonly number[];
-  readonly length: number;
-}
-
-/** `ADDRESS` or `ADDRESS/LENGTH`; undefined where it is neither. */
-export function parsePrefix(text: string): Prefix | undefined {
-  try {
-    const [address, length] = text.includes("/") ? ipaddr.parseCIDR(text) : [ipaddr.parse(text), undefined];
-    // ipaddr.js also takes "10.1": an address is written out in full here.
-    if (address.kind() === "ipv4" && text.split("/")[0]!.split(".").length !== 4) return undefined;
-    const bytes = address.toByteArray();
-    return { bytes, length: length ?? bytes.length * 8 };
-  } catch {
-    return undefined;
-  }
-}
-
-/** A port or `LOW-HIGH`; undefined where it is neither. */
-export function parsePorts(value: number | string): readonly [low: number, high: number] | undefined {
-  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(String(value));
-  if (match === null) return undefined;
-  const low = Number(match[1]);
-  const high = Number(match[2] ?? match[1]);
-  return low <= high && high <= 65535 ? [low, high] : undefined;
-}

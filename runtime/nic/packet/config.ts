@@ -1,9 +1,7 @@
 import { z } from "zod";
 import { MAX_BATCH } from "../../packet/batch.js";
 import { interfaceKeys } from "../xdp/config.js";
-
-/** Packets per system call where nothing is said: as many as in a burst. */
-export const MESSAGES = 64;
+import { MESSAGES } from "./messages.js";
 
 /** Keys of the drivers packet and mmsg. */
 export const packetKeys = {

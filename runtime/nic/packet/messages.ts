@@ -5,6 +5,9 @@
 import { DATA_OFFSET, MAX_FRAME, SLOT_SHIFT } from "../../packet/arena.js";
 import { mapRegion, type Region, unmapRegion } from "../../packet/memory.js";
 
+/** Packets per system call where nothing is said: as many as in a burst. */
+export const MESSAGES = 64;
+
 /** struct mmsghdr of 64-bit Linux, in words of 32 bits. */
 const enum HEADER {
   WORDS = 16,

@@ -5,8 +5,8 @@ import { requireInterface } from "../net/interface.js";
 import { LinkWatch } from "../net/link-watch.js";
 import { close, recvmmsg } from "../net/syscalls.js";
 import type { LiveRx, PortContext, RxPort } from "../port.js";
-import { MESSAGES, type PacketConfig } from "./config.js";
-import { Messages } from "./messages.js";
+import type { PacketConfig } from "./config.js";
+import { MESSAGES, Messages } from "./messages.js";
 import {
   bindReceiver,
   coreOf,

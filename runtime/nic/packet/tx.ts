@@ -4,8 +4,8 @@ import { requireInterface } from "../net/interface.js";
 import { LinkWatch } from "../net/link-watch.js";
 import { close, ERRNO, errno, sendmmsg } from "../net/syscalls.js";
 import type { LiveTx, PortContext, TxPort } from "../port.js";
-import { MESSAGES, type PacketConfig } from "./config.js";
-import { Messages } from "./messages.js";
+import type { PacketConfig } from "./config.js";
+import { MESSAGES, Messages } from "./messages.js";
 import { bindPacket, coreOf, packetSocket } from "./socket.js";
 
 const MSG_DONTWAIT = 0x40;
