@@ -8,10 +8,10 @@ import { type LatencyPercentiles, percentilesOf } from "../measure/percentiles.j
 import type { StageReport } from "../nic/shared-queue/stages.js";
 import type { CoreRole } from "./core-spec.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
+import type { NfReport, ThreadReport } from "./messages.js";
 import { OUTCOMES_PER_NF, type Plan, type WaitPolicy, waitOf } from "./plan.js";
 import type { ThreadSettings } from "./thread-settings.js";
 import type { Topology } from "./topology.js";
-import type { NfReport, ThreadReport } from "./worker.js";
 
 export interface PortStats {
   readonly name: string;

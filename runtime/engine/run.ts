@@ -16,12 +16,12 @@ import type { CoreSpec } from "./core-spec.js";
 import { counterLayout, counterMemory, sumCounters } from "./counters.js";
 import { isLiveChain, slotsFor, slotsIn } from "./device-plan.js";
 import { auditMemory } from "./flow-audit.js";
+import type { GoMessage, Shares, ThreadReport, WorkerMessage, WorkerSetup } from "./messages.js";
 import { makePlan, type Plan, type PlanOptions } from "./plan.js";
 import type { Receiving } from "./receivers.js";
 import { type DeviceEnd, makeResult, type RunResult, type Snapshot, snapshotOf } from "./result.js";
 import { planThreads, thisMachine } from "./thread-plan.js";
 import { makeTopology, syncerThreads } from "./topology.js";
-import type { GoMessage, Shares, ThreadReport, WorkerMessage, WorkerSetup } from "./worker.js";
 
 export interface RunOptions extends PlanOptions {
   readonly cores: CoreSpec;
