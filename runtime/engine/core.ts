@@ -10,10 +10,10 @@ import type { Egress } from "./egress.js";
 import type { FlowAudit } from "./flow-audit.js";
 import type { Ingress } from "./ingress.js";
 import type { OrderWindow } from "./order-window.js";
+import { Outboxes, threadsOfHomes, threadsOfTargets } from "./outboxes.js";
 import type { Pipeline } from "./pipeline.js";
-import { type Plan, TARGET, waitOf } from "./plan.js";
+import { type Plan, waitOf } from "./plan.js";
 import type { Processor } from "./processor.js";
-import { SlotsHome } from "./slots-home.js";
 import type { Topology } from "./topology.js";
 import { Waiter } from "./wait.js";
 
@@ -49,8 +49,10 @@ const LINGER_NS = 2e9;
 
 export class Core {
   private readonly burst = new Uint32Array(MAX_BATCH);
-  private readonly outbox: readonly Uint32Array[];
-  private readonly outboxCount: Uint32Array;
+  /** By owner of the next NF, else sender. */
+  private readonly outboxes: Outboxes;
+  /** Free slots by the receiver they belong to. */
+  private readonly homes: Outboxes;
   private readonly waiter: Waiter;
   private readonly txThread: number;
   /** Receives, and the sender is another thread, whose ring brings free slots. */
@@ -61,7 +63,6 @@ export class Core {
   private readonly passesOn: boolean;
   /** The last station. */
   private readonly last: number;
-  private readonly ownerOf: Uint8Array;
   /** Packets per burst; one at a time where a cyclic policy would let batching change the order at an NF. */
   private readonly batch: number;
   /** Packets came in this round that were not here before. */
@@ -71,14 +72,11 @@ export class Core {
   private readonly reclaimed = new Uint32Array(MAX_BATCH);
   private movedNs = 0;
   private ended = false;
-  private readonly home: SlotsHome;
 
   constructor(private readonly parts: CoreParts) {
     const { topology, plan, thread, pipeline, control } = parts;
     const { receivers, stations } = topology;
     const role = topology.threads[thread]!;
-    this.outbox = topology.threads.map(() => new Uint32Array(MAX_BATCH));
-    this.outboxCount = new Uint32Array(topology.threads.length);
     const live = parts.ingress?.live;
     const poller = live && new Poller(live.descriptors);
     const policy = waitOf(plan.options, role.core);
@@ -89,11 +87,9 @@ export class Core {
     this.passesOn = role.rx && receivers < stations;
     if (thread < receivers) this.next = receivers;
     else this.next = thread === this.last ? 0 : thread + 1;
-    this.ownerOf = new Uint8Array(TARGET.NF_LIMIT);
-    topology.threads.forEach((role, t) => {
-      for (const nf of role.nfs) this.ownerOf[nf] = t;
-    });
-    this.home = new SlotsHome(parts.arena, receivers, (to, slots, count) => this.push(to, slots, count));
+    const { next, home } = parts.arena;
+    this.outboxes = new Outboxes(topology.threads.length, next, threadsOfTargets(topology, this.txThread));
+    this.homes = new Outboxes(receivers, home, threadsOfHomes(receivers));
     this.batch = plan.cyclic && plan.options.order !== "none" ? 1 : plan.options.batch;
     if (pipeline !== undefined) pipeline.sink = (slots, count) => this.dispatch(slots, count, true);
   }
@@ -280,22 +276,13 @@ export class Core {
   }
 
   private scatter(slots: Uint32Array, count: number): void {
-    const { outbox, outboxCount, ownerOf, txThread } = this;
-    const { next } = this.parts.arena;
-    outboxCount.fill(0);
-    for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
-      const target = next[slot]!;
-      const to = target < TARGET.NF_LIMIT ? ownerOf[target]! : txThread;
-      const at = outboxCount[to]!;
-      outbox[to]![at] = slot;
-      outboxCount[to] = at + 1;
-    }
-    for (let to = 0; to < outbox.length; to++) {
-      const n = outboxCount[to]!;
+    const { boxes, counts } = this.outboxes;
+    this.outboxes.sort(slots, count);
+    for (let to = 0; to < boxes.length; to++) {
+      const n = counts[to]!;
       if (n === 0) continue;
-      if (to === this.parts.thread) this.finish(outbox[to]!, n);
-      else this.push(to, outbox[to]!, n);
+      if (to === this.parts.thread) this.finish(boxes[to]!, n);
+      else this.push(to, boxes[to]!, n);
     }
   }
 
@@ -316,7 +303,13 @@ export class Core {
     const { pool, topology } = this.parts;
     if (pool !== undefined) pool.put(slots, 0, count);
     else if (topology.receivers === 1) this.push(0, slots, count);
-    else this.home.deal(slots, count);
+    else this.sendHomes(slots, count);
+  }
+
+  private sendHomes(slots: Uint32Array, count: number): void {
+    const { boxes, counts } = this.homes;
+    this.homes.sort(slots, count);
+    for (let to = 0; to < boxes.length; to++) if (counts[to]! > 0) this.push(to, boxes[to]!, counts[to]!);
   }
 
   /**

@@ -3,7 +3,8 @@ import type { Arena } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import type { RingConsumer, RingProducer } from "../packet/ring.js";
 import { CONTROL, isDrained, QUIET, quietOf, ring } from "./control.js";
-import { type Plan, TARGET, waitOf } from "./plan.js";
+import { Outboxes, threadsOfTargets } from "./outboxes.js";
+import { type Plan, waitOf } from "./plan.js";
 import type { SyncDriver } from "./sync-driver.js";
 import type { Topology } from "./topology.js";
 import { Waiter } from "./wait.js";
@@ -24,20 +25,16 @@ export interface SyncCoreParts {
 export class SyncCore {
   private readonly burst = new Uint32Array(MAX_BATCH);
   private readonly collected: Uint32Array;
-  private readonly outbox: readonly Uint32Array[];
-  private readonly outboxCount: Uint32Array;
-  private readonly ownerOf = new Uint8Array(TARGET.NF_LIMIT);
+  /** By owner of the NF. */
+  private readonly outboxes: Outboxes;
   private readonly waiter: Waiter;
 
   constructor(private readonly parts: SyncCoreParts) {
     const { topology, plan, thread, control } = parts;
     const row = plan.device!.handle.shape.workgroupSize;
     this.collected = new Uint32Array(row);
-    this.outbox = topology.threads.map(() => new Uint32Array(row));
-    this.outboxCount = new Uint32Array(topology.threads.length);
-    topology.threads.forEach((role, t) => {
-      for (const nf of role.nfs) this.ownerOf[nf] = t;
-    });
+    const owners = threadsOfTargets(topology, thread);
+    this.outboxes = new Outboxes(topology.threads.length, parts.arena.next, owners, row);
     this.waiter = new Waiter(waitOf(plan.options, "sync"), control, thread, false);
   }
 
@@ -95,22 +92,16 @@ export class SyncCore {
 
   /** Each packet to the owner of its NF. */
   private deal(count: number): void {
-    const { collected, outbox, outboxCount, ownerOf } = this;
-    const { arena, driver, outgoing, control } = this.parts;
-    const { next } = arena;
-    outboxCount.fill(0);
-    for (let i = 0; i < count; i++) {
-      const slot = collected[i]!;
-      const owner = ownerOf[next[slot]!]!;
-      const at = outboxCount[owner]!;
-      outbox[owner]![at] = slot;
-      outboxCount[owner] = at + 1;
-    }
+    const { collected } = this;
+    const { boxes, counts } = this.outboxes;
+    const { driver, outgoing, control } = this.parts;
+    this.outboxes.sort(collected, count);
+    // Behind the sorting, which goes by the NF it was for.
     if (driver.failed) driver.drop(collected, count);
-    for (let owner = 0; owner < outbox.length; owner++) {
-      const n = outboxCount[owner]!;
+    for (let owner = 0; owner < boxes.length; owner++) {
+      const n = counts[owner]!;
       if (n === 0) continue;
-      outgoing[owner]!.push(outbox[owner]!, 0, n);
+      outgoing[owner]!.push(boxes[owner]!, 0, n);
       ring(control, owner);
     }
   }
