@@ -50,6 +50,9 @@ export const mmsg = (messages: number): Driver => ({
   messages,
 });
 
+/** What wingbeat says of a port once that sends, or takes packets. */
+const OPEN = /port (?:in|out): .* by AF_/;
+
 /** A chain without an NF. */
 const FORWARD = {
   ports: { in: { driver: "null" }, out: { driver: "null" } },
@@ -84,7 +87,9 @@ export class Wingbeat {
     const ports = ["--in", driver.in.replace("IN", `${wire}1`), "--out", driver.out.replace("OUT", `${wire}2`)];
     const batch = String(Math.max(BATCH, driver.messages));
     const args = ["run", chain, "--quiet", "--json", json, ...ports, "--batch", batch, "--device", "none", ...more];
-    const program = await wires.start(wires.processors.forwarder, /port out: /, process.execPath, MAIN, ...args);
+    const program = await wires.start(wires.processors.forwarder, OPEN, process.execPath, MAIN, ...args);
+    // Both ports, in any order: what comes before the input says so is the host's.
+    await program.says(OPEN);
     return new Wingbeat(program, json);
   }
 
