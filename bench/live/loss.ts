@@ -6,7 +6,7 @@ import { type Cell, type CellOptions, type CellResult, type Experiment, Figures 
 import {
   came,
   forwardChain,
-  NATIVE,
+  LONG_RINGS,
   passed,
   startFlood,
   Wingbeat,
@@ -85,7 +85,7 @@ async function send(wires: Wires, { sender, bytes }: Subject, mpps: number, seco
 /** The rate in Mpps at which nothing is lost for the time of a trial: from the saturated rate downwards. */
 async function findLimit(wires: Wires, subject: Subject, chain: string, options: CellOptions): Promise<number> {
   const { scratch, turnMs } = options;
-  const run = await Wingbeat.start(wires, WIRE, NATIVE, chain, scratch);
+  const run = await Wingbeat.start(wires, WIRE, LONG_RINGS, chain, scratch);
   const flood = await startFlood(wires, WIRE, subject.bytes);
   await passed(wires, WIRE, warmUpPackets(options));
   let { forwarded: mpps } = await window(wires, WIRE, run.program, TRIAL * turnMs);
@@ -109,7 +109,7 @@ async function measure(subject: Subject, options: CellOptions): Promise<CellResu
     const chain = await subject.chain(options);
     wirePair(wires, WIRE);
     const limit = await findLimit(wires, subject, chain, options);
-    const run = await Wingbeat.start(wires, WIRE, NATIVE, chain, scratch);
+    const run = await Wingbeat.start(wires, WIRE, LONG_RINGS, chain, scratch);
     const warmUpSeconds = Math.min(WARM_UP_S, warmUpPackets(options) / (limit * WARM_UP_SHARE * 1e6));
     const first = await send(wires, subject, limit * WARM_UP_SHARE, warmUpSeconds);
     // Who asks for one repeat wants to see that it works.

@@ -4,10 +4,11 @@ import type { GpuProgram } from "../chain/nf.js";
 import type { DeviceHandle, DeviceNf } from "../device/device.js";
 import type { QueueShape } from "../device/queue.js";
 import { ConfigError, RunError } from "../errors.js";
-import { isLive } from "../nic/drivers.js";
+import { isLive, ringEntries } from "../nic/drivers.js";
 import { arenaBytes } from "../packet/arena.js";
 import type { RegionHandle } from "../packet/memory.js";
 import { type PlanHops, planHops } from "./hops.js";
+import { RING_SHARE } from "./live-ports.js";
 
 /** Slots without a device: bursts of a few cores in flight; 8 MiB, so that they stay in the second-level caches. */
 const CPU_SLOTS = 4096;
@@ -20,20 +21,32 @@ const TIMES_ROWS = 2;
 
 /**
  * Slots of the arena of a run; with a device, enough to fill every row of every queue and go on working meanwhile.
- * @param live a port is a network interface
+ * @param least as {@link leastSlots} says
  */
-export function slotsFor(shape?: QueueShape, live = false): number {
-  const least = live ? LIVE_SLOTS : CPU_SLOTS;
+export function slotsFor(shape?: QueueShape, least = CPU_SLOTS): number {
   if (shape === undefined) return least;
-  const wanted = TIMES_ROWS * shape.workgroups * shape.depth * shape.workgroupSize;
+  return slotsAbove(TIMES_ROWS * shape.workgroups * shape.depth * shape.workgroupSize, least);
+}
+
+function slotsAbove(wanted: number, least: number): number {
   let slots = least;
   while (slots < wanted && slots < MOST_SLOTS) slots *= 2;
   return slots;
 }
 
-/** True where a port is a network interface. */
-export function isLiveChain(chain: Pick<LoadedChain, "ports">): boolean {
-  return chain.ports.some(({ config }) => isLive(config));
+/**
+ * Slots that a chain's ports want, without a device: with network interfaces, enough to fill the receive rings that the chain asks for.
+ * @param warn told where that is more than an arena has
+ */
+export function leastSlots(chain: Pick<LoadedChain, "ports">, warn: (line: string) => void = () => {}): number {
+  if (!chain.ports.some(({ config }) => isLive(config))) return CPU_SLOTS;
+  const entries = chain.ports.reduce((sum, { config, rx }) => sum + (rx ? ringEntries(config) : 0), 0);
+  const slots = slotsAbove(entries / RING_SHARE, LIVE_SLOTS);
+  if (slots * RING_SHARE < entries)
+    warn(
+      `receive rings of ${entries} entries in all are filled with ${slots * RING_SHARE} slots: ${slots} slots are the most`,
+    );
+  return slots;
 }
 
 /** Numbers of the chain's NFs that are placed on a GPU, in the order in which the device is to be opened with them. */
@@ -102,8 +115,8 @@ export function planDevice(
 }
 
 /** Slots of an arena in a device's memory. */
-export function slotsIn(region: RegionHandle, shape: QueueShape, live: boolean): number {
-  const slots = slotsFor(shape, live);
+export function slotsIn(region: RegionHandle, shape: QueueShape, least: number): number {
+  const slots = slotsFor(shape, least);
   const bytes = arenaBytes(slots);
   if (region.size < bytes) {
     throw new RunError("device", `its memory for packets has ${region.size} bytes, ${slots} slots take ${bytes}`);

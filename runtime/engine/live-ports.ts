@@ -4,6 +4,8 @@ import type { SlotPool } from "../packet/pool.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
 import type { NumberedRxPort } from "./ingress.js";
 
+/** Share of all slots that may wait in receive rings: the rest is for packets under way. */
+export const RING_SHARE = 1 / 4;
 /** How often counters are read. */
 const UPDATE_EVERY_NS = 1e8;
 
@@ -40,10 +42,10 @@ export class LivePorts {
     this.descriptors = ports.flatMap(({ rx }) => rx.live?.descriptors ?? []);
   }
 
-  /** Fills receive rings, with a quarter of all slots at most: the rest is for packets under way. */
+  /** Fills receive rings, with RING_SHARE of all slots at most. */
   stock(): void {
     const { pool, ports } = this;
-    const most = Math.floor(pool.size / 4 / ports.length);
+    const most = Math.floor((pool.size * RING_SHARE) / ports.length);
     for (const { rx } of ports) {
       const { live } = rx;
       if (live === undefined || live.stock === 0) continue;

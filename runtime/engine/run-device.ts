@@ -11,7 +11,7 @@ import { type Slice, sliceFor } from "../device/slice.js";
 import { adaptersHere } from "../device/webgpu/here.js";
 import { RunError } from "../errors.js";
 import { SystemFiles } from "../native/system-files.js";
-import { deviceNfs, isLiveChain, slotsFor } from "./device-plan.js";
+import { deviceNfs, leastSlots, slotsFor } from "./device-plan.js";
 import { forwardingOf } from "./hops.js";
 
 /** What no flag says of a device: for experiments, and for tests of what goes wrong. */
@@ -47,7 +47,7 @@ export async function openRunDevice(
     const device = await openDevice({
       ...options,
       ...tuning,
-      slots: (shape) => slotsFor(shape, isLiveChain(chain)),
+      slots: (shape) => slotsFor(shape, leastSlots(chain)),
       nfs,
       ...(workgroups !== undefined && { workgroups }),
       ...(!request.hostRouting && { forwarding: forwardingOf(chain) }),

@@ -14,7 +14,7 @@ import { takeEpoch } from "./clock.js";
 import { CONTROL, controlMemory, failDevice, receiverGone, ringAll, stopReceiving } from "./control.js";
 import type { CoreSpec } from "./core-spec.js";
 import { counterLayout, counterMemory, sumCounters } from "./counters.js";
-import { isLiveChain, slotsFor, slotsIn } from "./device-plan.js";
+import { leastSlots, slotsFor, slotsIn } from "./device-plan.js";
 import { auditMemory } from "./flow-audit.js";
 import type { GoMessage, Shares, ThreadReport, WorkerMessage, WorkerSetup } from "./messages.js";
 import { makePlan, type Plan, type PlanOptions } from "./plan.js";
@@ -54,8 +54,8 @@ export interface Run {
 /** Starts a run. The chain's outputs are created once every thread has accepted its configuration and the device serves. */
 export function startRun(chain: LoadedChain, options: RunOptions): Run {
   const { cores, sched, warn, device, syncer, ...planOptions } = options;
-  const live = isLiveChain(chain);
-  const arena = device === undefined ? Arena.create(slotsFor(undefined, live)) : arenaOf(device, live);
+  const least = leastSlots(chain, warn);
+  const arena = device === undefined ? Arena.create(slotsFor(undefined, least)) : arenaOf(device, least);
   const plan = makePlan(chain, arena.handle, planOptions, device?.handle);
   checkStages(plan);
   const topology = makeTopology(plan, options.order, cores, warn, receivingOf(plan));
@@ -116,9 +116,9 @@ function receivingOf({ ports, arena, options }: Plan): Receiving {
 }
 
 /** An arena over a device's memory, which the device owns. */
-function arenaOf(device: Device, live: boolean): Arena {
+function arenaOf(device: Device, least: number): Arena {
   const { arena, handle } = device;
-  return Arena.attach({ slots: slotsIn(arena, handle.shape, live), region: arena, owned: false });
+  return Arena.attach({ slots: slotsIn(arena, handle.shape, least), region: arena, owned: false });
 }
 
 /** Watches threads and device. */

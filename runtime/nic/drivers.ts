@@ -28,6 +28,12 @@ export function isLive(config: PortConfig): config is LiveConfig {
   return isLiveDriver(config.driver);
 }
 
+/** Entries of receive rings that a port's configuration asks for, of all its queues; 0 where it does not say. */
+export function ringEntries(config: PortConfig): number {
+  if (config.driver !== "xdp" || config.ring === undefined) return 0;
+  return config.ring * (config.queue === undefined ? (findInterface(config.interface)?.queues ?? 1) : 1);
+}
+
 /** True for the name of a driver of network interfaces. */
 export const isLiveDriver = (driver: string): driver is LiveConfig["driver"] =>
   (LIVE as readonly string[]).includes(driver);
