@@ -1,11 +1,10 @@
 /** Chains on several receiving cores, on virtual wires with several queues: where NFs run, both directions, losses, what ends a run. */
-import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { RunResult } from "../runtime/engine/result.js";
 import { folder, gateway, run } from "./chain-support.js";
-import { COUNT, capture, checkLedger, coresOpen, FORWARD, frames, traffic, wiresTest } from "./support/live.js";
-import { until } from "./support/veth.js";
+import { bothWays, COUNT, checkLedger, coresOpen, FORWARD, traffic, wiresTest } from "./support/live.js";
+import { type Running, until } from "./support/veth.js";
 
 const ROUTED = {
   "chain.json": {
@@ -70,37 +69,11 @@ wiresTest("NFs that run on one core get the packets of all receivers, in a line 
   }
 });
 
-wiresTest("both directions of a gateway, each core with queues of both ports", async (space) => {
-  const port = (name: string) => ({ driver: "xdp", interface: name, dir: "both" });
-  const cwd = folder({
-    "chain.json": { name: "gateway", ports: { lan: port("a"), wan: port("b") }, policy: "policy.csv" },
-    "policy.csv": "*,ingress:lan,egress:wan\n*,ingress:wan,egress:lan\n",
-  });
-  space.wire("a", 2);
-  space.wire("b", 2);
-  const input = traffic(cwd);
-  const dumps = [
-    await capture(space, cwd, "ap", 2 * COUNT, "a.pcap"),
-    await capture(space, cwd, "bp", 2 * COUNT, "b.pcap"),
-  ];
-  const wing = await space.wingbeat(cwd, "chain.json", "--cores", "d2");
-  for (const name of ["lan", "wan"]) await coresOpen(wing, 2, name);
-  space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", input);
-  space.run("tcpreplay", "-q", "-i", "bp", "--topspeed", input);
-  await space.until("a", COUNT);
-  await space.until("b", COUNT);
-  const result = await wing.finish();
-  checkLedger(result);
-  assert.equal(
-    result.ports.map((p) => [p.name, p.ipackets, p.opackets]),
-    [
-      ["lan", COUNT, COUNT],
-      ["wan", COUNT, COUNT],
-    ],
-  );
-  for (const dump of dumps) await dump.end();
-  // What tcpreplay sends on a wire's end is captured there, too.
-  for (const name of ["a", "b"]) assert.is(frames(join(cwd, `${name}.pcap`)).length, 2 * COUNT);
+wiresTest("both directions of a gateway, each core with queues of both ports", (space) => {
+  const opened = async (wing: Running) => {
+    for (const name of ["lan", "wan"]) await coresOpen(wing, 2, name);
+  };
+  return bothWays(space, 2, opened, "--cores", "d2");
 });
 
 wiresTest("what nobody took in time is missed, and counted over all queues", async (space, cwd) => {

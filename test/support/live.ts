@@ -86,6 +86,49 @@ export function checkLedger(result: RunResult, what = ""): void {
   assert.is(result.ledger.in_flight, 0);
 }
 
+/**
+ * A gateway between wires a and b, with traffic both ways at once: all of it leaves by the other side.
+ * @param opened waits until the run's ports are open
+ * @param args of the run
+ */
+export async function bothWays(
+  space: Veth,
+  queues: number,
+  opened: (wing: Running) => Promise<void>,
+  ...args: string[]
+): Promise<void> {
+  const port = (name: string) => ({ driver: "xdp", interface: name, dir: "both" });
+  const cwd = folder({
+    "chain.json": { name: "gateway", ports: { lan: port("a"), wan: port("b") }, policy: "policy.csv" },
+    "policy.csv": "*,ingress:lan,egress:wan\n*,ingress:wan,egress:lan\n",
+  });
+  space.wire("a", queues);
+  space.wire("b", queues);
+  const input = traffic(cwd);
+  const dumps = [
+    await capture(space, cwd, "ap", 2 * COUNT, "a.pcap"),
+    await capture(space, cwd, "bp", 2 * COUNT, "b.pcap"),
+  ];
+  const wing = await space.wingbeat(cwd, "chain.json", ...args);
+  await opened(wing);
+  space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", input);
+  space.run("tcpreplay", "-q", "-i", "bp", "--topspeed", input);
+  await space.until("a", COUNT);
+  await space.until("b", COUNT);
+  const result = await wing.finish();
+  checkLedger(result);
+  assert.equal(
+    result.ports.map((p) => [p.name, p.ipackets, p.opackets]),
+    [
+      ["lan", COUNT, COUNT],
+      ["wan", COUNT, COUNT],
+    ],
+  );
+  for (const dump of dumps) await dump.end();
+  // What tcpreplay sends on a wire's end is captured there, too.
+  for (const name of ["a", "b"]) assert.is(frames(join(cwd, `${name}.pcap`)).length, 2 * COUNT);
+}
+
 export function wiresTest(name: string, body: (space: Veth, cwd: string) => Promise<void>): void {
   test(name, async () => {
     if (skipUnless(lack === undefined, lack ?? "")) return;
