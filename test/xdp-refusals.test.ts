@@ -5,15 +5,27 @@ import type { RunResult } from "../runtime/engine/result.js";
 import { checkLedger, PORTS, wiresTest } from "./support/live.js";
 import { until } from "./support/veth.js";
 
-wiresTest("an interface that is not there, and a queue that is not", async (space, cwd) => {
-  space.wire("a");
-  const missing = await space.wingbeat(cwd, "chain.json", "--in", "xdp:nix", "--out", "null");
-  assert.is(await missing.end(), 1);
-  assert.match(missing.output, /there is no network interface "nix"\n {2}remedy: name one that is there: ap?, ap?\n/);
-  const queue = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a,queue=1", "--out", "null");
-  assert.is(await queue.end(), 1);
-  assert.match(queue.output, /a has no queue 1: it has 1/);
-});
+wiresTest(
+  "an interface that is not there, or has no Ethernet frames, and a queue that is not there",
+  async (space, cwd) => {
+    space.wire("a");
+    const missing = await space.wingbeat(cwd, "chain.json", "--in", "xdp:nix", "--out", "null");
+    assert.is(await missing.end(), 1);
+    assert.match(missing.output, /there is no network interface "nix"\n {2}remedy: name one that is there: ap?, ap?\n/);
+    const queue = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a,queue=1", "--out", "null");
+    assert.is(await queue.end(), 1);
+    assert.match(queue.output, /a has no queue 1: it has 1/);
+    space.ip("tuntap", "add", "mode", "tun", "name", "t");
+    for (const [option, port] of [
+      ["--in", "auto:t"],
+      ["--out", "packet:t"],
+    ] as const) {
+      const bare = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a", "--out", "null", option, port);
+      assert.is(await bare.end(), 1);
+      assert.match(bare.output, /t has no Ethernet frames, but what link type 65534 has .*\n {2}remedy: /);
+    }
+  },
+);
 
 wiresTest("without rights the capability is named", async (space, cwd) => {
   space.wire("a");
@@ -75,7 +87,7 @@ wiresTest("what an interface, or the limit of locked memory, does not allow has 
   assert.is(await locked.end(), 1);
   assert.match(
     locked.output,
-    /limit of locked memory has no room for 32 MiB .*\n {2}remedy: prlimit --memlock=unlimited/,
+    /limit of locked memory has no room for 32 MiB .*\n {2}remedy: sudo prlimit --pid \$\$ --memlock=unlimited/,
   );
   const timed = space.start(cwd, ...space.command(...args, "--duration", "0.2", "--json", "-"));
   assert.is(await timed.end(), 0, timed.output);

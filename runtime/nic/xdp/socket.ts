@@ -178,7 +178,7 @@ function registerMemory(fd: number, arena: Arena, where: string): void {
   const number = errno();
   const what = `${bytes >> 20} MiB of the arena as packet memory`;
   if (number === ERRNO.ENOBUFS) {
-    const remedy = "prlimit --memlock=unlimited:unlimited, or the capability CAP_IPC_LOCK";
+    const remedy = "sudo prlimit --pid $$ --memlock=unlimited:unlimited (this shell), or the capability CAP_IPC_LOCK";
     throw new RunError(where, `the limit of locked memory has no room for ${what}, once for each socket`, remedy);
   }
   if (number === ERRNO.EFAULT) {
