@@ -90,9 +90,10 @@ function stages(rows: readonly Placed[]): Plot {
   const values = [...bars.values()].flatMap((bar) => {
     const { graph, x, core, crowded } = bar[0]!;
     const of = (figure: string) => bar.find((row) => row.figure === figure)?.value;
-    const entire = of("entire");
     const rx = of("rx");
-    if (entire === undefined || rx === undefined) return [];
+    if (rx === undefined) return [];
+    // A parent does nothing but receive.
+    const entire = of("entire") ?? rx;
     const parts = PARTS.map((series) => ({ series: series as string, y: of(series) ?? 0 }));
     const known = parts.reduce((sum, { y }) => sum + y, 0);
     parts.push({ series: REST, y: Math.max(0, entire - known) });
