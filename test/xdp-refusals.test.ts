@@ -68,6 +68,9 @@ wiresTest(
     const fourth = await space.wingbeat(cwd, ...args);
     await fourth.says(PORTS);
     checkLedger(await fourth.finish());
+    const one = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a,queue=1", "--out", "null", "--duration", "0.2");
+    assert.is(await one.end(), 0);
+    assert.match(one.output, /queue 1 of 2; packets of the others go to this host's own stack/);
   },
 );
 
@@ -81,6 +84,13 @@ wiresTest("what an interface, or the limit of locked memory, does not allow has 
   const long = await space.wingbeat(cwd, "chain.json", "--in", "xdp:long,mode=native", "--out", "null");
   assert.is(await long.end(), 1);
   assert.match(long.output, /native XDP of long does not take frames of this MTU.*\n {2}remedy: ip link set/);
+  space.ip("link", "set", "dev", "long", "mtu", "9000");
+  const lossy = await space.wingbeat(cwd, "chain.json", "--in", "packet:long", "--out", "null", "--duration", "0.2");
+  assert.is(await lossy.end(), 0);
+  assert.match(
+    lossy.output,
+    /packets of more than 1746 bytes are lost.*the MTU of long is 9000: ip link set dev long mtu/,
+  );
   const limited = ["prlimit", "--memlock=8388608", "setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"];
   const args = ["chain.json", "--in", "xdp:a", "--out", "null"] as const;
   const locked = space.start(cwd, ...limited, ...space.command(...args));

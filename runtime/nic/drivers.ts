@@ -83,6 +83,7 @@ export function resolvePort(config: PortConfig, from: (path: string) => string):
  */
 export async function openRx(config: PortConfig, context: PortContext, options: RxOptions = {}): Promise<RxPort> {
   const { loop } = options;
+  if (isLive(config)) warnOfLength(config, context);
   switch (config.driver) {
     case "pcap": {
       const { openCaptureRx } = await import("./pcap/rx.js");
@@ -106,6 +107,14 @@ export async function openRx(config: PortConfig, context: PortContext, options: 
     case "auto":
       return xdpOr(() => packetRx(config, context), config, context, { rx: true, tx: context.both === true });
   }
+}
+
+/** Says what is lost where an interface takes longer packets than a slot; they are counted, but their senders are told nothing. */
+function warnOfLength({ interface: name }: LiveConfig, context: PortContext): void {
+  const mtu = findInterface(name)?.mtu ?? 0;
+  if (mtu <= SLOT_MTU || (context.receiver?.index ?? 0) > 0) return;
+  const lost = `packets of more than ${SLOT_MTU} bytes are lost, and counted, since the MTU of ${name} is ${mtu}`;
+  context.warn(`port ${context.name}: ${lost}: ip link set dev ${name} mtu 1500, and the same at what sends to it`);
 }
 
 const packetRx = async (config: PacketConfig, context: PortContext) =>

@@ -121,7 +121,7 @@ export class XdpPort implements RxPort, TxPort {
     private readonly open: { close(): void }[],
     ring: number,
     private readonly context: PortContext,
-    allQueues: boolean,
+    private readonly allQueues: boolean,
   ) {
     const { arena } = context;
     this.filled = new Uint8Array(arena.slots);
@@ -192,6 +192,10 @@ export class XdpPort implements RxPort, TxPort {
     const { index, count } = context.receiver ?? { index: 0, count: 1 };
     let queues = sockets.length === 1 ? `queue ${sockets[0]!.queue}` : `queues 0 to ${sockets.length - 1}`;
     if (count > 1 && sockets.length > 1) queues = `queues ${sockets.map(({ queue }) => queue).join(", ")}`;
+    // What one port of one run does not take, no other can: an interface has one program.
+    if (program !== undefined && !this.allQueues && device.queues > 1) {
+      queues += ` of ${device.queues}; packets of the others go to this host's own stack`;
+    }
     const core = count > 1 ? `, core ${index + 1} of ${count}` : "";
     context.warn(`port ${context.name}: ${device.name} by AF_XDP, ${mode}, ${copies}, ${queues}${core}`);
   }
