@@ -14,6 +14,12 @@ export function makeFolder(folder: string): void {
   }
 }
 
+/** @throws ConfigError where none of these experiments has figures to draw, before they are measured for it */
+export function checkDrawn(experiments: readonly Experiment[]): void {
+  if (experiments.some(({ plots }) => plots !== undefined)) return;
+  throw new ConfigError("--figures", "of what is named nothing has figures that are drawn", "name live-rx-patterns");
+}
+
 /** What an earlier `--json` has written, as far as figures need it. */
 export interface Measured {
   readonly findings: readonly Finding[];
@@ -40,7 +46,7 @@ export function readMeasured(file: string): Measured {
   return { findings, cores };
 }
 
-/** @returns the files written. @throws ConfigError where there is nothing to draw; RunError where the font is missing */
+/** @returns the files written. @throws ConfigError where nothing was found; RunError where the font is missing */
 export async function writeFigures(
   folder: string,
   experiments: readonly Experiment[],
@@ -51,8 +57,7 @@ export async function writeFigures(
     return own.length === 0 || plots === undefined ? [] : plots(own, cores);
   });
   if (drawn.length === 0) {
-    const some = experiments.flatMap(({ name, plots }) => (plots === undefined ? [] : [name])).join(", ");
-    throw new ConfigError("--figures", "nothing measured has figures that are drawn", `name ${some}`);
+    throw new ConfigError("--figures", "there are no findings to draw", "see what failed, or name other experiments");
   }
   const files: string[] = [];
   for (const plot of drawn) {

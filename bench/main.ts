@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { ConfigError, exitCodeOf } from "../runtime/errors.js";
 import type { CellOptions, Experiment, Finding } from "./experiment.js";
-import { type Measured, makeFolder, readMeasured, writeFigures } from "./figures.js";
+import { checkDrawn, type Measured, makeFolder, readMeasured, writeFigures } from "./figures.js";
 import { findBenches, findExperiments } from "./find.js";
 import { SIZES, type Size } from "./frames.js";
 import { type Bench, type BenchOptions, type Measurement, measure, provenance } from "./harness.js";
@@ -53,8 +53,10 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
     const good = [...benches.map((bench) => bench.nf), ...experiments.map((one) => one.name)].join(", ");
     throw new ConfigError("bench", `no benchmark is named ${JSON.stringify(name)}`, `use one of: ${good}`);
   }
-  if (flags.figures !== undefined) makeFolder(flags.figures);
-  else if (flags.from !== undefined) throw new ConfigError("--from", "draws figures", "add --figures FOLDER");
+  if (flags.figures !== undefined) {
+    checkDrawn(wantedOf(experiments, names));
+    makeFolder(flags.figures);
+  } else if (flags.from !== undefined) throw new ConfigError("--from", "draws figures", "add --figures FOLDER");
   if (flags.from !== undefined) return drawFigures(flags.figures!, experiments, names, readMeasured(flags.from));
   const quick = flags.quick ?? false;
   const { repeats: usual, frames, turnMs } = quick ? QUICK : FULL;
@@ -78,8 +80,7 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
   try {
     // Experiments first: they need all processors, and the benchmarks are pinned to one.
     const cellOptions: CellOptions = { ...options, repeats, turnMs };
-    for (const experiment of experiments) {
-      if (names.length > 0 && !names.some((name) => isNamed(experiment, name))) continue;
+    for (const experiment of wantedOf(experiments, names)) {
       console.error(`${experiment.name}: ${experiment.about}`);
       const report = await runExperiment(experiment, cellOptions);
       findings.push(...report.findings);
@@ -121,15 +122,19 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
   }
 }
 
-/** Of the experiments named; without names of all that were measured. */
+/** Those named; without names all. */
+function wantedOf(experiments: readonly Experiment[], names: readonly string[]): readonly Experiment[] {
+  return experiments.filter((one) => names.length === 0 || names.some((name) => isNamed(one, name)));
+}
+
 async function drawFigures(
   folder: string,
   experiments: readonly Experiment[],
   names: readonly string[],
   measured: Measured,
 ): Promise<void> {
-  const wanted = experiments.filter((one) => names.length === 0 || names.some((name) => isNamed(one, name)));
-  for (const file of await writeFigures(folder, wanted, measured)) console.error(`drawn: ${file}`);
+  for (const file of await writeFigures(folder, wantedOf(experiments, names), measured))
+    console.error(`drawn: ${file}`);
 }
 
 /** @returns what was loaded */

@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type CellOptions, type Figure, Figures } from "../bench/experiment.js";
-import { makeFolder, readMeasured, writeFigures } from "../bench/figures.js";
+import { checkDrawn, makeFolder, readMeasured, writeFigures } from "../bench/figures.js";
 import { findExperiments } from "../bench/find.js";
 import { patternPlots } from "../bench/live/shared-queue/figures.js";
 import { runExperiment } from "../bench/run-experiment.js";
@@ -123,11 +123,13 @@ test("figures are drawn as SVG and PNG from what --json has written, and from no
   assert.throws(() => readMeasured(join(cwd, "empty.json")), /has no findings/);
   assert.throws(() => readMeasured(join(cwd, "nix.json")), /cannot be read/);
   assert.throws(() => makeFolder(join(cwd, "bench.json", "x")), /cannot be made/);
+  checkDrawn(experiments);
+  assert.throws(() => checkDrawn(experiments.filter(({ plots }) => plots === undefined)), /name live-rx-patterns/);
   let refusal = "";
   await writeFigures(drawn, experiments, { cores: 1, findings: [] }).catch((error: Error) => {
     refusal = error.message;
   });
-  assert.match(refusal, /nothing measured has figures that are drawn\n {2}remedy: name live-rx-patterns/);
+  assert.match(refusal, /there are no findings to draw/);
 });
 
 test.run();

@@ -6,7 +6,9 @@ import { planIcmp } from "../runtime/engine/icmp/answers.js";
 import { ArrivalNotes } from "../runtime/engine/icmp/notes.js";
 import { IcmpOriginator } from "../runtime/engine/icmp/originator.js";
 import { LIMIT_BYTES, MESSAGE_BURST, MESSAGES_PER_SECOND, RateLimit } from "../runtime/engine/icmp/rate-limit.js";
+import { addressesOf, broadcastsAt } from "../runtime/nic/addresses.js";
 import { broadcastsIn } from "../runtime/nic/net/interface.js";
+import { parsePort } from "../runtime/nic/port-config.js";
 import { Arena, FLAG, NO_PORT } from "../runtime/packet/arena.js";
 import { Gate } from "../runtime/packet/gate.js";
 import { addressBytes, ethernet, fragment6, icmp, ipv4, ipv6, place, raw, udp } from "./support/frames.js";
@@ -279,6 +281,14 @@ test("nobody is told about what went to all hosts of a network of the gateway's,
     assert.is(answer({ src: address }), NO_PORT, `from ${address}`);
   }
   for (const address of ["10.4.5.254", "10.4.5.127", "10.4.6.255"]) assert.is(answer({ dst: address }), 0, address);
+  // The key of a port whose interface has no address of its own, or is not there.
+  const config = { interface: "nix", address: "10.4.5.129/25" };
+  assert.equal(broadcastsAt(config), [0x0a0405ff, 0x0a040580]);
+  assert.equal(addressesOf(config).ipv4, [10, 4, 5, 129]);
+  assert.equal(broadcastsAt({ interface: "nix", address: "10.4.5.129" }), []);
+  for (const address of ["10.4.5.129/33", "10.4.5.129/", "10.4.5/24", "224.0.0.1/4"]) {
+    assert.throws(() => parsePort({ driver: "xdp", interface: "eth1", address }, "port"), /address/, address);
+  }
   assert.equal(broadcastsIn(0xc0000201, 0xffffffff), [], "a host's");
   assert.equal(broadcastsIn(0xc0000201, 0xfffffffe), [], "of two addresses, RFC 3021");
 });

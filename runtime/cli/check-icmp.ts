@@ -28,7 +28,7 @@ function whyNot({ config, tx, addresses }: LoadedPort): string | null {
   if (!tx) return 'it does not send; "dir": "both" lets it';
   if (config.icmp === false) return '"icmp" is false';
   if (findInterface(config.interface) === undefined && config.address === undefined && config.address6 === undefined) {
-    return `there is no ${config.interface} here, and addresses are asked of it`;
+    return `${config.interface} is not here to be asked for its addresses ("address" and "address6" name others)`;
   }
   const lacks = [
     ...(addresses?.ipv4 === undefined ? ['no IPv4 address ("address")'] : []),

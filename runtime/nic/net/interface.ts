@@ -77,7 +77,7 @@ export function requireInterface(name: string, where: string): NetInterface {
   if (found !== undefined) {
     const type = request(name, SIOCGIFHWADDR)?.getUint16(IFREQ.VALUE, true);
     if (type === undefined || ETHERNET_TYPES.includes(type)) return found;
-    const problem = `${name} has no Ethernet frames, but what link type ${type} has (a tunnel's bare IP packets, say)`;
+    const problem = `${name} carries no Ethernet frames (link type ${type}: a tunnel's bare IP packets, say)`;
     throw new RunError(where, problem, "use the Ethernet interface below it, or in place of a tun device a tap one");
   }
   const names = interfaceNames();
