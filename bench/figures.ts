@@ -2,7 +2,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../runtime/errors.js";
-import { draw } from "../runtime/report/draw.js";
 import type { Experiment, Finding } from "./experiment.js";
 
 /** Makes the folder, before anything is measured for it. @throws ConfigError where that cannot be */
@@ -59,6 +58,8 @@ export async function writeFigures(
   if (drawn.length === 0) {
     throw new ConfigError("--figures", "there are no findings to draw", "see what failed, or name other experiments");
   }
+  // The library that draws takes its time to load, and most runs draw nothing.
+  const { draw } = await import("../runtime/report/draw.js");
   const files: string[] = [];
   for (const plot of drawn) {
     const { standAlone, png } = await draw(plot, plot.id);
