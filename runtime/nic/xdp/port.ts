@@ -6,6 +6,7 @@
  * completion ring when the kernel has let go of them.
  *
  * Of several receiving threads each has sockets for its queues; the first has the program and its socket map, and promiscuous mode.
+ * Another thread that sends by the port has a socket of its own at the first queue of the first of them (lent.ts).
  */
 import { performance } from "node:perf_hooks";
 import { RunError } from "../../errors.js";
