@@ -3,6 +3,7 @@
  * begins 256 bytes into it, which is DATA_OFFSET.
  */
 import { RunError } from "../../errors.js";
+import { block } from "../../native/block.js";
 import { type Arena, SLOT_SIZE } from "../../packet/arena.js";
 import { MAX_BATCH } from "../../packet/batch.js";
 import { type NetInterface, noRight } from "../net/interface.js";
@@ -25,6 +26,9 @@ const XDP_COPY = 2;
 const XDP_USE_NEED_WAKEUP = 8;
 /** Smallest ring: the kernel wants a fill and a completion ring, used or not. */
 const UNUSED_RING = 2;
+/** Ms that a queue may stay taken, and between two looks. */
+const RELEASE_MS = 500;
+const RELEASE_LOOK_MS = 5;
 
 export interface SocketOptions {
   readonly rx: boolean;
@@ -102,7 +106,7 @@ export class XdpSocket implements SendingSocket {
     const { device, queue, where, options } = this;
     // Without a word on it the kernel takes zero-copy where the driver has it, else copies.
     const flags = XDP_USE_NEED_WAKEUP | (options.copy ? XDP_COPY : 0);
-    const number = bindTo(this.fd, device.index, queue, flags, 0);
+    const number = this.bindWhenFree(flags);
     if (number !== 0) {
       if (number === ERRNO.ENETDOWN) return false;
       if (number === ERRNO.EBUSY) {
@@ -118,6 +122,16 @@ export class XdpSocket implements SendingSocket {
     this.bound = true;
     this.zeroCopy = isZeroCopy(this.fd);
     return true;
+  }
+
+  /** The kernel lets go of a queue some time after its socket is closed: a run that follows another finds it taken. @returns errno, or 0 */
+  private bindWhenFree(flags: number): number {
+    const deadline = performance.now() + RELEASE_MS;
+    for (;;) {
+      const number = bindTo(this.fd, this.device.index, this.queue, flags, 0);
+      if (number !== ERRNO.EBUSY || performance.now() > deadline) return number;
+      block(RELEASE_LOOK_MS);
+    }
   }
 
   /** Adds the kernel's counters to `sum`. */
