@@ -4,7 +4,7 @@
  */
 import { RunError } from "../../errors.js";
 import { errno, errorName, getsockopt, type Mapping, mapDescriptor, setsockopt, unmap } from "../net/syscalls.js";
-import type { RingLayout } from "../shared-queue/ring-memory.js";
+import type { RingLayout } from "../rings/ring-memory.js";
 
 export const SOL_XDP = 283;
 const XDP_MMAP_OFFSETS = 1;
