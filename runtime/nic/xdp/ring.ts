@@ -90,8 +90,9 @@ export class XdpRing {
     Atomics.store(this.words, this.consumerAt, this.own);
   }
 
+  /** A hint, which nothing is ordered by, hence a plain load (as libxdp's): an atomic one is a call in V8. */
   get needsWakeup(): boolean {
-    return (Atomics.load(this.words, this.flagsAt) & XDP_RING_NEED_WAKEUP) !== 0;
+    return (this.words[this.flagsAt]! & XDP_RING_NEED_WAKEUP) !== 0;
   }
 
   close(): void {
