@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ownCode, ownLoop } from "../runtime/native/own-code.js";
 import { makeExchange, makeOffer, makeReap, SLOT } from "../runtime/nic/rings/loops.js";
+import { WallClock } from "../runtime/nic/rings/wall-clock.js";
 import { MAX_FRAME, RX_ERROR, SLOT_SIZE } from "../runtime/packet/arena.js";
 import { freshSeed, Random } from "./support/random.js";
 
@@ -122,12 +123,31 @@ randomly("frames to send and what is completed, in another order, some of it giv
     chosen.forEach((slot, i) => {
       completion.entries[((own + i) & (2 * RING - 1)) * 2] = slot * SLOT_SIZE + arena.off[slot]!;
     });
+    // Made invalid: an address beyond the arena.
+    chosen.forEach((slot, i) => {
+      if (given.has(slot) && r.chance(0.5)) completion.entries[((own + i) & (2 * RING - 1)) * 2] = 0xffff_f800;
+    });
     const back = new Uint32Array(from + count + 1);
     const taken = reap(back, from, count, own);
     const expected = chosen.filter((slot) => !given.has(slot));
     assert.equal(Array.from(back.subarray(from, from + taken)), expected, `burst ${burst}`);
     assert.not(sending.includes(1), `burst ${burst}`);
     own = (own + count) | 0;
+  }
+});
+
+test("the time of a burst lies between two others, in seconds and whole nanoseconds", () => {
+  const clock = new WallClock();
+  const now = () => performance.timeOrigin + performance.now();
+  for (const end = performance.now() + 20; performance.now() < end; ) {
+    const before = now();
+    clock.read();
+    const after = now();
+    const { sec, nsec } = clock;
+    assert.ok(Number.isInteger(sec) && Number.isInteger(nsec) && nsec < 1e9, `${sec} s, ${nsec} ns`);
+    const ms = sec * 1000 + nsec / 1e6;
+    // A double has 1/4096 ms here.
+    assert.ok(ms >= before - 0.001 && ms <= after + 0.001, `${ms} not within ${before}..${after}`);
   }
 });
 

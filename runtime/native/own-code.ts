@@ -17,8 +17,8 @@ export function ownCode<A extends unknown[], R>(make: (...args: A) => R, ...args
 
 /**
  * The same with a loop that V8, which unrolls none that writes, would interrupt after each iteration to see whether somebody asks, and to
- * look anew at what is no constant: here it does so after every fourth. Exactly one loop in `make` begins with {@link LOOP}; `count` is an
- * integer of 32 bits.
+ * look anew at what is no constant: here it does so after every fourth. Exactly one loop in `make` begins with {@link LOOP}, and goes
+ * through to its end: no break, no continue. `count` is an integer of 32 bits.
  *
  * Four calls of a function with the body would not do: where the loop itself is taken into its caller, V8 takes in only so much more, and
  * leaves some of the four as calls, with all their arguments made anew.
@@ -39,7 +39,7 @@ const LOOP = "for (let i = 0; i < count; i++) {";
 function unrolled(text: string): string {
   const [before, rest, another] = text.split(LOOP);
   if (rest === undefined || another !== undefined) throw new Error(`found not exactly one "${LOOP}" in ${text}`);
-  // Up to the brace that closes the loop; there are none in strings.
+  // Up to the brace that closes the loop; there are none in strings and comments.
   let end = 0;
   for (let open = 1; open > 0; end++) {
     if (rest[end] === "{") open++;
