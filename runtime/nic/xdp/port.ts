@@ -8,26 +8,24 @@
  * Of several receiving threads each has sockets for its queues; the first has the program and its socket map, and promiscuous mode.
  * Another thread that sends by the port has a socket of its own at the first queue of the first of them (lent.ts).
  */
-import { performance } from "node:perf_hooks";
 import { RunError } from "../../errors.js";
-import { ownCode } from "../../native/own-code.js";
+import { ownLoop } from "../../native/own-code.js";
 import { SLOT_SHIFT } from "../../packet/arena.js";
 import { takesTagsOut } from "../net/findings.js";
 import { type NetInterface, promiscuous, requireInterface } from "../net/interface.js";
 import { LinkWatch } from "../net/link-watch.js";
 import { close, recvfrom } from "../net/syscalls.js";
 import type { HostAccess, LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
+import { type Exchange, makeExchange, SLOT } from "../rings/loops.js";
+import { WallClock } from "../rings/wall-clock.js";
 import type { XdpConfig } from "./config.js";
 import type { XdpLoan } from "./lent.js";
-import { type Exchange, makeExchange, SLOT } from "./loops.js";
 import { attachProgram, joinProgram, type ProgramShare, type XdpProgram } from "./program.js";
 import { XdpSender } from "./sender.js";
 import { isPatterned, SharedXdpPort } from "./shared-port.js";
 import { openSocket, type SocketStatistics, type XdpSocket } from "./socket.js";
 
 const MSG_DONTWAIT = 0x40;
-/** Ms since 1970 that performance.now() counts from; asking for it costs more than the time itself. */
-const ORIGIN = performance.timeOrigin;
 
 /** What the first of several receiving threads has opened for all. */
 export interface XdpShare {
@@ -102,6 +100,7 @@ export class XdpPort implements RxPort, TxPort {
   private readonly filled: Uint8Array;
   /** By socket that receives. */
   private readonly exchanges: readonly Exchange[];
+  private readonly clock = new WallClock();
   private readonly sender: XdpSender | undefined;
   private readonly watch: LinkWatch;
   /** Socket that is asked first. */
@@ -131,8 +130,11 @@ export class XdpPort implements RxPort, TxPort {
     this.filled = new Uint8Array(arena.slots);
     this.share = program && { driver: "xdp", program: program.share };
     const { filled } = this;
+    const { off, len, wireLen, rxError, tsSec, tsNsec } = arena;
+    // Without arrival numbers: the engine gives them.
+    const columns = { off, len, wireLen, rxError, tsSec, tsNsec };
     this.exchanges = sockets.flatMap(({ rx, fill }) =>
-      rx === undefined ? [] : [ownCode(makeExchange, rx, fill, filled, arena, SLOT)],
+      rx === undefined ? [] : [ownLoop(makeExchange, rx, fill, filled, columns, SLOT)],
     );
     const [first] = sockets;
     if (context.lends && first !== undefined) {
@@ -224,10 +226,9 @@ export class XdpPort implements RxPort, TxPort {
     const { fill } = socket;
     const some = Math.min(count, rx.available(count));
     if (some > 0) {
-      const ms = ORIGIN + performance.now();
-      const sec = Math.floor(ms / 1000);
-      const nsec = Math.floor((ms - sec * 1000) * 1e6);
-      this.exchanges[at]!(slots, some, rx.own, fill.own, sec >>> 0, nsec >>> 0);
+      const { clock } = this;
+      clock.read();
+      this.exchanges[at]!(slots, 0, some, rx.own, fill.own, clock.sec, clock.nsec, 0);
       rx.own = (rx.own + some) | 0;
       rx.consume();
       fill.own = (fill.own + some) | 0;

@@ -5,7 +5,7 @@
 import koffi from "koffi";
 import { RunError } from "../../errors.js";
 import { errno, errorName, getsockopt, type Mapping, mapDescriptor, setsockopt, unmap } from "../net/syscalls.js";
-import type { RingLayout } from "../shared-queue/ring-memory.js";
+import type { RingLayout } from "../rings/ring-memory.js";
 
 export const SOL_XDP = 283;
 const XDP_MMAP_OFFSETS = 1;
@@ -95,8 +95,9 @@ export class XdpRing {
     Atomics.store(this.words, this.consumerAt, this.own);
   }
 
+  /** A hint, which nothing is ordered by, hence a plain load (as libxdp's): an atomic one is a call in V8. */
   get needsWakeup(): boolean {
-    return (Atomics.load(this.words, this.flagsAt) & XDP_RING_NEED_WAKEUP) !== 0;
+    return (this.words[this.flagsAt]! & XDP_RING_NEED_WAKEUP) !== 0;
   }
 
   get handle(): RingHandle {

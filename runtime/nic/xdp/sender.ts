@@ -1,9 +1,9 @@
 /** The sending side of an AF_XDP port: TX ring, the system calls that make the kernel send, and slots until they are completed. */
 import { performance } from "node:perf_hooks";
-import { ownCode } from "../../native/own-code.js";
+import { ownLoop } from "../../native/own-code.js";
 import { type Arena, SLOT_SHIFT } from "../../packet/arena.js";
 import { ERRNO, errno, sendto } from "../net/syscalls.js";
-import { makeOffer, makeReap, type Offer, type Reap, SLOT } from "./loops.js";
+import { makeOffer, makeReap, type Offer, type Reap, SLOT } from "../rings/loops.js";
 import type { XdpRing } from "./ring.js";
 
 /** Constants of this module are part of the compiled code (see egress.ts). */
@@ -53,8 +53,8 @@ export class XdpSender {
     this.tx = socket.tx!;
     this.sending = new Uint8Array(arena.slots);
     this.back = new Uint32Array(arena.slots);
-    this.offer = ownCode(makeOffer, this.tx, this.sending, arena, SLOT);
-    this.reapInto = ownCode(makeReap, socket.completion, this.sending, SLOT);
+    this.offer = ownLoop(makeOffer, this.tx, this.sending, arena, SLOT);
+    this.reapInto = ownLoop(makeReap, socket.completion, this.sending, SLOT);
   }
 
   transmit(slots: Uint32Array, count: number): void {
