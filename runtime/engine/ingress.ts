@@ -104,9 +104,9 @@ export class Ingress {
     if (merged) {
       this.number(slots, count, now);
       this.countEach(slots, count);
-      return count;
+    } else {
+      this.stampAll(slots, count, ports[0]!.port, now);
     }
-    this.stampAll(slots, count, ports[0]!.port, now);
     if (packets !== undefined) packets.take(slots, count, this.arena.rxNs);
     return count;
   }
