@@ -9,16 +9,7 @@ import { close, errno, errorName, type Mapping, mapDescriptor, setsockopt, unmap
 import type { LiveRx, PortContext, RxPort } from "../port.js";
 import { Blocks } from "./blocks.js";
 import type { PacketConfig } from "./config.js";
-import {
-  bindReceiver,
-  coreOf,
-  membershipOf,
-  type PacketShare,
-  packetSocket,
-  rejectAll,
-  SOL_PACKET,
-  socketRx,
-} from "./socket.js";
+import { bindReceiver, coreOf, membershipOf, type PacketShare, packetSocket, SOL_PACKET, socketRx } from "./socket.js";
 
 const PACKET_RX_RING = 5;
 const PACKET_VERSION = 10;
@@ -30,8 +21,7 @@ const BLOCKS = 64;
 const RESERVED = 2;
 /** The kernel gives up a block that is not full after so many ms. */
 const RETIRE_MS = 1;
-/** After the last frame a block is given up at the latest after this many ms (the timer counts ticks of up to 10 ms). */
-const DRAIN_MS = 25;
+
 /** @throws RunError for an interface that is not there, or without the right */
 export function openPacketRx(config: PacketConfig, context: PortContext): RxPort {
   const where = `port ${context.name}`;
@@ -65,6 +55,7 @@ class PacketRx implements RxPort {
   readonly done = false;
   readonly live: LiveRx;
   private readonly blocks: Blocks;
+  private taken = 0;
   private closed = false;
 
   constructor(
@@ -76,14 +67,13 @@ class PacketRx implements RxPort {
     readonly share: PacketShare,
   ) {
     this.blocks = new Blocks(ring, BLOCK_BYTES, context.arena);
-    this.live = socketRx(fd, watch, () => {
-      rejectAll(fd);
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, DRAIN_MS);
-    });
+    this.live = socketRx(fd, watch, () => this.taken);
   }
 
   receive(slots: Uint32Array, count: number): number {
-    return this.blocks.receive(slots, count);
+    const some = this.blocks.receive(slots, count);
+    this.taken += some;
+    return some;
   }
 
   async ready(): Promise<void> {}
