@@ -12,7 +12,8 @@ type Direct = (slots: Uint32Array, count: number) => void;
  */
 export class Classifier {
   private readonly firstMatch: (slot: number) => number;
-  private readonly loop: Direct;
+  /** Made when it is asked for first, of threads that receive. */
+  private loop: Direct | undefined;
 
   constructor(
     private readonly plan: Pick<Plan, "selectors" | "ports" | "nonIpType" | "policy" | "sources">,
@@ -23,11 +24,11 @@ export class Classifier {
       plan.ports.map((p) => p.name),
       arena,
     );
-    this.loop = ownCode(makeDirect, arena, plan, this.firstMatch, IP);
   }
 
   /** Fresh packets, portIn set: writes their type, and their target as `next`. */
   direct(slots: Uint32Array, count: number): void {
+    this.loop ??= ownCode(makeDirect, this.arena, this.plan, this.firstMatch, IP);
     this.loop(slots, count);
   }
 

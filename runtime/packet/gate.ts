@@ -34,18 +34,18 @@ const AH_BYTES = 12;
 const MAX_IP_BYTES = 65535;
 
 export class Gate {
-  private readonly loop: GateLoop;
+  /** Made when it is asked for first: many a thread has a gate that it never needs. */
+  private loop: GateLoop | undefined;
 
   /** @param verifyL4 also check TCP, UDP and ICMP checksums of whole (unfragmented) packets */
   constructor(
     private readonly arena: Arena,
     private readonly verifyL4 = false,
-  ) {
-    this.loop = ownCode(makeGateLoop, arena, (slot: number) => this.examine(slot), verifyL4, GATE);
-  }
+  ) {}
 
   /** Judges slots[0, count) and writes a code of {@link GATE_REASONS} for each; returns how many did not pass. */
   check(slots: Uint32Array, count: number, reasons: Uint8Array): number {
+    this.loop ??= ownCode(makeGateLoop, this.arena, (slot: number) => this.examine(slot), this.verifyL4, GATE);
     return this.loop(slots, count, reasons);
   }
 
