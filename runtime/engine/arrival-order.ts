@@ -1,4 +1,5 @@
 /** Counts packets that leave by a port after one that has arrived later. */
+import { ownCode } from "../native/own-code.js";
 import type { Arena } from "../packet/arena.js";
 import type { Topology } from "./topology.js";
 
@@ -11,11 +12,32 @@ export function streamsOf(arena: Pick<Arena, "home" | "portIn">, numbers: Topolo
   return numbers === "receiver" ? arena.home : arena.portIn;
 }
 
+/** See {@link ArrivalOrder.left}; where all numbers can be compared. */
+type Left = (slots: Uint32Array, count: number, port: number) => number;
+
+/** @param last by port: the highest number so far */
+function makeLeft(arena: Pick<Arena, "arrival">, last: Float64Array): Left {
+  const { arrival } = arena;
+  const highest = last;
+  return (slots, count, port) => {
+    let most = highest[port]!;
+    let late = 0;
+    for (let i = 0; i < count; i++) {
+      const number = arrival[slots[i]!]!;
+      if (number < most) late++;
+      else most = number;
+    }
+    highest[port] = most;
+    return late;
+  };
+}
+
 export class ArrivalOrder {
   /** See {@link streamsOf}. */
   private readonly streamOf: Uint8Array | undefined;
   /** Highest arrival number sent so far, by port; and by stream of each port. */
   private readonly last: Float64Array;
+  private readonly loop: Left;
 
   /** @param ports of the chain @param numbers which of them can be compared */
   constructor(
@@ -25,21 +47,13 @@ export class ArrivalOrder {
   ) {
     this.streamOf = streamsOf(arena, numbers);
     this.last = new Float64Array(numbers === "all" ? ports : ports * STREAMS);
+    this.loop = ownCode(makeLeft, arena, this.last);
   }
 
   /** @returns how many of the packets that leave by `port` are late */
   left(slots: Uint32Array, count: number, port: number): number {
     if (this.streamOf !== undefined) return this.leftOf(slots, count, port, this.streamOf);
-    const { arrival } = this.arena;
-    let last = this.last[port]!;
-    let late = 0;
-    for (let i = 0; i < count; i++) {
-      const number = arrival[slots[i]!]!;
-      if (number < last) late++;
-      else last = number;
-    }
-    this.last[port] = last;
-    return late;
+    return this.loop(slots, count, port);
   }
 
   /** Where packets of several receivers, or ports, each have numbers of their own. */

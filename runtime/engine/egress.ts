@@ -1,20 +1,22 @@
 /** Where packets end: sent by a port, handed to the kernel, or dropped with a reason; each is counted exactly once. */
 import type { EgressDigest } from "../measure/digest.js";
 import type { LatencyTable } from "../measure/latency.js";
+import { ownCode } from "../native/own-code.js";
 import type { HostPort, TxPort } from "../nic/port.js";
 import { type Arena, NO_PORT } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
 import { ArrivalOrder } from "./arrival-order.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
+import { makeRun, type Run } from "./egress-run.js";
 import type { FlowAudit } from "./flow-audit.js";
 import { DROP, type Plan, type PlanOptions, TARGET } from "./plan.js";
 import type { Topology } from "./topology.js";
+import { TxErrors } from "./tx-errors.js";
 
 /** A constant of this module is part of the compiled code; an imported binding is looked up at each use (V8 11, Node 20). */
 const NONE = NO_PORT;
 /** What a slow run has sent lies in its files at the latest after this, should it be killed. */
 const FLUSH_EVERY_NS = 1e9;
-const UPDATE_EVERY_NS = 1e8;
 
 /** What answers packets that are dropped with a message of the gateway's own. */
 export interface Originator {
@@ -66,10 +68,7 @@ export class Egress {
   private readonly keepsAny: boolean;
   /** Slots that ports have kept. */
   private kept = 0;
-  /** Errors and their bytes that are in the counters, by port. */
-  private readonly errors: Float64Array;
-  private readonly errorBytes: Float64Array;
-  private updateNs = 0;
+  private readonly errors: TxErrors;
   private readonly digest: EgressDigest | undefined;
   private readonly audit: FlowAudit | undefined;
   private readonly host: HostPort | undefined;
@@ -79,6 +78,9 @@ export class Egress {
   private readonly forHost = new Uint32Array(MAX_BATCH);
   /** Files take what a slot holds: only where some port has a limit is any packet measured. */
   private readonly limited: boolean;
+  private readonly run: Run;
+  /** Of the last run of packets. */
+  private readonly bytes = new Float64Array(1);
 
   constructor(
     plan: Pick<Plan, "ports"> & { readonly options: Pick<PlanOptions, "warmUpMs"> },
@@ -87,7 +89,7 @@ export class Egress {
     private readonly ports: readonly (TxPort | undefined)[],
     private readonly layout: CounterLayout,
     private readonly counters: Float64Array,
-    private readonly latency: LatencyTable,
+    latency: LatencyTable,
     { digest, audit, host, originator, numbers = "all" }: EgressParts = {},
   ) {
     this.order = new ArrivalOrder(arena, ports.length, numbers);
@@ -104,9 +106,10 @@ export class Egress {
     this.live = ports.some((port) => port?.live !== undefined);
     this.keeps = ports.map((port) => port?.reclaim !== undefined);
     this.keepsAny = this.keeps.includes(true);
-    this.errors = new Float64Array(ports.length);
-    this.errorBytes = new Float64Array(ports.length);
+    this.errors = new TxErrors(ports, layout, counters);
     this.limited = plan.ports.some((p) => p.mtu !== undefined);
+    const record = (ns: number, packets: number) => latency.record(ns, packets);
+    this.run = ownCode(makeRun, arena, record, this.bytes, this.limited);
   }
 
   /**
@@ -114,15 +117,17 @@ export class Egress {
    * @returns how many slots are free afterwards, which the caller returns: all of them, or else those in {@link freed}
    */
   release(slots: Uint32Array, count: number, now: number): number {
-    const { next, portOut, len, rxNs } = this.arena;
-    const { counters, layout, onlyPort, lanes, latency, limited, host, forHost } = this;
+    const { next, portOut, rxNs } = this.arena;
+    const { counters, layout, onlyPort, lanes, mtu, host, forHost } = this;
     if (Number.isNaN(this.recordNs) && count > 0) this.recordNs = rxNs[slots[0]!]! + this.warmUpNs;
     const { recordNs } = this;
     let sent = 0;
     let injected = 0;
-    for (let i = 0; i < count; i++) {
+    let end = 0;
+    for (let i = 0; i < count; i = end) {
       const slot = slots[i]!;
       const target = next[slot]!;
+      end = i + 1;
       if (target >= TARGET.DROP) {
         if (this.drop(slot, target - TARGET.DROP, NONE, now)) sent++;
         continue;
@@ -136,29 +141,50 @@ export class Egress {
       if (target >= TARGET.EGRESS_PORT) port = target - TARGET.EGRESS_PORT;
       else if (portOut[slot] !== NONE) port = portOut[slot]!;
       const lane = lanes[port];
-      if (lane === undefined || (limited && !this.fits(slot, port))) {
+      if (lane === undefined || (this.limited && !this.fits(slot, port))) {
         const reason = lane === undefined ? DROP.NO_PORT : DROP.EGRESS_TOO_BIG;
         if (this.drop(slot, reason, lane === undefined ? NONE : port, now)) sent++;
         continue;
       }
-      lane.slots[lane.count++] = slot;
-      lane.bytes += len[slot]!;
-      sent++;
-      const received = rxNs[slot]!;
-      if (received >= recordNs) latency.record(now - received);
+      end = this.run(slots, i, count, now, recordNs, mtu[port]!);
+      if (end - i === count) return this.releaseAll(slots, count, port, now);
+      for (let at = i; at < end; at++) lane.slots[lane.count++] = slots[at]!;
+      lane.bytes += this.bytes[0]!;
+      sent += end - i;
     }
     if (injected > 0) this.inject(injected);
     if (sent === 0) return count;
-    this.lastNs = now;
     if (this.digest !== undefined) this.digestBurst(slots, count);
     const free = this.keepsAny ? this.findFree(slots, count) : count;
     this.kept += count - free;
-    for (let p = 0; p < lanes.length; p++) if (lanes[p]!.count > 0) this.send(lanes[p]!, p);
-    if (now >= this.flushNs) {
-      this.flush();
-      this.flushNs = now + FLUSH_EVERY_NS;
+    for (let p = 0; p < lanes.length; p++) {
+      const lane = lanes[p]!;
+      const { count, bytes } = lane;
+      if (count === 0) continue;
+      lane.count = 0;
+      lane.bytes = 0;
+      this.send(lane.slots, count, bytes, p);
     }
+    this.sentAt(now);
     return free;
+  }
+
+  /** The case that pays to treat apart: all of a burst leave by one port. */
+  private releaseAll(slots: Uint32Array, count: number, port: number, now: number): number {
+    const { digest } = this;
+    if (digest !== undefined) for (let i = 0; i < count; i++) digest.add(port, slots[i]!);
+    const free = this.keeps[port] ? 0 : count;
+    this.kept += count - free;
+    this.send(slots, count, this.bytes[0]!, port);
+    this.sentAt(now);
+    return free;
+  }
+
+  private sentAt(now: number): void {
+    this.lastNs = now;
+    if (now < this.flushNs) return;
+    this.flush();
+    this.flushNs = now + FLUSH_EVERY_NS;
   }
 
   /** Counts a drop. @returns true where its slot leaves all the same, as a message of our own */
@@ -208,7 +234,7 @@ export class Egress {
     for (let p = 0; p < this.ports.length; p++) {
       const count = this.keeps[p] ? this.ports[p]!.reclaim!(slots, force) : 0;
       if (count === 0) continue;
-      this.account(p);
+      this.errors.account(p);
       this.kept -= count;
       return count;
     }
@@ -220,31 +246,9 @@ export class Egress {
     return this.kept > 0;
   }
 
-  /** Brings errors into the counters, some ten times a second. */
+  /** See {@link TxErrors.update}. */
   update(now: number): void {
-    if (now < this.updateNs) return;
-    this.updateNs = now + UPDATE_EVERY_NS;
-    for (let p = 0; p < this.ports.length; p++) {
-      this.ports[p]?.live?.update();
-      this.account(p);
-    }
-  }
-
-  /** What a network interface has not sent after all becomes a drop. */
-  private account(port: number): void {
-    const live = this.ports[port]?.live;
-    if (live === undefined) return;
-    const packets = live.oerrors - this.errors[port]!;
-    if (packets === 0) return;
-    const { counters, layout } = this;
-    const at = layout.port + port * PORT_COUNTERS;
-    const drop = layout.drop + DROP.EGRESS_TX_ERROR;
-    counters[at + PORT.OERRORS] = counters[at + PORT.OERRORS]! + packets;
-    counters[at + PORT.OPACKETS] = counters[at + PORT.OPACKETS]! - packets;
-    counters[at + PORT.OBYTES] = counters[at + PORT.OBYTES]! - (live.oerrorBytes - this.errorBytes[port]!);
-    counters[drop] = counters[drop]! + packets;
-    this.errors[port] = live.oerrors;
-    this.errorBytes[port] = live.oerrorBytes;
+    this.errors.update(now);
   }
 
   private fits(slot: number, port: number): boolean {
@@ -252,9 +256,8 @@ export class Egress {
     return l3end[slot]! - l3[slot]! <= this.mtu[port]!;
   }
 
-  private send(lane: Lane, port: number): void {
+  private send(slots: Uint32Array, count: number, bytes: number, port: number): void {
     const { counters, layout } = this;
-    const { slots, count } = lane;
     const reordered = this.order.left(slots, count, port);
     if (reordered > 0) counters[layout.reordered] = counters[layout.reordered]! + reordered;
     if (this.audit !== undefined) {
@@ -262,11 +265,9 @@ export class Egress {
     }
     const at = layout.port + port * PORT_COUNTERS;
     counters[at + PORT.OPACKETS] = counters[at + PORT.OPACKETS]! + count;
-    counters[at + PORT.OBYTES] = counters[at + PORT.OBYTES]! + lane.bytes;
-    lane.count = 0;
-    lane.bytes = 0;
+    counters[at + PORT.OBYTES] = counters[at + PORT.OBYTES]! + bytes;
     this.ports[port]!.transmit(slots, count);
-    this.account(port);
+    this.errors.account(port);
   }
 
   /** Once more through the burst, since the digest is over arrival order and not port by port. */

@@ -1,35 +1,15 @@
-/**
- * The receiving side of a thread: bursts from its ports, stamped, paced, until the ports are done or the run stops.
- *
- * Several captures are merged by their timestamps, as mergecap would, so that arrival order is a property of the input and not
- * of batch size or timing. Equal timestamps go by port number. Where a capture is played several times its timestamps begin anew, so rounds are
- * merged one after the other: else the capture with the earlier ones would be played to its end first, or for ever, and the others never.
- */
+/** The receiving side of a thread: bursts from its ports, stamped, paced, until the ports are done or the run stops. */
+import { ownCode } from "../native/own-code.js";
 import type { RxPort } from "../nic/port.js";
 import type { Arena } from "../packet/arena.js";
 import type { SlotPool } from "../packet/pool.js";
 import { CONTROL, stopReceiving } from "./control.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
 import { LivePorts } from "./live-ports.js";
+import { Merge, type NumberedRxPort } from "./merge.js";
 import { BitPacer, PacketPacer } from "./pacer.js";
 import type { Plan } from "./plan.js";
-
-export interface NumberedRxPort {
-  readonly port: number;
-  readonly rx: RxPort;
-}
-
-/** Packets of one port that were read and wait for their turn in the merge. */
-interface Lookahead extends NumberedRxPort {
-  readonly slots: Uint32Array;
-  head: number;
-  count: number;
-  /** Number of the round that its next packet is of, and packets of that round still to come. */
-  round: number;
-  left: number;
-  /** Of a round; {@link ENDLESS} where rounds do not matter. */
-  readonly frames: number;
-}
+import { makeStamp, type Stamp } from "./stamp.js";
 
 /** Which of how many receiving threads this is. */
 export interface Among {
@@ -37,8 +17,8 @@ export interface Among {
   readonly count: number;
 }
 
-const LOOKAHEAD = 64;
-const ENDLESS = Number.POSITIVE_INFINITY;
+/** Packets that are passed over at a time where they have to be read. */
+const PASSED = 64;
 
 export class Ingress {
   /** When the first packet came in, in ns since the epoch; NaN before. */
@@ -54,8 +34,9 @@ export class Ingress {
   private packets: PacketPacer | undefined;
   private bits: BitPacer | undefined;
   /** For packets that are read only to be passed over. */
-  private readonly passed = new Uint32Array(LOOKAHEAD);
-  private readonly ahead: readonly Lookahead[];
+  private readonly passed = new Uint32Array(PASSED);
+  private readonly merge: Merge;
+  private readonly stamp: Stamp;
   /** The port that had nothing when it was asked last. */
   private blocked: RxPort | undefined;
   /** What a port threw; nothing is received after it, and what was received before still leaves. */
@@ -66,7 +47,7 @@ export class Ingress {
   constructor(
     private readonly plan: Plan,
     private readonly arena: Arena,
-    ports: readonly NumberedRxPort[],
+    private readonly ports: readonly NumberedRxPort[],
     private readonly pool: SlotPool,
     private readonly layout: CounterLayout,
     private readonly counters: Float64Array,
@@ -75,15 +56,10 @@ export class Ingress {
     private readonly among: Among = { index: 0, count: 1 },
   ) {
     this.arrivals = among.index + 1 - among.count;
-    // A quarter of the slots at most waits here; the rest is for packets under way.
-    const room = Math.max(1, Math.min(LOOKAHEAD, Math.floor(pool.size / 4 / ports.length)));
-    const rounds = ports.some(({ rx }) => rx.round?.anew);
-    this.ahead = ports.map((port) => {
-      const frames = rounds ? (port.rx.round?.frames ?? ENDLESS) : ENDLESS;
-      return { ...port, slots: new Uint32Array(room), head: 0, count: 0, round: 0, left: frames, frames };
-    });
+    const read = (rx: RxPort, slots: Uint32Array, want: number) => this.read(rx, slots, want);
+    this.merge = new Merge(arena, ports, pool, read);
+    this.stamp = ownCode(makeStamp, arena);
     if (ports.some(({ rx }) => rx.live !== undefined)) {
-      const read = (rx: RxPort, slots: Uint32Array, want: number) => this.read(rx, slots, want);
       this.live = new LivePorts(ports, pool, layout, counters, read, (error) => {
         this.failure ??= error;
       });
@@ -92,7 +68,7 @@ export class Ingress {
 
   /** True when no packet will ever come in again. */
   get done(): boolean {
-    return this.stopped || this.ahead.every((p) => p.rx.done && p.head === p.count);
+    return this.stopped || (this.merge.held === 0 && this.ports.every(({ rx }) => rx.done));
   }
 
   /** True when a port had nothing and may have something later; else pacing or slots were in the way. */
@@ -107,9 +83,7 @@ export class Ingress {
 
   /** Packets that were read and not received yet. */
   get held(): number {
-    let held = this.live?.stocked ?? 0;
-    for (const port of this.ahead) held += port.count - port.head;
-    return held;
+    return (this.live?.stocked ?? 0) + this.merge.held;
   }
 
   /**
@@ -121,12 +95,19 @@ export class Ingress {
     if (Number.isNaN(this.startNs)) this.start(now);
     if (this.isOver(now)) return 0;
     if (this.live !== undefined) return this.receiveLive(this.live, slots, max, now);
-    const { packets, bits } = this;
+    const { packets, bits, ports } = this;
     const want = packets === undefined ? max : Math.min(max, this.due(packets, now));
     if (want === 0) return 0;
-    const merged = this.ahead.length > 1 || bits !== undefined;
-    const count = merged ? this.merge(slots, want, now) : this.receiveOne(slots, want);
-    if (count > 0) this.stamp(slots, count, now);
+    const merged = ports.length > 1 || bits !== undefined;
+    const count = merged ? this.merge.take(slots, want, now, bits) : this.read(ports[0]!.rx, slots, want);
+    if (count === 0) return 0;
+    if (merged) {
+      this.number(slots, count, now);
+      this.countEach(slots, count);
+    } else {
+      this.stampAll(slots, count, ports[0]!.port, now);
+    }
+    if (packets !== undefined) packets.take(slots, count, this.arena.rxNs);
     return count;
   }
 
@@ -166,9 +147,9 @@ export class Ingress {
 
   /** Moves the input on by up to `count` packets, which count as missed; returns how many. */
   private pass(count: number): number {
-    const { counters, layout, passed, ahead } = this;
-    const { port, rx } = ahead[0]!;
-    const one = ahead.length === 1;
+    const { counters, layout, passed, ports } = this;
+    const { port, rx } = ports[0]!;
+    const one = ports.length === 1;
     if (one && rx.skip !== undefined) {
       const at = layout.port + port * PORT_COUNTERS + PORT.IMISSED;
       const skipped = rx.skip(count);
@@ -176,9 +157,10 @@ export class Ingress {
       return skipped;
     }
     const want = Math.min(count, passed.length);
-    const read = one ? this.receiveOne(passed, want) : this.merge(passed, want, Number.POSITIVE_INFINITY);
+    const read = one ? this.read(rx, passed, want) : this.merge.take(passed, want, Number.POSITIVE_INFINITY, undefined);
     for (let i = 0; i < read; i++) {
-      const at = layout.port + this.arena.portIn[passed[i]!]! * PORT_COUNTERS + PORT.IMISSED;
+      const from = one ? port : this.arena.portIn[passed[i]!]!;
+      const at = layout.port + from * PORT_COUNTERS + PORT.IMISSED;
       counters[at] = counters[at]! + 1;
     }
     this.pool.put(passed, 0, read);
@@ -193,10 +175,7 @@ export class Ingress {
       return;
     }
     this.stopped = true;
-    for (const port of this.ahead) {
-      this.pool.put(port.slots, port.head, port.count - port.head);
-      port.head = port.count;
-    }
+    this.merge.stop();
   }
 
   private receiveLive(live: LivePorts, slots: Uint32Array, max: number, now: number): number {
@@ -205,65 +184,9 @@ export class Ingress {
       if (this.stopping) this.stopped = live.end(now);
       return 0;
     }
-    const { portIn } = this.arena;
-    for (let i = 0; i < count; i++) portIn[slots[i]!] = live.port;
-    this.stamp(slots, count, now);
+    if (live.numbered) this.stampNumbered(slots, count, live.port, now);
+    else this.stampAll(slots, count, live.port, now);
     return count;
-  }
-
-  private receiveOne(slots: Uint32Array, want: number): number {
-    const { port, rx } = this.ahead[0]!;
-    const count = this.read(rx, slots, want);
-    const { portIn } = this.arena;
-    for (let i = 0; i < count; i++) portIn[slots[i]!] = port;
-    return count;
-  }
-
-  /** Takes the earliest packets of all ports that are due by `now`; stops where a port that may still have an earlier one has none at hand. */
-  private merge(slots: Uint32Array, want: number, now: number): number {
-    const { tsSec, tsNsec, portIn, rxNs, len } = this.arena;
-    const { bits } = this;
-    let count = 0;
-    while (count < want) {
-      const dueNs = bits === undefined ? now : bits.dueNs;
-      if (dueNs > now) return count;
-      let first: Lookahead | undefined;
-      for (const port of this.ahead) {
-        if (port.head === port.count && !this.refill(port)) {
-          if (!port.rx.done) return count;
-          continue;
-        }
-        if (first === undefined) {
-          first = port;
-          continue;
-        }
-        if (port.round !== first.round) {
-          if (port.round < first.round) first = port;
-          continue;
-        }
-        const a = port.slots[port.head]!;
-        const b = first.slots[first.head]!;
-        if (tsSec[a]! < tsSec[b]! || (tsSec[a] === tsSec[b] && tsNsec[a]! < tsNsec[b]!)) first = port;
-      }
-      if (first === undefined) return count;
-      const slot = first.slots[first.head++]!;
-      if (--first.left === 0) {
-        first.round++;
-        first.left = first.frames;
-      }
-      portIn[slot] = first.port;
-      rxNs[slot] = dueNs;
-      bits?.take(len[slot]!);
-      slots[count++] = slot;
-    }
-    return count;
-  }
-
-  private refill(port: Lookahead): boolean {
-    if (port.rx.done) return false;
-    port.head = 0;
-    port.count = this.read(port.rx, port.slots, port.slots.length);
-    return port.count > 0;
   }
 
   /** Fills free slots from a port; returns how many. Slots it did not fill are free again, also where it fails. */
@@ -280,32 +203,46 @@ export class Ingress {
     return count;
   }
 
-  private stamp(slots: Uint32Array, count: number, now: number): void {
-    const { arrival, rxNs, len } = this.arena;
-    const numbered = this.live?.numbered === true;
+  /** A burst of one port. */
+  private stampAll(slots: Uint32Array, count: number, port: number, now: number): void {
     const step = this.among.count;
-    let { arrivals } = this;
+    const bytes = this.stamp(slots, count, this.arrivals, step, port, now);
+    this.took(slots, count, now);
+    this.count(port, count, bytes);
+  }
+
+  /** The same of a port that has numbered them. */
+  private stampNumbered(slots: Uint32Array, count: number, port: number, now: number): void {
+    const { rxNs, portIn, len } = this.arena;
     let bytes = 0;
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!;
-      arrivals += step;
-      if (!numbered) arrival[slot] = arrivals;
+      portIn[slot] = port;
+      rxNs[slot] = now;
       bytes += len[slot]!;
     }
-    if (this.packets !== undefined) this.packets.take(slots, count, rxNs);
-    else if (this.bits === undefined) for (let i = 0; i < count; i++) rxNs[slots[i]!] = now;
+    this.took(slots, count, now);
+    this.count(port, count, bytes);
+  }
+
+  /** Packets that say already where and when they came in. */
+  private number(slots: Uint32Array, count: number, now: number): void {
+    const { arrival } = this.arena;
+    const step = this.among.count;
+    for (let i = 0; i < count; i++) arrival[slots[i]!] = this.arrivals + (i + 1) * step;
+    this.took(slots, count, now);
+  }
+
+  private took(slots: Uint32Array, count: number, now: number): void {
+    const { index, count: step } = this.among;
+    this.arrivals += count * step;
     if (Number.isNaN(this.firstNs)) this.firstNs = now;
-    this.arrivals = arrivals;
-    if (step > 1) this.claim(slots, count);
-    if (this.ahead.length === 1) this.count(this.ahead[0]!.port, count, bytes);
-    else if (this.live !== undefined) this.count(this.live.port, count, bytes);
-    else this.countEach(slots, count);
+    if (step > 1) this.claim(slots, count, index);
   }
 
   /** Slots of the port's ring are from now on this receiver's: for each of them it has given one of its own. */
-  private claim(slots: Uint32Array, count: number): void {
+  private claim(slots: Uint32Array, count: number, index: number): void {
     const { home } = this.arena;
-    const { index } = this.among;
     for (let i = 0; i < count; i++) home[slots[i]!] = index;
   }
 

@@ -2,7 +2,7 @@
 import type { RxPort } from "../nic/port.js";
 import type { SlotPool } from "../packet/pool.js";
 import { type CounterLayout, PORT, PORT_COUNTERS } from "./counters.js";
-import type { NumberedRxPort } from "./ingress.js";
+import type { NumberedRxPort } from "./merge.js";
 
 /** Share of all slots that may wait in receive rings: the rest is for packets under way. */
 export const RING_SHARE = 1 / 4;

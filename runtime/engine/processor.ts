@@ -35,7 +35,7 @@ export class Processor {
   private readonly classifier: Classifier;
   private readonly reasons = new Uint8Array(MAX_BATCH);
   private readonly pending: Uint32Array;
-  private readonly opened = new Uint32Array(1);
+  private readonly one = new Uint32Array(1);
   private readonly notes: ArrivalNotes | undefined;
 
   /**
@@ -76,27 +76,18 @@ export class Processor {
 
   /** Takes fresh packets, portIn set, from the port to their first target: gate, classifier, policy. */
   admit(slots: Uint32Array, count: number): void {
-    const { arena, reasons } = this;
-    const { policy, sources } = this.plan;
-    const { next, type, portIn } = arena;
+    const { arena, reasons, classifier } = this;
+    const { next } = arena;
     const dropped = this.gate.check(slots, count, reasons);
     if (dropped === 0) {
-      this.classifier.classify(slots, count);
-      for (let i = 0; i < count; i++) {
-        const slot = slots[i]!;
-        next[slot] = policy[type[slot]! * sources + portIn[slot]!]!;
-      }
+      classifier.direct(slots, count);
     } else {
       // The classifier reads metadata only a passed gate wrote, so the rare bad burst goes packet by packet.
       for (let i = 0; i < count; i++) {
         const slot = slots[i]!;
-        if (reasons[i] !== 0) {
-          next[slot] = TARGET.DROP + DROP.GATE + reasons[i]!;
-        } else {
-          this.opened[0] = slot;
-          this.classifier.classify(this.opened, 1);
-          next[slot] = policy[type[slot]! * sources + portIn[slot]!]!;
-        }
+        this.one[0] = slot;
+        if (reasons[i] !== 0) next[slot] = TARGET.DROP + DROP.GATE + reasons[i]!;
+        else classifier.direct(this.one, 1);
       }
     }
     if (this.notes !== undefined) this.notes.take(slots, count);
@@ -263,15 +254,15 @@ export class Processor {
 
   /** A decapsulated packet is a new packet to everything behind: gate, classifier, then policy with its new type. */
   private reparse(slot: number, source: number): void {
-    const { arena, opened, reasons } = this;
-    opened[0] = slot;
+    const { arena, one, reasons } = this;
+    one[0] = slot;
     this.notes?.markOpened(slot);
     arena.rxError[slot] = 0;
-    if (this.gate.check(opened, 1, reasons) !== 0) {
+    if (this.gate.check(one, 1, reasons) !== 0) {
       arena.next[slot] = TARGET.DROP + DROP.GATE + reasons[0]!;
       return;
     }
-    this.classifier.classify(opened, 1);
+    this.classifier.classify(slot);
     arena.next[slot] = this.plan.policy[arena.type[slot]! * this.plan.sources + source]!;
   }
 

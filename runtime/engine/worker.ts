@@ -16,7 +16,7 @@ import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from
 import { clockSince } from "./clock.js";
 import { awaitGone, awaitOutputs, outputsOpen, stopReceiving } from "./control.js";
 import { Core } from "./core.js";
-import type { NumberedRxPort } from "./ingress.js";
+import type { NumberedRxPort } from "./merge.js";
 import type { BeginMessage, GoMessage, NfReport, Shares, WorkerMessage, WorkerSetup } from "./messages.js";
 import { TARGET, waitOf } from "./plan.js";
 import { SyncCore } from "./sync-core.js";

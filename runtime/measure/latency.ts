@@ -32,10 +32,10 @@ export class LatencyTable implements LatencyCounts {
   readonly counts = new Float64Array(BUCKETS);
   max = 0;
 
-  /** @param ns from 0 on; fractions are cut off, and 0 counts as 1, as clocks tick */
-  record(ns: number): void {
+  /** @param ns from 0 on; fractions are cut off, and 0 counts as 1, as clocks tick @param packets how many took as long */
+  record(ns: number, packets = 1): void {
     if (ns >= FAR) {
-      this.recordFar(ns);
+      this.recordFar(ns, packets);
       return;
     }
     const value = ns < 1 ? 1 : ns | 0;
@@ -43,15 +43,15 @@ export class LatencyTable implements LatencyCounts {
     const leading = Math.clz32(value);
     const bucket = leading >= 32 - EXACT_BITS ? 0 : 32 - EXACT_BITS - leading;
     const at = (bucket << HALF_SHIFT) + (value >>> bucket);
-    this.counts[at] = this.counts[at]! + 1;
+    this.counts[at] = this.counts[at]! + packets;
   }
 
-  private recordFar(ns: number): void {
+  private recordFar(ns: number, packets: number): void {
     const value = Math.min(Math.floor(ns), LATENCY_LIMIT_NS);
     if (value > this.max) this.max = value;
     const bucket = FAR_BUCKET + 31 - Math.clz32(Math.floor(value / FAR));
     const at = (bucket << HALF_SHIFT) + Math.floor(value / 2 ** bucket);
-    this.counts[at] = this.counts[at]! + 1;
+    this.counts[at] = this.counts[at]! + packets;
   }
 }
 

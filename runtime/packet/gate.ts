@@ -4,8 +4,10 @@
  *
  * Sources: IEEE 802.3, 802.1Q; RFC 791, 8200, 9293, 768, 792, 4443, 9260 (SCTP), 4302 (AH).
  */
+import { ownCode } from "../native/own-code.js";
 import { type Arena, FLAG, NO_PORT, RX_ERROR, SLOT_SHIFT } from "./arena.js";
-import { ipv4OptionsFit, l4ChecksumGood, sum16, swap16 } from "./checksum.js";
+import { ipv4OptionsFit, l4ChecksumGood, sum16 } from "./checksum.js";
+import { GATE, type GateLoop, makeGateLoop } from "./gate-loop.js";
 import { ETHERNET, ETHERTYPE, IPPROTO, IPV4, IPV6, TCP, UDP, VLAN_TAG_BYTES } from "./protocols.js";
 
 /** Constants of this module are part of the compiled code; imported bindings are looked up at each use (V8 11, Node 20). */
@@ -23,10 +25,6 @@ const BAD_CHECKSUM = 4;
 const TOO_LONG = 5;
 
 if (new Uint8Array(new Uint16Array([1]).buffer)[0] !== 1) throw new Error("wingbeat needs a little-endian processor");
-/** ETHERTYPE.IPV4 as a native-order u16 load gives it. */
-const IPV4_NATIVE = ((ETHERTYPE.IPV4 & 0xff) << 8) | (ETHERTYPE.IPV4 >> 8);
-/** Every bit of the IPv4 fragment field but DF, as a native-order load gives it. */
-const NOT_DF_NATIVE = 0xffff ^ (IPV4.FLAG_DF >> 8);
 /** ICMP and ICMPv6 messages all have 8 bytes at least; SCTP has a common header of 12. */
 const ICMP_BYTES = 8;
 const SCTP_BYTES = 12;
@@ -36,91 +34,19 @@ const AH_BYTES = 12;
 const MAX_IP_BYTES = 65535;
 
 export class Gate {
-  private readonly verifyL4: 0 | 1;
+  /** Made when it is asked for first: many a thread has a gate that it never needs. */
+  private loop: GateLoop | undefined;
 
   /** @param verifyL4 also check TCP, UDP and ICMP checksums of whole (unfragmented) packets */
   constructor(
     private readonly arena: Arena,
-    verifyL4 = false,
-  ) {
-    this.verifyL4 = verifyL4 ? 1 : 0;
-  }
+    private readonly verifyL4 = false,
+  ) {}
 
-  /**
-   * Judges slots[0, count) and writes a code of {@link GATE_REASONS} for each; returns how many did not pass.
-   *
-   * The common case, a whole UDP or TCP packet in untagged IPv4 without options, is written out in the loop, with every array in a
-   * local: that is what keeps the gate cheap. Anything it does not find in order goes to {@link examine}, which decides.
-   */
+  /** Judges slots[0, count) and writes a code of {@link GATE_REASONS} for each; returns how many did not pass. */
   check(slots: Uint32Array, count: number, reasons: Uint8Array): number {
-    const { arena, verifyL4 } = this;
-    const {
-      u8,
-      u16,
-      off,
-      len,
-      rxError,
-      flags,
-      proto,
-      vlan,
-      l3,
-      l3end,
-      l4,
-      payload,
-      payloadEnd,
-      sport,
-      dport,
-      portOut,
-    } = arena;
-    let dropped = 0;
-    for (let i = 0; i < count; i++) {
-      const slot = slots[i]!;
-      const start = off[slot]!;
-      const ip = (slot << SHIFT) + start + ETHERNET.BYTES;
-      const w = ip >> 1;
-      const protocol = u8[ip + IPV4.PROTOCOL]!;
-      if (
-        u16[w - 1] === IPV4_NATIVE &&
-        u8[ip] === 0x45 &&
-        (protocol === IPPROTO.UDP || protocol === IPPROTO.TCP) &&
-        (u16[w + 3]! & NOT_DF_NATIVE) === 0 &&
-        (rxError[slot]! | verifyL4) === 0
-      ) {
-        let sum = u16[w]! + u16[w + 1]! + u16[w + 2]! + u16[w + 3]! + u16[w + 4]!;
-        sum += u16[w + 5]! + u16[w + 6]! + u16[w + 7]! + u16[w + 8]! + u16[w + 9]!;
-        sum = (sum & 0xffff) + (sum >>> 16);
-        const total = swap16(u16[w + 1]!);
-        const l4at = start + ETHERNET.BYTES + IPV4.MIN_BYTES;
-        const end = start + ETHERNET.BYTES + total;
-        const isUdp = protocol === IPPROTO.UDP;
-        const bytes = isUdp ? swap16(u16[w + 12]!) : (u8[ip + IPV4.MIN_BYTES + TCP.DATA_OFFSET]! >> 4) * 4;
-        if (
-          (sum & 0xffff) + (sum >>> 16) === 0xffff &&
-          end <= start + len[slot]! &&
-          l4at + (isUdp ? UDP.BYTES : TCP.MIN_BYTES) <= end &&
-          bytes >= (isUdp ? UDP.BYTES : TCP.MIN_BYTES) &&
-          l4at + bytes <= end
-        ) {
-          flags[slot] = FLAG.IPV4 | FLAG.L4;
-          proto[slot] = protocol;
-          vlan[slot] = 0;
-          l3[slot] = start + ETHERNET.BYTES;
-          l3end[slot] = end;
-          l4[slot] = l4at;
-          payload[slot] = isUdp ? l4at + UDP.BYTES : l4at + bytes;
-          payloadEnd[slot] = isUdp ? l4at + bytes : end;
-          sport[slot] = swap16(u16[w + 10]!);
-          dport[slot] = swap16(u16[w + 11]!);
-          portOut[slot] = NONE;
-          reasons[i] = PASS;
-          continue;
-        }
-      }
-      const reason = this.examine(slot);
-      reasons[i] = reason;
-      if (reason !== PASS) dropped++;
-    }
-    return dropped;
+    this.loop ??= ownCode(makeGateLoop, this.arena, (slot: number) => this.examine(slot), this.verifyL4, GATE);
+    return this.loop(slots, count, reasons);
   }
 
   /** Any frame. */
@@ -188,7 +114,7 @@ export class Gate {
     const end = l3 + ((u8[at + IPV4.TOTAL_LENGTH]! << 8) | u8[at + IPV4.TOTAL_LENGTH + 1]!);
     const fragment = (u8[at + IPV4.FRAGMENT]! << 8) | u8[at + IPV4.FRAGMENT + 1]!;
     const proto = u8[at + IPV4.PROTOCOL]!;
-    return this.layer4(slot, flags | FLAG.IPV4, vlanId, l3, l3 + header, end, proto, fragment, this.verifyL4 === 1);
+    return this.layer4(slot, flags | FLAG.IPV4, vlanId, l3, l3 + header, end, proto, fragment, this.verifyL4);
   }
 
   private ipv6(slot: number, l2flags: number, vlanId: number, l3: number): number {
@@ -204,7 +130,7 @@ export class Gate {
     let next = u8[base + l3 + IPV6.NEXT_HEADER]!;
     let at = l3 + IPV6.BYTES;
     let fragment = 0;
-    let verify = this.verifyL4 === 1;
+    let verify = this.verifyL4;
     for (;;) {
       if (next === IPPROTO.FRAGMENT) {
         if (at + FRAGMENT_BYTES > end) return BAD_LENGTH;

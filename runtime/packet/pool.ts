@@ -24,10 +24,18 @@ export class SlotPool {
 
   /** Takes up to `max` slots into `out`; returns how many. */
   take(out: Uint32Array, max: number): number {
-    const count = Math.min(max, this.count);
-    let top = this.count;
-    for (let i = 0; i < count; i++) out[i] = this.free[--top]!;
-    this.count = top;
+    const { free } = this;
+    const top = this.count;
+    const count = Math.min(max, top);
+    let i = 0;
+    for (; i < count - 3; i += 4) {
+      out[i] = free[top - 1 - i]!;
+      out[i + 1] = free[top - 2 - i]!;
+      out[i + 2] = free[top - 3 - i]!;
+      out[i + 3] = free[top - 4 - i]!;
+    }
+    for (; i < count; i++) out[i] = free[top - 1 - i]!;
+    this.count = top - count;
     return count;
   }
 
@@ -39,7 +47,17 @@ export class SlotPool {
     if (this.count + count > this.size) {
       throw new RangeError(`pool of ${this.size} slots (${SLOT_SIZE} bytes each) given back more than it handed out`);
     }
+    const { free } = this;
     // Backwards, so that the next take hands the same slots out in the same order.
-    for (let i = count - 1; i >= 0; i--) this.free[this.count++] = slots[start + i]!;
+    const top = this.count + count - 1;
+    let i = 0;
+    for (; i < count - 3; i += 4) {
+      free[top - i] = slots[start + i]!;
+      free[top - 1 - i] = slots[start + i + 1]!;
+      free[top - 2 - i] = slots[start + i + 2]!;
+      free[top - 3 - i] = slots[start + i + 3]!;
+    }
+    for (; i < count; i++) free[top - i] = slots[start + i]!;
+    this.count = top + 1;
   }
 }

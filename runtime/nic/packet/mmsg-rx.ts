@@ -54,7 +54,7 @@ class MmsgRx implements RxPort {
     private readonly context: PortContext,
     readonly share: PacketShare,
   ) {
-    this.messages = new Messages(most, context.arena.address, true);
+    this.messages = new Messages(most, context.arena, true);
     this.live = socketRx(fd, watch, () => this.taken);
   }
 
@@ -62,7 +62,7 @@ class MmsgRx implements RxPort {
     const { messages, most, fd } = this;
     const { u8, off, len, wireLen, rxError, tsSec, tsNsec } = this.context.arena;
     const want = Math.min(count, most);
-    for (let i = 0; i < want; i++) messages.toReceive(i, slots[i]!);
+    messages.point(slots, 0, want);
     // -1: nothing there, or the link is down.
     const some = recvmmsg(fd, messages.addressOf(0), want, MSG_TRUNC_DONTWAIT, null);
     if (some <= 0) return 0;

@@ -40,7 +40,7 @@ class PacketTx implements TxPort {
     watch: LinkWatch,
     private readonly context: PortContext,
   ) {
-    this.messages = new Messages(most, context.arena.address, false);
+    this.messages = new Messages(most, context.arena, false);
     const port = this;
     this.live = {
       update: () => watch.look(),
@@ -54,14 +54,10 @@ class PacketTx implements TxPort {
   }
 
   transmit(slots: Uint32Array, count: number): void {
-    const { off, len } = this.context.arena;
     const { messages, most } = this;
     for (let from = 0; from < count; from += most) {
       const some = Math.min(most, count - from);
-      for (let i = 0; i < some; i++) {
-        const slot = slots[from + i]!;
-        messages.toSend(i, slot, off[slot]!, len[slot]!);
-      }
+      messages.point(slots, from, some);
       this.send(slots, from, some);
     }
   }
