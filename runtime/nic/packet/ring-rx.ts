@@ -105,7 +105,7 @@ class PacketRx implements RxPort {
     this.words = new Uint32Array(ring.buffer);
     this.statuses = new Int32Array(ring.buffer);
     this.bytes = { u8: new Uint8Array(ring.buffer), view: new DataView(ring.buffer) };
-    this.live = socketRx(fd, watch, () => this.taken);
+    this.live = socketRx(fd, Number.POSITIVE_INFINITY, watch, () => this.taken);
   }
 
   receive(slots: Uint32Array, count: number): number {
