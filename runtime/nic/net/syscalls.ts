@@ -130,6 +130,7 @@ export const addressOf = (bytes: Uint8Array): bigint => koffi.address(bytes) as 
 /** Numbers of errno that ports tell apart (asm-generic/errno.h). */
 export const ERRNO = {
   EPERM: 1,
+  EBADF: 9,
   EAGAIN: 11,
   EACCES: 13,
   EFAULT: 14,

@@ -6,6 +6,7 @@
  * completion ring when the kernel has let go of them.
  *
  * Of several receiving threads each has sockets for its queues; the first has the program and its socket map, and promiscuous mode.
+ * Another thread that sends by the port has a socket of its own at the first queue of the first of them (lent.ts).
  */
 import { performance } from "node:perf_hooks";
 import { RunError } from "../../errors.js";
@@ -17,6 +18,7 @@ import { LinkWatch } from "../net/link-watch.js";
 import { close, recvfrom } from "../net/syscalls.js";
 import type { HostAccess, LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
 import type { XdpConfig } from "./config.js";
+import type { XdpLoan } from "./lent.js";
 import { type Exchange, makeExchange, SLOT } from "./loops.js";
 import { attachProgram, joinProgram, type ProgramShare, type XdpProgram } from "./program.js";
 import { XdpSender } from "./sender.js";
@@ -57,7 +59,8 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
     const ring = config.ring ?? RING;
     const sockets = queues.map((queue, i) => {
       const copy = mode === "skb" || program?.mode === "skb";
-      const options = { rx: use.rx, tx: use.tx && i === 0, ring, copy };
+      const lends = use.rx && context.lends === true && i === 0;
+      const options = { rx: use.rx, tx: use.tx && i === 0, lends, ring, copy };
       const socket = openSocket(device, queue, context.arena, options, where);
       open.push(socket);
       return socket;
@@ -93,6 +96,7 @@ export class XdpPort implements RxPort, TxPort {
   readonly done = false;
   readonly live: LiveRx & LiveTx;
   readonly share: XdpShare | undefined;
+  readonly lent: XdpLoan | undefined;
   readonly host: HostAccess | undefined;
   /** By slot: 1 where the fill ring or the kernel has it to receive into. */
   private readonly filled: Uint8Array;
@@ -131,6 +135,10 @@ export class XdpPort implements RxPort, TxPort {
       rx === undefined ? [] : [ownCode(makeExchange, rx, fill, filled, arena, SLOT)],
     );
     const [first] = sockets;
+    if (context.lends && first !== undefined) {
+      const { fd, queue, completion } = first;
+      this.lent = { fd, index: device.index, queue, ring, completion: completion.handle };
+    }
     this.sender = first?.tx === undefined ? undefined : new XdpSender(first, arena, () => this.bind());
     const detached = program && new Int32Array(program.share.detached);
     this.watch = new LinkWatch(device, context, allQueues);

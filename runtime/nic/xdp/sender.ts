@@ -5,7 +5,6 @@ import { type Arena, SLOT_SHIFT } from "../../packet/arena.js";
 import { ERRNO, errno, sendto } from "../net/syscalls.js";
 import { makeOffer, makeReap, type Offer, type Reap, SLOT } from "./loops.js";
 import type { XdpRing } from "./ring.js";
-import type { XdpSocket } from "./socket.js";
 
 /** Constants of this module are part of the compiled code (see egress.ts). */
 const SHIFT = SLOT_SHIFT;
@@ -17,6 +16,17 @@ const PATIENCE_MS = 100;
 const CALLS_PER_LOOK = 16;
 /** An address beyond any arena. */
 const INVALID = 0xffff_f800;
+
+/** What of a socket its sender uses. */
+export interface SendingSocket {
+  readonly fd: number;
+  readonly tx: XdpRing | undefined;
+  readonly completion: XdpRing;
+  readonly bound: boolean;
+  readonly zeroCopy: boolean;
+  /** The flag of its TX ring says for certain whether a driver that reads the ring itself sleeps. */
+  readonly tellsWakeup: boolean;
+}
 
 export class XdpSender {
   /** Frames handed to {@link transmit} that did not leave, and their bytes. */
@@ -36,7 +46,7 @@ export class XdpSender {
 
   /** @param bind binds the socket where it is not; false while the interface is down */
   constructor(
-    private readonly socket: XdpSocket,
+    private readonly socket: SendingSocket,
     private readonly arena: Pick<Arena, "off" | "len" | "slots">,
     private readonly bind: () => boolean,
   ) {
@@ -74,7 +84,7 @@ export class XdpSender {
 
   /** A driver that reads the ring itself. */
   private wake(): void {
-    if (this.tx.needsWakeup) sendto(this.socket.fd, null, 0, MSG_DONTWAIT, null, 0);
+    if (this.tx.needsWakeup || !this.socket.tellsWakeup) sendto(this.socket.fd, null, 0, MSG_DONTWAIT, null, 0);
   }
 
   /**
