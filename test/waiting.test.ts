@@ -5,9 +5,13 @@ import { Worker } from "node:worker_threads";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ASLEEP, CONTROL, controlMemory, ring, ringAll, stopReceiving } from "../runtime/engine/control.js";
+import type { CounterLayout } from "../runtime/engine/counters.js";
+import { LivePorts } from "../runtime/engine/live-ports.js";
 import { Waiter } from "../runtime/engine/wait.js";
 import { closeEvent, openEvent, signal, takeSignals } from "../runtime/native/eventfd.js";
 import { Poller, WOKEN } from "../runtime/nic/net/poller.js";
+import type { RxPort } from "../runtime/nic/port.js";
+import type { SlotPool } from "../runtime/packet/pool.js";
 import { RingProducer, ringBytes } from "../runtime/packet/ring.js";
 import { freshSeed, Random } from "./support/random.js";
 import type { ConsumerSetup } from "./support/waiting-worker.js";
@@ -135,6 +139,95 @@ test("packets that come fast are taken together, after naps in which only the be
   closeEvent(socket);
 });
 
+test("where rounds take all there is and have more each time, it naps before the next; a round that moved something else begins anew", () => {
+  const waits: boolean[] = [];
+  const poller = new (class extends Poller {
+    override wait(_ms: number, sockets: boolean): WOKEN {
+      waits.push(sockets);
+      return WOKEN.BY_TIME;
+    }
+  })([]);
+  const waiter = new Waiter("adaptive", alone(), 0, false, poller);
+  const untilNap = () => {
+    let rounds = 0;
+    for (; waits.length === 0 && rounds < 100; rounds++) waiter.drained(nothing);
+    return rounds;
+  };
+  const first = untilNap();
+  assert.ok(first > 1 && first < 100, "after some such rounds, not after one");
+  assert.equal(waits.splice(0), [false], "a nap, in which only the bell is heard");
+  assert.is(untilNap(), 1, "and from then on after each");
+  waits.length = 0;
+  waiter.busy();
+  assert.equal(waits, [], "rounds with more to come are not interrupted");
+  waiter.drained(() => true);
+  assert.equal(waits, [], "nor is there a nap where others have left something");
+  // A nap in vain: what follows is a sleep on the sockets, and packets that come slowly are taken as they come.
+  waiter.drained(nothing);
+  waits.length = 0;
+  while (waits.length === 0) waiter.idle(nothing, false, true);
+  assert.equal(waits.splice(0), [true]);
+  for (let i = 1; i < first; i++) waiter.drained(nothing);
+  waiter.busy();
+  for (let i = 1; i < first; i++) waiter.drained(nothing);
+  assert.equal(waits, []);
+  waiter.close();
+});
+
+test("interfaces are drained where nothing is left that had come before every socket was looked at", () => {
+  const seed = freshSeed();
+  const random = new Random(seed);
+  let drained = 0;
+  for (let run = 0; run < 20; run++) {
+    /** By port and socket: for each packet the call before which it came. */
+    const queues = Array.from({ length: random.int(1, 3) }, () =>
+      Array.from({ length: random.int(1, 4) }, (): number[] => []),
+    );
+    const burst = random.int(1, 8);
+    const ports = queues.map((sockets, port) => {
+      let turn = 0;
+      const receive = (_slots: Uint32Array, want: number) => {
+        for (let i = 0; i < sockets.length; i++) {
+          const queue = sockets[turn++ % sockets.length]!;
+          if (queue.length > 0) return queue.splice(0, Math.min(want, burst)).length;
+        }
+        return 0;
+      };
+      const live = { descriptors: sockets.map((_, i) => i), burst, update() {}, imissed: 0, ierrors: 0 };
+      return { port, rx: { done: false, receive, live } as unknown as RxPort };
+    });
+    const layout = { port: 0 } as CounterLayout;
+    const pool = { available: 1 } as SlotPool;
+    const counters = new Float64Array(64);
+    const live = new LivePorts(
+      ports,
+      pool,
+      layout,
+      counters,
+      (rx, slots, want) => rx.receive(slots, want),
+      (error) => {
+        throw error;
+      },
+    );
+    const slots = new Uint32Array(8);
+    const calls = queues.length * Math.max(...queues.map(({ length }) => length));
+    const sockets = queues.flat().length;
+    for (let call = 0; call < 2000; call++) {
+      for (const queue of queues.flat()) {
+        for (let n = random.chance(0.3 / sockets) ? random.int(1, 12) : 0; n > 0; n--) queue.push(call);
+      }
+      if (live.receive(slots, slots.length, 0) === 0 || !live.drained) continue;
+      drained++;
+      const left = Math.min(...queues.flat(2));
+      assert.ok(
+        left > call - calls,
+        `a packet of call ${left} is left after ${call}, ${calls} to come to all; seed ${seed}`,
+      );
+    }
+  }
+  assert.ok(drained > 0, `seed ${seed}`);
+});
+
 test("what wakes nobody is looked for after short sleeps that grow", () => {
   const waits: number[] = [];
   const poller = new (class extends Poller {
@@ -170,6 +263,7 @@ for (const inPoll of [false, true]) {
     const producer = new RingProducer(memory.ring, slots);
     const burst = new Uint32Array(64);
     const ended = once(worker, "message");
+    const gone = once(worker, "exit");
     let items = 0;
     const deadline = performance.now() + 1500;
     // The next is given when all before it are seen: a wake-up that is lost is a sleep of its full length.
@@ -185,6 +279,8 @@ for (const inPoll of [false, true]) {
     }
     stopReceiving(control);
     const [report] = await ended;
+    // With its descriptors, which another test counts.
+    await gone;
     assert.equal(report, { items, late: 0, outOfOrder: 0 }, `seed ${seed}`);
     assert.ok(items > 100, `${items} items, seed ${seed}`);
   });

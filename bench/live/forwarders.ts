@@ -112,7 +112,7 @@ export function startPeer(
   wires: Wires,
   wire: string,
   { peer, messages }: Driver,
-  wait: "spin" | "poll",
+  wait: "spin" | "poll" | "nap",
 ): Promise<Program> {
   return wires.peer(wires.processors.forwarder, "forward", peer, `${wire}1`, `${wire}2`, wait, messages);
 }

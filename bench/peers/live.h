@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,6 +35,11 @@
 /* Fruitless rounds before a poll, and its longest sleep: as wingbeat's adaptive waiting. */
 #define SPINS 100
 #define SLEEP_NS 10000000
+/* Naps: as runtime/engine/wait.ts has them. */
+#define NAP_NS 40000
+#define STEADY_ROUNDS 8
+#define LEAST_SPINS 2
+#define SLACK_NS 1000
 
 static volatile sig_atomic_t stop;
 
@@ -87,6 +93,37 @@ static inline int sleep_on(int fd) {
   struct pollfd one = {.fd = fd, .events = POLLIN};
   const struct timespec limit = {.tv_nsec = SLEEP_NS};
   return ppoll(&one, 1, &limit, NULL) > 0;
+}
+
+static int napping, in_vain;
+static uint32_t emptied, fruitless;
+
+static inline void nap(void) {
+  const struct timespec limit = {.tv_nsec = NAP_NS};
+  ppoll(NULL, 0, &limit, NULL);
+  in_vain = 1;
+}
+
+/* After a round with packets. */
+static inline void nap_if_emptied(int is_emptied) {
+  fruitless = 0;
+  in_vain = 0;
+  if (!is_emptied) emptied = 0;
+  else if (napping || ++emptied >= STEADY_ROUNDS) emptied = 0, napping = 1, nap();
+}
+
+/* After a round without. */
+static inline void sleep_or_nap(int fd) {
+  if (++fruitless <= LEAST_SPINS) return;
+  emptied = 0;
+  if (in_vain) napping = 0;
+  in_vain = 0;
+  if (napping) {
+    nap();
+    return;
+  }
+  const int64_t start = clock_ns(CLOCK_MONOTONIC);
+  napping = sleep_on(fd) && clock_ns(CLOCK_MONOTONIC) - start < NAP_NS;
 }
 
 /* Packet memory: huge pages where there are any. */

@@ -135,7 +135,8 @@ export class Core {
       } else if (!moved && isDrained(control, receivers)) {
         return;
       }
-      if (moved) this.waiter.busy();
+      if (this.emptied) this.waiter.drained(this.hasIncoming);
+      else if (moved) this.waiter.busy();
       else if (pipeline?.polling) this.waiter.poll();
       else this.waiter.idle(this.hasIncoming, this.blind, this.listening);
     }
@@ -159,6 +160,15 @@ export class Core {
   private get listening(): boolean {
     const { ingress, pool } = this.parts;
     return ingress !== undefined && !ingress.done && pool!.available > 0;
+  }
+
+  /**
+   * True where this round has taken what network interfaces had. With a device it is left alone: its rows wait for packets or for the word
+   * that none come, and either is said in the next round.
+   */
+  private get emptied(): boolean {
+    const { ingress, plan } = this.parts;
+    return this.fed && plan.device === undefined && ingress?.live?.drained === true && this.listening;
   }
 
   /** True where packets were received and have not left. */

@@ -23,6 +23,9 @@ export class LivePorts {
   /** Port that is asked first. */
   private turn = 0;
   private updateNs = 0;
+  /** Calls of {@link receive} one after the other of which each has emptied a socket, and how many of them have come to every socket. */
+  private emptied = 0;
+  private readonly calls: number;
   /** Sockets to sleep on. */
   readonly descriptors: readonly number[];
 
@@ -40,6 +43,13 @@ export class LivePorts {
     private readonly fail: (error: unknown) => void,
   ) {
     this.descriptors = ports.flatMap(({ rx }) => rx.live?.descriptors ?? []);
+    // Ports take turns, and so do the sockets of each.
+    this.calls = ports.length * Math.max(...ports.map(({ rx }) => rx.live?.descriptors.length ?? 0), 1);
+  }
+
+  /** True where nothing is left that had come when it was looked for; only packets that have come since. */
+  get drained(): boolean {
+    return this.emptied >= this.calls;
   }
 
   /** Fills receive rings, with RING_SHARE of all slots at most. */
@@ -66,6 +76,7 @@ export class LivePorts {
       if (rx.done || (this.stopping && rx.live === undefined)) continue;
       const count = this.read(rx, slots, max);
       if (count === 0) continue;
+      this.emptied = count < Math.min(max, rx.live?.burst ?? 0) ? this.emptied + 1 : 0;
       this.port = port;
       this.numbered = rx.numbered === true;
       return count;

@@ -17,6 +17,8 @@ const SHORT_MS = 0.02;
  * half as much to do as it can is not idle for a moment. It is what adaptive waiting adds to latency under load.
  */
 const NAP_MS = 0.04;
+/** So many rounds one after the other that have each taken what there was, without a pause: packets come as fast as one by one they are done. */
+const STEADY_ROUNDS = 8;
 /** Longest sleep where something is awaited that wakes nobody; the first is a nap, each the double of that before. */
 const BLIND_MS = 2;
 /** Longest sleep where everything wakes: counters and links are looked after between two. */
@@ -32,6 +34,8 @@ export class Waiter {
   private napping = false;
   /** The last sleep was a nap, and nothing has come since. */
   private inVain = false;
+  /** Rounds one after the other that have emptied the interfaces. */
+  private drainedRounds = 0;
   /** {@link CONTROL.EVENTS} as of the last look, which a whole round has followed. */
   private events: number;
   private readonly word: number;
@@ -59,9 +63,28 @@ export class Waiter {
 
   /** Called after a round in which something moved. */
   busy(): void {
+    this.moved();
+    this.drainedRounds = 0;
+  }
+
+  private moved(): void {
     this.idleRounds = 0;
     this.blindMs = NAP_MS;
     this.inVain = false;
+  }
+
+  /**
+   * Called instead of {@link busy} where the round has emptied the network interfaces. Another round at once would take the packet or two
+   * that have come meanwhile, and one after it the next: a packet by itself costs twice what it costs in a burst, so at half load the thread
+   * is never done, and as busy as one that spins. So it naps before it looks again, where packets come fast.
+   * @param hasWork as in {@link idle}
+   */
+  drained(hasWork: () => boolean): void {
+    this.moved();
+    if (this.policy !== "adaptive" || this.poller === undefined) return;
+    if (!this.napping && ++this.drainedRounds < STEADY_ROUNDS) return;
+    this.napping = true;
+    this.rest(hasWork, false, true);
   }
 
   /**
@@ -82,7 +105,12 @@ export class Waiter {
     }
     // A look at an interface may be a system call.
     if (++this.idleRounds <= (this.poller === undefined ? this.spins : LEAST_SPINS)) return;
+    this.rest(hasWork, blind, listening);
+  }
+
+  private rest(hasWork: () => boolean, blind: boolean, listening: boolean): void {
     const { control, word, poller } = this;
+    this.drainedRounds = 0;
     // Announce the sleep first, look once more, then sleep: a producer either is seen here or sees the announcement.
     Atomics.store(control, word, poller === undefined ? ASLEEP.ON_WORD : ASLEEP.IN_POLL);
     const events = Atomics.load(control, CONTROL.EVENTS);

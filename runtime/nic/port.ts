@@ -59,6 +59,11 @@ export interface LiveRx {
    * it is given it keeps as many as it returns, and those it returns are others, with frames in them.
    */
   readonly stock: number;
+  /**
+   * Packets that one `receive` brings at most; fewer than that, and than were asked for, mean that the socket it has looked at is empty.
+   * Absent: fewer mean nothing.
+   */
+  readonly burst?: number;
   /** Hands slots over for the ring. */
   supply(slots: Uint32Array, count: number): void;
   /** Nothing new comes in any more; what is there already can still be received. */

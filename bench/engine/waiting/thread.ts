@@ -79,11 +79,13 @@ function serve({ policy, descriptor, ...setup }: WaitingSetup): void {
         waiter.idle(hasWork, false, true);
         continue;
       }
-      waiter.busy();
       if (working) for (let i = 0; i < count; i++) work();
       else if (looks < latencies.length) latencies[looks++] = monotonicNs() - stamp[0]!;
       items += count;
       Atomics.add(words, WORD.DONE, count);
+      // A descriptor has given all it had, as an interface does that gives less than a burst.
+      if (descriptor === undefined) waiter.busy();
+      else waiter.drained(hasWork);
     }
     const report: WaitingReport = {
       ...{ items, cpuNs: threadNs() - cpuNs, wallNs: monotonicNs() - start },

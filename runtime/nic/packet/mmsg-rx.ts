@@ -55,7 +55,7 @@ class MmsgRx implements RxPort {
     readonly share: PacketShare,
   ) {
     this.messages = new Messages(most, context.arena, true);
-    this.live = socketRx(fd, watch, () => this.taken);
+    this.live = socketRx(fd, most, watch, () => this.taken);
   }
 
   receive(slots: Uint32Array, count: number): number {

@@ -67,7 +67,7 @@ class PacketRx implements RxPort {
     readonly share: PacketShare,
   ) {
     this.blocks = new Blocks(ring, BLOCK_BYTES, context.arena);
-    this.live = socketRx(fd, watch, () => this.taken);
+    this.live = socketRx(fd, Number.POSITIVE_INFINITY, watch, () => this.taken);
   }
 
   receive(slots: Uint32Array, count: number): number {

@@ -182,9 +182,10 @@ const SETTLE_MS = 2000;
 /**
  * The live side of a port that keeps no slots: its frames lie in the kernel until they are copied into those it is asked to fill.
  * After `stop` it is settled when as many have been taken as the kernel counts; what does not come is missed, and counted so.
+ * @param burst see LiveRx.burst
  * @param taken packets that the port has taken so far
  */
-export function socketRx(fd: number, watch: LinkWatch, taken: () => number): LiveRx {
+export function socketRx(fd: number, burst: number, watch: LinkWatch, taken: () => number): LiveRx {
   const counters = new SocketCounters(fd);
   const pending = word(0);
   const pendingLength = word(4);
@@ -193,6 +194,7 @@ export function socketRx(fd: number, watch: LinkWatch, taken: () => number): Liv
   return {
     descriptors: [fd],
     stock: 0,
+    burst,
     supply() {},
     withdraw: () => 0,
     stop() {

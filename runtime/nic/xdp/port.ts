@@ -149,6 +149,7 @@ export class XdpPort implements RxPort, TxPort {
     this.live = {
       descriptors: program === undefined ? [] : sockets.map(({ fd }) => fd),
       stock: program === undefined ? 0 : sockets.length * ring,
+      burst: Number.POSITIVE_INFINITY,
       supply: (slots, count) => this.supply(slots, count),
       stop: () => program?.detach(),
       withdraw: (slots) => this.withdraw(slots),
