@@ -1,6 +1,7 @@
 /** The drivers packet and mmsg, and auto, on virtual wires. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { folder, gateway, run } from "./chain-support.js";
@@ -71,6 +72,20 @@ function tag(capture: Buffer): Buffer {
   }
   return Buffer.concat(parts);
 }
+
+wiresTest("what has arrived is received although the port is stopped in the same moment", async (space) => {
+  space.wire("a");
+  const child = fileURLToPath(new URL("support/drain-child.js", import.meta.url));
+  const ports = [
+    { driver: "packet", interface: "a" },
+    { driver: "mmsg", interface: "a" },
+    { driver: "xdp", interface: "a", mode: "native" },
+    { driver: "xdp", interface: "a", mode: "skb" },
+  ].map((port) => JSON.stringify(port));
+  const rounds = JSON.parse(space.run(process.execPath, child, "5", ...ports)) as { sent: number; received: number }[];
+  assert.is(rounds.length, 5 * ports.length);
+  for (const round of rounds) assert.is(round.received, round.sent, JSON.stringify(round));
+});
 
 wiresTest("what does not leave is counted: too long for the link, or the link down", async (space, cwd) => {
   space.wire("b");

@@ -22,10 +22,12 @@ test("receive rings that are asked for are filled by a quarter of the slots", ()
   assert.is(slots("xdp:no-wire,ring=4096"), 16_384);
   assert.is(slots("xdp:no-wire,ring=8192"), 32_768);
   assert.is(slots("xdp:no-wire,ring=16384"), 65_536);
+  assert.is(slots("xdp:no-wire,ring=16384", "xdp:no-wire2,ring=16384"), 131_072);
+  assert.is(slots("xdp:no-wire,ring=32768"), 131_072);
   assert.equal(lines, []);
-  assert.is(slots("xdp:no-wire,ring=16384", "xdp:no-wire2,ring=16384"), 65_536);
+  assert.is(slots("xdp:no-wire,ring=32768", "xdp:no-wire2,ring=64"), 131_072);
   assert.is(lines.length, 1);
-  assert.match(lines[0]!, /rings of 32768 entries in all are filled with 16384 slots/);
+  assert.match(lines[0]!, /rings of 32832 entries in all are filled with 32768 slots/);
 });
 
 test("a device's rows and the ports' rings: the larger of the two", () => {

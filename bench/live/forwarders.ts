@@ -35,7 +35,7 @@ export const NATIVE: Driver = {
   messages: BATCH,
 };
 /** The longest rings there are, as an operator takes them whose machine pauses: on a virtual one the host does. */
-export const LONG_RINGS: Driver = { ...NATIVE, in: `${NATIVE.in},ring=16384` };
+export const LONG_RINGS: Driver = { ...NATIVE, in: `${NATIVE.in},ring=32768` };
 export const SKB: Driver = {
   name: "xdp skb",
   peer: "xdp-skb",

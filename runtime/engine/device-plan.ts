@@ -14,8 +14,10 @@ import { RING_SHARE } from "./live-ports.js";
 const CPU_SLOTS = 4096;
 /** With network interfaces: a quarter of them waits in receive rings, as many more may be bursts that came while a thread slept. */
 const LIVE_SLOTS = 16_384;
-/** 128 MiB; more in flight than that is queueing and nothing else. */
-const MOST_SLOTS = 65_536;
+/** 128 MiB; more in flight at a device than that is queueing and nothing else. */
+const MOST_DEVICE_SLOTS = 65_536;
+/** 256 MiB, which fill a receive ring of the longest there is. */
+const MOST_LIVE_SLOTS = 131_072;
 /** Rows in flight, and as many packets again on the CPU. */
 const TIMES_ROWS = 2;
 
@@ -25,12 +27,12 @@ const TIMES_ROWS = 2;
  */
 export function slotsFor(shape?: QueueShape, least = CPU_SLOTS): number {
   if (shape === undefined) return least;
-  return slotsAbove(TIMES_ROWS * shape.workgroups * shape.depth * shape.workgroupSize, least);
+  return slotsAbove(TIMES_ROWS * shape.workgroups * shape.depth * shape.workgroupSize, least, MOST_DEVICE_SLOTS);
 }
 
-function slotsAbove(wanted: number, least: number): number {
+function slotsAbove(wanted: number, least: number, most: number): number {
   let slots = least;
-  while (slots < wanted && slots < MOST_SLOTS) slots *= 2;
+  while (slots < wanted && slots < most) slots *= 2;
   return slots;
 }
 
@@ -41,7 +43,7 @@ function slotsAbove(wanted: number, least: number): number {
 export function leastSlots(chain: Pick<LoadedChain, "ports">, warn: (line: string) => void = () => {}): number {
   if (!chain.ports.some(({ config }) => isLive(config))) return CPU_SLOTS;
   const entries = chain.ports.reduce((sum, { config, rx }) => sum + (rx ? ringEntries(config) : 0), 0);
-  const slots = slotsAbove(entries / RING_SHARE, LIVE_SLOTS);
+  const slots = slotsAbove(entries / RING_SHARE, LIVE_SLOTS, MOST_LIVE_SLOTS);
   if (slots * RING_SHARE < entries)
     warn(
       `receive rings of ${entries} entries in all are filled with ${slots * RING_SHARE} slots: ${slots} slots are the most`,

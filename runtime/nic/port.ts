@@ -63,7 +63,7 @@ export interface LiveRx {
   stop(): void;
   /** After stop() and the last frame: hands slots of the ring back, as many as were supplied. @returns how many; 0: no more */
   withdraw(slots: Uint32Array): number;
-  /** False while other threads still take from the ring, and {@link withdraw} has to wait; absent: never. */
+  /** After stop(): false while other threads still take from the ring, or the kernel has counted packets that it has not handed out; absent: never. */
   readonly settled?: boolean;
   /** Brings the counters below up to date, and looks after the link; called some ten times a second. See PortContext.fail. */
   update(): void;

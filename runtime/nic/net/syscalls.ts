@@ -5,6 +5,7 @@
  * Buffers are handed over for the time of a call only. What the kernel keeps (rings, packet memory) is mapped memory.
  */
 import koffi from "koffi";
+import { block } from "../../native/block.js";
 
 const libc = koffi.load("libc.so.6");
 
@@ -94,7 +95,7 @@ const BPF_CALL: { readonly [arch: string]: number } = { x64: 321, arm64: 280 };
 const syscall = libc.func("long syscall(long number, int command, void *attributes, unsigned int bytes)") as (
   number: number,
   command: number,
-  attributes: Uint8Array,
+  attributes: Uint8Array | null,
   bytes: number,
 ) => number;
 
@@ -103,6 +104,21 @@ export function bpf(command: number, attributes: Uint8Array): number {
   const number = BPF_CALL[process.arch];
   if (number === undefined) throw new Error(`the number of bpf(2) on ${process.arch} is not known`);
   return syscall(number, command, attributes, attributes.length);
+}
+
+const MEMBARRIER_CALL: { readonly [arch: string]: number } = { x64: 324, arm64: 283 };
+const MEMBARRIER_GLOBAL = 1;
+/** What receiving takes on any CPU, where the kernel cannot tell: no nap of a virtual CPU is included. */
+const GRACE_MS = 25;
+
+/**
+ * Waits until every CPU is done with packets that it was receiving (membarrier(2), MEMBARRIER_CMD_GLOBAL: an RCU grace period, some 20 ms).
+ * So what has been taken off an interface before (a program, a map's entry, a filter let through) sees no packet afterwards.
+ */
+export function awaitReceivers(): void {
+  const number = MEMBARRIER_CALL[process.arch];
+  // Kernels with CPUs without ticks (nohz_full), and some sandboxes, refuse it.
+  if (number === undefined || syscall(number, MEMBARRIER_GLOBAL, null, 0) !== 0) block(GRACE_MS);
 }
 
 /** Of the last call of this thread. */

@@ -14,7 +14,6 @@ import {
   type PacketShare,
   packetSocket,
   putTag,
-  rejectAll,
   socketRx,
   TAG_BYTES,
   TP_STATUS_VLAN_VALID,
@@ -45,6 +44,7 @@ class MmsgRx implements RxPort {
   readonly done = false;
   readonly live: LiveRx;
   private readonly messages: Messages;
+  private taken = 0;
   private closed = false;
 
   constructor(
@@ -56,7 +56,7 @@ class MmsgRx implements RxPort {
     readonly share: PacketShare,
   ) {
     this.messages = new Messages(most, context.arena.address, true);
-    this.live = socketRx(fd, watch, () => rejectAll(fd));
+    this.live = socketRx(fd, watch, () => this.taken);
   }
 
   receive(slots: Uint32Array, count: number): number {
@@ -67,6 +67,7 @@ class MmsgRx implements RxPort {
     // -1: nothing there, or the link is down.
     const some = recvmmsg(fd, messages.addressOf(0), want, MSG_TRUNC_DONTWAIT, null);
     if (some <= 0) return 0;
+    this.taken += some;
     const ms = ORIGIN + performance.now();
     const sec = Math.floor(ms / 1000);
     const nsec = Math.floor((ms - sec * 1000) * 1e6);

@@ -18,7 +18,6 @@ import {
   type PacketShare,
   packetSocket,
   putTag,
-  rejectAll,
   SOL_PACKET,
   socketRx,
   TAG_BYTES,
@@ -32,8 +31,6 @@ const BLOCK_BYTES = 1 << 18;
 const BLOCKS = 64;
 /** The kernel gives up a block that is not full after so many ms. */
 const RETIRE_MS = 1;
-/** After the last frame a block is given up at the latest after this many ms (the timer counts ticks of up to 10 ms). */
-const DRAIN_MS = 25;
 const TP_STATUS_USER = 1;
 /** Words of a block's header, and of a frame's (struct tpacket3_hdr). */
 const enum BLOCK {
@@ -94,6 +91,7 @@ class PacketRx implements RxPort {
   private block = 0;
   private at = 0;
   private left = 0;
+  private taken = 0;
   private closed = false;
 
   constructor(
@@ -107,10 +105,7 @@ class PacketRx implements RxPort {
     this.words = new Uint32Array(ring.buffer);
     this.statuses = new Int32Array(ring.buffer);
     this.bytes = { u8: new Uint8Array(ring.buffer), view: new DataView(ring.buffer) };
-    this.live = socketRx(fd, watch, () => {
-      rejectAll(fd);
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, DRAIN_MS);
-    });
+    this.live = socketRx(fd, watch, () => this.taken);
   }
 
   receive(slots: Uint32Array, count: number): number {
@@ -123,6 +118,7 @@ class PacketRx implements RxPort {
       this.left -= some;
       if (this.left === 0) this.closeBlock();
     }
+    this.taken += done;
     return done;
   }
 

@@ -3,7 +3,17 @@ import { RunError } from "../../errors.js";
 import type { NetInterface } from "../net/interface.js";
 import { linkState, noRight, promiscuous } from "../net/interface.js";
 import type { LinkWatch } from "../net/link-watch.js";
-import { addressOf, bind, close, ERRNO, errno, getsockopt, setsockopt, socket } from "../net/syscalls.js";
+import {
+  addressOf,
+  awaitReceivers,
+  bind,
+  close,
+  ERRNO,
+  errno,
+  getsockopt,
+  setsockopt,
+  socket,
+} from "../net/syscalls.js";
 import type { LiveRx, PortContext } from "../port.js";
 
 const AF_PACKET = 17;
@@ -114,18 +124,25 @@ function grow(fd: number, force: number, plain: number): void {
     setsockopt(fd, SOL_SOCKET, plain, word(BUFFER_BYTES), 4);
 }
 
-/** Packets that found no room, since the last call. */
-class DropCounter {
+/** What the kernel has counted for a socket since it was opened. */
+class SocketCounters {
+  /** Packets in the socket's queue or ring, or taken out of it. */
+  received = 0;
+  /** Packets that found no room there. */
+  dropped = 0;
   private readonly statistics = new Uint32Array(3);
   private readonly bytes = new Uint8Array(this.statistics.buffer);
   private readonly length = new Uint8Array(4);
 
   constructor(private readonly fd: number) {}
 
-  /** struct tpacket_stats: packets, drops; the kernel starts again from 0. */
-  take(): number {
+  /** struct tpacket_stats: packets, drops among them; the kernel starts again from 0. */
+  read(): void {
     this.length[0] = this.bytes.length;
-    return getsockopt(this.fd, SOL_PACKET, PACKET_STATISTICS, this.bytes, this.length) < 0 ? 0 : this.statistics[1]!;
+    if (getsockopt(this.fd, SOL_PACKET, PACKET_STATISTICS, this.bytes, this.length) < 0) return;
+    const dropped = this.statistics[1]!;
+    this.dropped += dropped;
+    this.received += this.statistics[0]! - dropped;
   }
 }
 
@@ -159,26 +176,45 @@ export function putTag(u8: Uint8Array, at: number, tpid: number, tci: number): v
   u8[tag + 3] = tci & 0xff;
 }
 
-/** The live side of a port that keeps no slots: its frames lie in the kernel until they are copied into those it is asked to fill. */
-export function socketRx(fd: number, watch: LinkWatch, stop: () => void): LiveRx {
-  const drops = new DropCounter(fd);
+/** Ms after which packets that the kernel has counted and does not hand out are given up: a block's timer takes a few, on a busy host some 50. */
+const SETTLE_MS = 2000;
+
+/**
+ * The live side of a port that keeps no slots: its frames lie in the kernel until they are copied into those it is asked to fill.
+ * After `stop` it is settled when as many have been taken as the kernel counts; what does not come is missed, and counted so.
+ * @param taken packets that the port has taken so far
+ */
+export function socketRx(fd: number, watch: LinkWatch, taken: () => number): LiveRx {
+  const counters = new SocketCounters(fd);
   const pending = word(0);
   const pendingLength = word(4);
-  let imissed = 0;
+  let deadline = 0;
+  let lost = 0;
   return {
     descriptors: [fd],
     stock: 0,
     supply() {},
     withdraw: () => 0,
-    stop,
+    stop() {
+      rejectAll(fd);
+      awaitReceivers();
+      counters.read();
+      deadline = performance.now() + SETTLE_MS;
+    },
+    get settled() {
+      const left = counters.received - taken();
+      if (left > 0 && performance.now() < deadline) return false;
+      lost = left;
+      return true;
+    },
     update() {
-      imissed += drops.take();
+      counters.read();
       // ENETDOWN, which stays until it is read, and until then poll(2) does not sleep.
       getsockopt(fd, SOL_SOCKET, SO_ERROR, pending, pendingLength);
       watch.look();
     },
     get imissed() {
-      return imissed;
+      return counters.dropped + lost;
     },
     ierrors: 0,
   };

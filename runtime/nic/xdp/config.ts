@@ -4,7 +4,7 @@ import { addressKeys } from "../addresses.js";
 /** Longest interface name (linux/if.h, IFNAMSIZ with its zero). */
 const NAME_LIMIT = 15;
 const MOST_QUEUES = 1024;
-const MOST_ENTRIES = 16384;
+const MOST_ENTRIES = 32768;
 
 /** Keys of every port of a network interface. */
 export const interfaceKeys = {

@@ -3,11 +3,12 @@
  * its descriptor: whatever ends the process, nothing stays attached.
  */
 import { RunError } from "../../errors.js";
+import { block } from "../../native/block.js";
 import { probeHost } from "../host/port.js";
 import { hostRefused, openHostSide } from "../host/program.js";
 import { BPF_MAP, createMap, deleteFromMap, type Instruction, linkXdp, loadXdp, updateMap, XDP } from "../net/bpf.js";
 import { type NetInterface, noRight } from "../net/interface.js";
-import { close, ERRNO, errno, errorName } from "../net/syscalls.js";
+import { awaitReceivers, close, ERRNO, errno, errorName } from "../net/syscalls.js";
 import type { HostAccess } from "../port.js";
 
 const XDP_FLAGS_SKB_MODE = 2;
@@ -90,11 +91,11 @@ export function attachProgram(
           // Frames go on to the host until the last: what comes meanwhile passes, for there is no socket in the map.
           for (let queue = 0; queue < device.queues; queue++) deleteFromMap(map, queue);
         }
+        awaitReceivers();
         Atomics.store(detached, 0, 1);
       },
       close() {
-        if (host?.mark !== undefined && open.length > 0)
-          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STEERED_MS);
+        if (host?.mark !== undefined && open.length > 0) block(STEERED_MS);
         closeAll();
       },
     };

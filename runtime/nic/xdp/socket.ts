@@ -3,6 +3,7 @@
  * begins 256 bytes into it, which is DATA_OFFSET.
  */
 import { RunError } from "../../errors.js";
+import { block } from "../../native/block.js";
 import { type Arena, SLOT_SIZE } from "../../packet/arena.js";
 import { MAX_BATCH } from "../../packet/batch.js";
 import { type NetInterface, noRight } from "../net/interface.js";
@@ -23,6 +24,9 @@ const XDP_COPY = 2;
 const XDP_USE_NEED_WAKEUP = 8;
 /** Smallest ring: the kernel wants a fill and a completion ring, used or not. */
 const UNUSED_RING = 2;
+/** Ms that a queue may stay taken, and between two looks. */
+const RELEASE_MS = 500;
+const RELEASE_LOOK_MS = 5;
 
 export interface SocketOptions {
   readonly rx: boolean;
@@ -102,8 +106,8 @@ export class XdpSocket {
     address.setUint16(2, XDP_USE_NEED_WAKEUP | (options.copy ? XDP_COPY : 0), true);
     address.setUint32(4, device.index, true);
     address.setUint32(8, queue, true);
-    if (bind(this.fd, new Uint8Array(address.buffer), 16) < 0) {
-      const number = errno();
+    const number = this.bindTo(new Uint8Array(address.buffer));
+    if (number !== 0) {
       if (number === ERRNO.ENETDOWN) return false;
       if (number === ERRNO.EBUSY) {
         const problem = `queue ${queue} of ${device.name} is taken by another AF_XDP socket`;
@@ -122,6 +126,16 @@ export class XdpSocket {
       this.zeroCopy = (flags[0]! & XDP_OPTIONS_ZEROCOPY) !== 0;
     }
     return true;
+  }
+
+  /** The kernel lets go of a queue some time after its socket is closed: a run that follows another finds it taken. @returns errno, or 0 */
+  private bindTo(address: Uint8Array): number {
+    const deadline = performance.now() + RELEASE_MS;
+    for (;;) {
+      const number = bind(this.fd, address, address.length) < 0 ? errno() : 0;
+      if (number !== ERRNO.EBUSY || performance.now() > deadline) return number;
+      block(RELEASE_LOOK_MS);
+    }
   }
 
   /** Adds the kernel's counters to `sum`. */
