@@ -27,7 +27,7 @@ function leavesNothing(): void {
 }
 
 test("live-ring, quick: rings over plain memory move what they are given", async () => {
-  const findings = await runQuick("live-ring", true);
+  const findings = await runQuick("live-ring", true, undefined, { repeats: 5 });
   assert.ok(of(findings, /^batch 64$/, /rings/) < of(findings, /^batch 1$/, /rings/), "bursts cost less than packets");
   for (const { figure, value } of findings)
     if (/heap/.test(figure)) assert.ok(value.median < 64, `${figure} ${value.median} B`);
@@ -51,7 +51,7 @@ test("live-loss, quick: the ledger has as many packets as were sent", async () =
 
 test("live-waiting, quick: every policy forwards, and spinning takes most", async () => {
   if (skipUnless(lack === undefined, lack ?? "")) return;
-  const findings = await runQuick("live-waiting", true);
+  const findings = await runQuick("live-waiting", true, undefined, { turnMs: 40 });
   const idle = (policy: RegExp) => of(findings, policy, /processor time, idle/);
   assert.ok(idle(/^adaptive$/) < idle(/^spin$/));
   leavesNothing();
