@@ -33,7 +33,7 @@ const PACKETS = 250;
 /** What the input has to reach, lest the test lose its power: outcomes of NFs, and ends of packets. */
 const OUTCOMES = ["ipsec opened", "ipsec replayed", "ipsec too-big", "nids alert", "nids drop", "router forward"];
 const ENDS = ["gate bad-length", "gate too-long", "gate truncated", "egress no-port", "kernel", "policy loop"];
-/** Whether forty chains reach all of it is up to chance; so more follow until it is reached, which so many would not be needed for. */
+/** Whether forty chains reach all of it is up to chance; so more follow until it is reached. What cannot happen does not in so many either. */
 const MOST = 10 * CHAINS;
 
 function randomExecution(): Execution {
