@@ -5,6 +5,7 @@
  *
  * A file bench/<group>/<name>.ts that exports `experiments`, a list of {@link Experiment}, takes part; main.ts finds it by that.
  */
+import type { Plot } from "../runtime/report/document.js";
 import { type BenchOptions, figure, range, type Spread, spread } from "./harness.js";
 
 export interface CellOptions extends BenchOptions {
@@ -44,6 +45,8 @@ export interface Experiment {
   /** One line: what is measured. */
   readonly about: string;
   cells(quick: boolean): readonly Cell[];
+  /** Its figures as pictures (`--figures`). @param cores processors of the machine they were measured on */
+  plots?(figures: readonly Figure[], cores: number): readonly Plot[];
 }
 
 /** What has to be reached. */

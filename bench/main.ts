@@ -3,12 +3,13 @@
  * Every file beside this one that exports `benches` takes part, and every file in the folders of find.ts that exports `experiments`.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { ConfigError, exitCodeOf } from "../runtime/errors.js";
 import type { CellOptions, Experiment, Finding } from "./experiment.js";
+import { checkDrawn, type Measured, makeFolder, readMeasured, writeFigures } from "./figures.js";
 import { findBenches, findExperiments } from "./find.js";
 import { SIZES, type Size } from "./frames.js";
 import { type Bench, type BenchOptions, type Measurement, measure, provenance } from "./harness.js";
@@ -23,6 +24,8 @@ interface Flags {
   readonly json?: string;
   readonly markdown?: boolean;
   readonly list?: boolean;
+  readonly figures?: string;
+  readonly from?: string;
   readonly sizes: readonly Size[];
   readonly seed: number;
   readonly repeats?: number;
@@ -50,6 +53,11 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
     const good = [...benches.map((bench) => bench.nf), ...experiments.map((one) => one.name)].join(", ");
     throw new ConfigError("bench", `no benchmark is named ${JSON.stringify(name)}`, `use one of: ${good}`);
   }
+  if (flags.figures !== undefined) {
+    checkDrawn(wantedOf(experiments, names));
+    makeFolder(flags.figures);
+  } else if (flags.from !== undefined) throw new ConfigError("--from", "draws figures", "add --figures FOLDER");
+  if (flags.from !== undefined) return drawFigures(flags.figures!, experiments, names, readMeasured(flags.from));
   const quick = flags.quick ?? false;
   const { repeats: usual, frames, turnMs } = quick ? QUICK : FULL;
   const repeats = flags.repeats ?? usual;
@@ -72,8 +80,7 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
   try {
     // Experiments first: they need all processors, and the benchmarks are pinned to one.
     const cellOptions: CellOptions = { ...options, repeats, turnMs };
-    for (const experiment of experiments) {
-      if (names.length > 0 && !names.some((name) => isNamed(experiment, name))) continue;
+    for (const experiment of wantedOf(experiments, names)) {
       console.error(`${experiment.name}: ${experiment.about}`);
       const report = await runExperiment(experiment, cellOptions);
       findings.push(...report.findings);
@@ -110,6 +117,24 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
     if (flags.json === "-") process.stdout.write(text);
     else writeFileSync(flags.json, text);
   }
+  if (flags.figures !== undefined) {
+    await drawFigures(flags.figures, experiments, names, { findings, cores: cpus().length });
+  }
+}
+
+/** Those named; without names all. */
+function wantedOf(experiments: readonly Experiment[], names: readonly string[]): readonly Experiment[] {
+  return experiments.filter((one) => names.length === 0 || names.some((name) => isNamed(one, name)));
+}
+
+async function drawFigures(
+  folder: string,
+  experiments: readonly Experiment[],
+  names: readonly string[],
+  measured: Measured,
+): Promise<void> {
+  for (const file of await writeFigures(folder, wantedOf(experiments, names), measured))
+    console.error(`drawn: ${file}`);
 }
 
 /** @returns what was loaded */
@@ -160,6 +185,9 @@ const program = new Command("bench")
   .option("--seed <n>", "seed of the frames", parseCount, 1)
   .option("--markdown", "tables as Markdown")
   .option("--json <file>", "write the results as JSON; - for stdout instead of the tables");
+program
+  .option("--figures <folder>", "draw the figures of experiments that have some, as SVG and PNG")
+  .option("--from <file>", "with --figures: draw what --json has written before, and measure nothing");
 program.action((names: string[]) => run(names, program.opts<Flags>()));
 try {
   await program.parseAsync();

@@ -12,7 +12,24 @@ import {
   PARAM_WORDS,
   SLOT_SIZE,
 } from "../runtime/packet/arena.js";
+import { mapRegion, unmapRegion } from "../runtime/packet/memory.js";
 import { arraysOf, checkPattern, writePattern } from "./support/arena-pattern.js";
+
+test("regions lie below 2 GiB on x86-64, where their addresses fit in instructions; above it where they do not fit there", () => {
+  const small = mapRegion(1);
+  // Reserved huge pages are mapped by another part of the kernel, which decides for itself.
+  if (process.arch === "x64" && !small.hugePages) assert.ok(small.address + small.size <= 2 ** 31, `${small.address}`);
+  // Nothing of it is touched, so it takes no memory.
+  const large = mapRegion(2 ** 30);
+  if (!large.hugePages) assert.ok(large.address > 2 ** 31, `${large.address}`);
+  for (const one of [small, large]) {
+    const bytes = new Uint8Array(one.buffer);
+    bytes[0] = 1;
+    bytes[one.size - 1] = 2;
+    assert.equal([bytes[0], bytes[one.size - 1]], [1, 2]);
+    unmapRegion(one);
+  }
+});
 
 for (const slots of [1, 2, 63, 64, 1000]) {
   test(`${slots} slots: arrays have an element per slot, do not overlap, and lie within arenaBytes`, () => {

@@ -233,7 +233,7 @@ test("check says where messages come from, and why there are none", async () => 
     ["wan", ADDRESSES.wan, null, 'no-wan has no IPv6 address ("address6")'],
   ]);
   assert.equal(await said({ lan: { address: undefined }, wan: { icmp: false, address: undefined } }), [
-    ["lan", null, null, 'no-lan has no IPv4 address ("address") and no IPv6 address ("address6")'],
+    ["lan", null, null, 'no-lan is not here to be asked for its addresses ("address" and "address6" name others)'],
     ["wan", null, null, '"icmp" is false'],
   ]);
   const warnings: string[] = [];

@@ -5,7 +5,10 @@ import type { Answer } from "../runtime/engine/icmp/answers.js";
 import { planIcmp } from "../runtime/engine/icmp/answers.js";
 import { ArrivalNotes } from "../runtime/engine/icmp/notes.js";
 import { IcmpOriginator } from "../runtime/engine/icmp/originator.js";
-import { MESSAGE_BURST, MESSAGES_PER_SECOND, RateLimit } from "../runtime/engine/icmp/rate-limit.js";
+import { LIMIT_BYTES, MESSAGE_BURST, MESSAGES_PER_SECOND, RateLimit } from "../runtime/engine/icmp/rate-limit.js";
+import { addressesOf, broadcastsAt } from "../runtime/nic/addresses.js";
+import { broadcastsIn } from "../runtime/nic/net/interface.js";
+import { parsePort } from "../runtime/nic/port-config.js";
 import { Arena, FLAG, NO_PORT } from "../runtime/packet/arena.js";
 import { Gate } from "../runtime/packet/gate.js";
 import { addressBytes, ethernet, fragment6, icmp, ipv4, ipv6, place, raw, udp } from "./support/frames.js";
@@ -232,9 +235,62 @@ test("at most a burst at once, then so many a second", () => {
   assert.ok(Math.abs(sent - MESSAGE_BURST - MESSAGES_PER_SECOND / 10) <= 1, `${sent}`);
   for (let i = 0; i < 200; i++) sent += send(100e9);
   assert.ok(Math.abs(sent - 2 * MESSAGE_BURST - MESSAGES_PER_SECOND / 10) <= 1, `${sent}`);
-  // What has no answer costs none.
-  const limit = new RateLimit();
-  for (let i = 0; i < 100; i++) assert.ok(limit.allows(1));
+});
+
+test("all threads of a run have one limit, whatever their clocks differ by, and however long nothing was sent", () => {
+  const word = new SharedArrayBuffer(LIMIT_BYTES);
+  const threads = [new RateLimit(word), new RateLimit(word), new RateLimit(word)];
+  // A turn of all threads, each with a clock of its own.
+  const send = (turns: number, now: number) => {
+    let sent = 0;
+    for (let i = 0; i < turns; i++)
+      threads.forEach((limit, late) => {
+        const at = now - late * 3e6;
+        const allowed = limit.allows(at);
+        const taken = limit.take(at);
+        assert.is(taken, allowed);
+        if (taken) sent++;
+      });
+    return sent;
+  };
+  assert.is(send(100, 5e9), MESSAGE_BURST);
+  assert.is(send(100, 5e9), 0);
+  assert.is(send(100, 5e9 + 7e6), 7);
+  // The word has come round once, half, and by all but so many ms.
+  const ROUND = 2 ** 32 * 1e6;
+  let now = 5e9 + 7e6;
+  for (const idle of [ROUND / 2 + 1e6, ROUND - 3_600_000e6, ROUND / 4, ROUND + 1e9]) {
+    now += idle;
+    assert.is(send(100, now), MESSAGE_BURST, `after ${idle} ns`);
+  }
+  // What is not sent costs nothing.
+  for (let i = 0; i < 100; i++) assert.ok(threads[0]!.allows(now + 1e9));
+});
+
+test("nobody is told about what went to all hosts of a network of the gateway's, or came from them", () => {
+  const ports = PORTS.map((one, i) => ({ ...one, broadcasts: i === 3 ? broadcastsIn(0x0a040580, 0xffffff80) : [] }));
+  const plan = planIcmp(ports, ANSWERS, arena.slots)!;
+  const originator = new IcmpOriginator(ports, plan, arena, 0);
+  const notes = new ArrivalNotes(arena, plan.notes);
+  const answer = (more: object) => {
+    assert.ok(receive(notes, datagram(100, more)));
+    return originator.answer(1, 0, NO_PORT, 1e9);
+  };
+  for (const address of ["10.4.5.255", "10.4.5.128"]) {
+    assert.is(answer({ dst: address }), NO_PORT, `to ${address}`);
+    assert.is(answer({ src: address }), NO_PORT, `from ${address}`);
+  }
+  for (const address of ["10.4.5.254", "10.4.5.127", "10.4.6.255"]) assert.is(answer({ dst: address }), 0, address);
+  // The key of a port whose interface has no address of its own, or is not there.
+  const config = { interface: "nix", address: "10.4.5.129/25" };
+  assert.equal(broadcastsAt(config), [0x0a0405ff, 0x0a040580]);
+  assert.equal(addressesOf(config).ipv4, [10, 4, 5, 129]);
+  assert.equal(broadcastsAt({ interface: "nix", address: "10.4.5.129" }), []);
+  for (const address of ["10.4.5.129/33", "10.4.5.129/", "10.4.5/24", "224.0.0.1/4"]) {
+    assert.throws(() => parsePort({ driver: "xdp", interface: "eth1", address }, "port"), /address/, address);
+  }
+  assert.equal(broadcastsIn(0xc0000201, 0xffffffff), [], "a host's");
+  assert.equal(broadcastsIn(0xc0000201, 0xfffffffe), [], "of two addresses, RFC 3021");
 });
 
 test("where no port receives and sends with an address, nothing is noted", () => {

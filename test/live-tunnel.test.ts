@@ -93,7 +93,8 @@ test("ping and TCP between hosts of two sites go through the tunnel of the examp
     for (const site of ["a", "b"] as const) {
       const cwd = folder();
       cpSync(join(ROOT, "examples", "tunnel"), cwd, { recursive: true });
-      runs.push(await gateways[site].wingbeat(cwd, `${site}.json`));
+      // One by one core, one by two, of which the second sends.
+      runs.push(await gateways[site].wingbeat(cwd, `${site}.json`, "--cores", site === "a" ? "d1" : "d2"));
     }
     const dump = net.start(folder(), "dumpcap", "-q", "-P", "-B", "64", "-i", "net0", "-w", "net.pcap");
     await dump.says(/File: /);

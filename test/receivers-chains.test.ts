@@ -73,7 +73,7 @@ wiresTest("both directions of a gateway, each core with queues of both ports", (
   const opened = async (wing: Running) => {
     for (const name of ["lan", "wan"]) await coresOpen(wing, 2, name);
   };
-  return bothWays(space, 2, opened, "--cores", "d2");
+  return bothWays(space, 2, {}, opened, "--cores", "d2");
 });
 
 wiresTest("what nobody took in time is missed, and counted over all queues", async (space, cwd) => {

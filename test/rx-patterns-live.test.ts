@@ -29,10 +29,10 @@ function checkStages(stages: Stages | undefined, receivers: number, parent: bool
   }
 }
 
-/** Pattern, mode, order, cores asked for, receivers among them. */
+/** Pattern, mode ("auto": the driver of that name, which has no choice here), order, cores asked for, receivers among them. */
 const CASES = [
   ["default", "skb", "flow", "d1", 1],
-  ["arbitration", "native", "flow", "d3", 2],
+  ["arbitration", "auto", "flow", "d3", 2],
   ["arbitration", "skb", "none", "d4", 3],
   ["range", "skb", "flow", "d3", 2],
   ["parent", "native", "flow", "d4", 3],
@@ -44,7 +44,7 @@ for (const [pattern, mode, order, cores, receivers] of CASES) {
     space.wire("b");
     const input = traffic(cwd);
     const dump = await capture(space, cwd, "bp");
-    const ports = ["--in", `xdp:a,mode=${mode}`, "--out", "xdp:b"];
+    const ports = ["--in", mode === "auto" ? "auto:a" : `xdp:a,mode=${mode}`, "--out", "xdp:b"];
     const options = ["--rx-pattern", pattern, "--order", order, "--cores", cores];
     const wing = await space.wingbeat(cwd, "chain.json", ...ports, ...options);
     await wing.says(PORTS);

@@ -1,8 +1,9 @@
 /** The loops over AF_XDP descriptors against plain ones on random bursts, and code of its own for each port. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { ownCode } from "../runtime/native/own-code.js";
-import { makeExchange, makeOffer, makeReap, SLOT } from "../runtime/nic/xdp/loops.js";
+import { ownCode, ownLoop } from "../runtime/native/own-code.js";
+import { makeExchange, makeOffer, makeReap, SLOT } from "../runtime/nic/rings/loops.js";
+import { WallClock } from "../runtime/nic/rings/wall-clock.js";
 import { MAX_FRAME, RX_ERROR, SLOT_SIZE } from "../runtime/packet/arena.js";
 import { freshSeed, Random } from "./support/random.js";
 
@@ -42,15 +43,18 @@ function someSlots(r: Random, count: number): number[] {
   return Array.from({ length: count }, () => all.splice(r.int(0, all.length - 1), 1)[0]!);
 }
 
-randomly("frames against free slots", (r, start) => {
-  const [rx, fill, filled, arena] = [ring(RING, 4), ring(2 * RING, 2), new Uint8Array(SLOTS), metadata()];
-  const exchange = ownCode(makeExchange, rx, fill, filled, arena, SLOT);
+const numbered = () => ({ ...metadata(), arrival: new Float64Array(SLOTS) });
+
+/** @param columns of the arena; numbers are written where it has some */
+function exchanges(r: Random, start: number, columns: () => ReturnType<typeof metadata> & { arrival?: Float64Array }) {
+  const [rx, fill, filled, arena] = [ring(RING, 4), ring(2 * RING, 2), new Uint8Array(SLOTS), columns()];
+  const exchange = ownLoop(makeExchange, rx, fill, filled, arena, SLOT);
   let own = start;
   for (let burst = 0; burst < BURSTS; burst++) {
     const count = r.int(0, RING);
     const both = someSlots(r, 2 * count);
     const [given, taken] = [both.slice(0, count), both.slice(count)];
-    const expected = metadata();
+    const expected = columns();
     const frames = taken.map((slot, i) => {
       const off = r.int(0, 400);
       const bytes = r.chance(0.1) ? r.int(MAX_FRAME - 1, SLOT_SIZE) : r.int(60, MAX_FRAME);
@@ -61,7 +65,9 @@ randomly("frames against free slots", (r, start) => {
       return { slot, off, bytes };
     });
     const [sec, nsec] = [r.u32(), r.int(0, 999_999_999)];
-    for (const { slot, off, bytes } of frames) {
+    const number = r.int(1, 2 ** 40);
+    for (const [i, { slot, off, bytes }] of frames.entries()) {
+      if (expected.arrival !== undefined) expected.arrival[slot] = number + i;
       expected.off[slot] = off;
       expected.len[slot] = Math.min(bytes, MAX_FRAME);
       expected.wireLen[slot] = bytes;
@@ -70,9 +76,10 @@ randomly("frames against free slots", (r, start) => {
       expected.tsNsec[slot] = nsec;
     }
     for (const one of Object.values(arena)) one.fill(0);
-    const slots = Uint32Array.from([...given, 0xdead]);
-    exchange(slots, count, own, own, sec, nsec);
-    assert.equal(Array.from(slots), [...taken, 0xdead], `burst ${burst}`);
+    const before = new Array(r.int(0, 5)).fill(0xbeef);
+    const slots = Uint32Array.from([...before, ...given, 0xdead]);
+    exchange(slots, before.length, count, own, own, sec, nsec, number);
+    assert.equal(Array.from(slots), [...before, ...taken, 0xdead], `burst ${burst}`);
     assert.equal(arena, expected, `burst ${burst}`);
     const addresses = given.map((_, i) => fill.entries[((own + i) & (2 * RING - 1)) * 2]);
     assert.equal(
@@ -84,12 +91,15 @@ randomly("frames against free slots", (r, start) => {
     for (const slot of taken) assert.is(filled[slot], 0);
     own = (own + count) | 0;
   }
-});
+}
+
+randomly("frames against free slots", (r, start) => exchanges(r, start, metadata));
+randomly("frames against free slots, with arrival numbers", (r, start) => exchanges(r, start, numbered));
 
 randomly("frames to send and what is completed, in another order, some of it given up before", (r, start) => {
   const [tx, completion, sending, arena] = [ring(RING, 4), ring(2 * RING, 2), new Uint8Array(SLOTS), metadata()];
-  const offer = ownCode(makeOffer, tx, sending, arena, SLOT);
-  const reap = ownCode(makeReap, completion, sending, SLOT);
+  const offer = ownLoop(makeOffer, tx, sending, arena, SLOT);
+  const reap = ownLoop(makeReap, completion, sending, SLOT);
   let own = start;
   for (let burst = 0; burst < BURSTS; burst++) {
     const count = r.int(0, RING);
@@ -113,12 +123,31 @@ randomly("frames to send and what is completed, in another order, some of it giv
     chosen.forEach((slot, i) => {
       completion.entries[((own + i) & (2 * RING - 1)) * 2] = slot * SLOT_SIZE + arena.off[slot]!;
     });
+    // Made invalid: an address beyond the arena.
+    chosen.forEach((slot, i) => {
+      if (given.has(slot) && r.chance(0.5)) completion.entries[((own + i) & (2 * RING - 1)) * 2] = 0xffff_f800;
+    });
     const back = new Uint32Array(from + count + 1);
     const taken = reap(back, from, count, own);
     const expected = chosen.filter((slot) => !given.has(slot));
     assert.equal(Array.from(back.subarray(from, from + taken)), expected, `burst ${burst}`);
     assert.not(sending.includes(1), `burst ${burst}`);
     own = (own + count) | 0;
+  }
+});
+
+test("the time of a burst lies between two others, in seconds and whole nanoseconds", () => {
+  const clock = new WallClock();
+  const now = () => performance.timeOrigin + performance.now();
+  for (const end = performance.now() + 20; performance.now() < end; ) {
+    const before = now();
+    clock.read();
+    const after = now();
+    const { sec, nsec } = clock;
+    assert.ok(Number.isInteger(sec) && Number.isInteger(nsec) && nsec < 1e9, `${sec} s, ${nsec} ns`);
+    const ms = sec * 1000 + nsec / 1e6;
+    // A double has 1/4096 ms here.
+    assert.ok(ms >= before - 0.001 && ms <= after + 0.001, `${ms} not within ${before}..${after}`);
   }
 });
 
@@ -134,6 +163,34 @@ test("code of its own, which knows what it is given and nothing else", () => {
   );
   const outer = 5;
   assert.throws(() => ownCode(() => outer), /outer is not defined/);
+});
+
+test("a loop four iterations at a time: as the loop itself, for every count; of functions without one, or with two, none is made", () => {
+  const make = (times: number) => (from: number, some: number) => {
+    const count = some | 0;
+    const all: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const even = i % 2 === 0;
+      if (even) {
+        all.push((from + i) * times);
+      }
+    }
+    return [...all, -1];
+  };
+  const [plain, own] = [make(3), ownLoop(make, 3)];
+  for (let count = -1; count < 20; count++) assert.equal(own(7, count), plain(7, count), `${count}`);
+  const without = () => () => 1;
+  const two = () => (count: number) => {
+    let sum = 0;
+    for (let i = 0; i < count; i++) {
+      sum++;
+    }
+    for (let i = 0; i < count; i++) {
+      sum++;
+    }
+    return sum;
+  };
+  for (const wrong of [without, two]) assert.throws(() => ownLoop(wrong as () => () => number), /not exactly one "for/);
 });
 
 test.run();

@@ -5,15 +5,27 @@ import type { RunResult } from "../runtime/engine/result.js";
 import { checkLedger, PORTS, wiresTest } from "./support/live.js";
 import { until } from "./support/veth.js";
 
-wiresTest("an interface that is not there, and a queue that is not", async (space, cwd) => {
-  space.wire("a");
-  const missing = await space.wingbeat(cwd, "chain.json", "--in", "xdp:nix", "--out", "null");
-  assert.is(await missing.end(), 1);
-  assert.match(missing.output, /there is no network interface "nix"\n {2}remedy: name one that is there: ap?, ap?\n/);
-  const queue = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a,queue=1", "--out", "null");
-  assert.is(await queue.end(), 1);
-  assert.match(queue.output, /a has no queue 1: it has 1/);
-});
+wiresTest(
+  "an interface that is not there, or has no Ethernet frames, and a queue that is not there",
+  async (space, cwd) => {
+    space.wire("a");
+    const missing = await space.wingbeat(cwd, "chain.json", "--in", "xdp:nix", "--out", "null");
+    assert.is(await missing.end(), 1);
+    assert.match(missing.output, /there is no network interface "nix"\n {2}remedy: name one that is there: ap?, ap?\n/);
+    const queue = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a,queue=1", "--out", "null");
+    assert.is(await queue.end(), 1);
+    assert.match(queue.output, /a has no queue 1: it has 1/);
+    space.ip("tuntap", "add", "mode", "tun", "name", "t");
+    for (const [option, port] of [
+      ["--in", "auto:t"],
+      ["--out", "packet:t"],
+    ] as const) {
+      const bare = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a", "--out", "null", option, port);
+      assert.is(await bare.end(), 1);
+      assert.match(bare.output, /t carries no Ethernet frames \(link type 65534.*\n {2}remedy: /);
+    }
+  },
+);
 
 wiresTest("without rights the capability is named", async (space, cwd) => {
   space.wire("a");
@@ -56,6 +68,9 @@ wiresTest(
     const fourth = await space.wingbeat(cwd, ...args);
     await fourth.says(PORTS);
     checkLedger(await fourth.finish());
+    const one = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a,queue=1", "--out", "null", "--duration", "0.2");
+    assert.is(await one.end(), 0);
+    assert.match(one.output, /queue 1 of 2; packets of the others go to this host's own stack/);
   },
 );
 
@@ -69,13 +84,20 @@ wiresTest("what an interface, or the limit of locked memory, does not allow has 
   const long = await space.wingbeat(cwd, "chain.json", "--in", "xdp:long,mode=native", "--out", "null");
   assert.is(await long.end(), 1);
   assert.match(long.output, /native XDP of long does not take frames of this MTU.*\n {2}remedy: ip link set/);
+  space.ip("link", "set", "dev", "long", "mtu", "9000");
+  const lossy = await space.wingbeat(cwd, "chain.json", "--in", "packet:long", "--out", "null", "--duration", "0.2");
+  assert.is(await lossy.end(), 0);
+  assert.match(
+    lossy.output,
+    /packets of more than 1746 bytes are lost.*the MTU of long is 9000: ip link set dev long mtu/,
+  );
   const limited = ["prlimit", "--memlock=8388608", "setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"];
   const args = ["chain.json", "--in", "xdp:a", "--out", "null"] as const;
   const locked = space.start(cwd, ...limited, ...space.command(...args));
   assert.is(await locked.end(), 1);
   assert.match(
     locked.output,
-    /limit of locked memory has no room for 32 MiB .*\n {2}remedy: prlimit --memlock=unlimited/,
+    /limit of locked memory has no room for 32 MiB .*\n {2}remedy: sudo prlimit --pid \$\$ --memlock=unlimited/,
   );
   const timed = space.start(cwd, ...space.command(...args, "--duration", "0.2", "--json", "-"));
   assert.is(await timed.end(), 0, timed.output);

@@ -73,7 +73,7 @@ wiresTest("four queues into one port, each flow in order", async (space, cwd) =>
 });
 
 wiresTest("both directions of a gateway at once, on two ports", (space) =>
-  bothWays(space, 1, (wing) => wing.says(/(?=[\s\S]*port lan: .* by AF_XDP)(?=[\s\S]*port wan: .* by AF_XDP)/)),
+  bothWays(space, 1, {}, (wing) => wing.says(/(?=[\s\S]*port lan: .* by AF_XDP)(?=[\s\S]*port wan: .* by AF_XDP)/)),
 );
 
 for (const [driver, link] of [

@@ -33,13 +33,17 @@ class PlayedRing {
   constructor(size: number, entryWords: number) {
     this.region = mapRegion(WORD.ENTRIES * 4 + size * entryWords * 4);
     this.words = new Int32Array(this.region.buffer);
-    // struct xdp_ring_offset: byte offsets as u64.
-    const offsets = new DataView(new ArrayBuffer(32));
-    [WORD.PRODUCER, WORD.CONSUMER, WORD.ENTRIES, WORD.FLAGS].forEach((word, field) => {
-      offsets.setBigUint64(field * 8, BigInt(word * 4), true);
-    });
+    const bytesTo = (word: WORD) => word * 4;
+    const layout = {
+      producer: bytesTo(WORD.PRODUCER),
+      consumer: bytesTo(WORD.CONSUMER),
+      flags: bytesTo(WORD.FLAGS),
+      entries: bytesTo(WORD.ENTRIES),
+      size,
+      entryWords,
+    };
     const { address, size: bytes, buffer } = this.region;
-    this.ring = new XdpRing({ address, bytes, buffer }, size, offsets, entryWords);
+    this.ring = new XdpRing({ address, bytes, buffer }, layout);
   }
 
   /** Entries that the product has produced and the kernel has not taken. */
@@ -93,6 +97,7 @@ export class RingKernel {
       queue: 0,
       bound: true,
       zeroCopy: true,
+      tellsWakeup: true,
       tryBind: () => true,
       addStatistics() {},
       close() {},

@@ -11,6 +11,7 @@ import type { RxPattern } from "../../runtime/nic/port.js";
 import { shareQueue } from "../../runtime/nic/shared-queue/queue.js";
 import { Arena } from "../../runtime/packet/arena.js";
 import { type Cell, type CellOptions, type CellResult, type Experiment, Figures, inTurns } from "../experiment.js";
+import { patternPlots } from "./shared-queue/figures.js";
 import { makeRings, openRings } from "./shared-queue/synthetic-ring.js";
 import { PHASE, type ThreadAnswer, type ThreadJob } from "./shared-queue/thread.js";
 
@@ -136,5 +137,6 @@ const liveRxPatterns: Experiment = {
   name: "live-rx-patterns",
   about: "threads that share one receive queue by the four patterns: ns per packet by stage and thread, and rates",
   cells: () => cells,
+  plots: patternPlots,
 };
 export const experiments: readonly Experiment[] = [liveRxPatterns];

@@ -1,6 +1,7 @@
 /** Whether the addresses that ports are given for ICMP messages of the gateway make sense together. */
 import ipaddr from "ipaddr.js";
 import { ConfigError } from "../errors.js";
+import { hostOf } from "../nic/addresses.js";
 import { isLive, type LiveConfig } from "../nic/drivers.js";
 import type { LoadedPort } from "./load.js";
 
@@ -30,7 +31,7 @@ function checkKey(
     throw new ConfigError(where, "is where ICMP messages come from, and `icmp` is false", "remove one of the two");
   }
   // Ports may share an interface, queue by queue, and its address with it.
-  const text = ipaddr.parse(address).toString();
+  const text = ipaddr.parse(hostOf(address)).toString();
   const other = holders.get(text);
   if (other !== undefined && other.device !== config.interface) {
     const problem = `port ${other.port} on ${other.device} has the address ${text} as well`;

@@ -1,7 +1,7 @@
 /** Reads a chain file with everything it names, and checks it whole before a thread starts. */
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { ConfigError } from "../errors.js";
-import { addressesOf, type PortAddresses } from "../nic/addresses.js";
+import { addressesOf, broadcastsAt, type PortAddresses } from "../nic/addresses.js";
 import { isLive, mtuOf, type PortConfig, resolvePort, SLOT_MTU } from "../nic/drivers.js";
 import { checkInterfaces } from "../nic/interfaces.js";
 import { validate } from "../validate.js";
@@ -25,6 +25,8 @@ export interface LoadedPort {
   readonly mtu: number | undefined;
   /** Of an interface that receives and sends: where messages of the gateway's own come from. */
   readonly addresses?: PortAddresses | undefined;
+  /** Of an interface: IPv4 addresses that stand for all hosts of its networks. */
+  readonly broadcasts?: readonly number[] | undefined;
 }
 
 export interface LoadedNf {
@@ -289,7 +291,8 @@ function loadedPort(file: string, name: string, config: PortConfig, egress: bool
   if (tx && config.driver === "generator")
     throw new ConfigError(where, "a generator only makes packets", "send to a capture or null");
   const addresses = rx && tx && isLive(config) ? addressesOf(config) : undefined;
-  return { name, config, rx, tx, mtu: mtuOf(config), addresses };
+  const broadcasts = isLive(config) ? broadcastsAt(config) : undefined;
+  return { name, config, rx, tx, mtu: mtuOf(config), addresses, broadcasts };
 }
 
 function checkGraph(

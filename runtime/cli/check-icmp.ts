@@ -2,6 +2,7 @@
 import type { LoadedPort } from "../chain/load.js";
 import { addressText } from "../nic/addresses.js";
 import { isLive } from "../nic/drivers.js";
+import { findInterface } from "../nic/net/interface.js";
 
 /** Of a port that receives. */
 export interface IcmpCheck {
@@ -26,6 +27,9 @@ function whyNot({ config, tx, addresses }: LoadedPort): string | null {
   if (!isLive(config)) return `a ${config.driver} port does not send`;
   if (!tx) return 'it does not send; "dir": "both" lets it';
   if (config.icmp === false) return '"icmp" is false';
+  if (findInterface(config.interface) === undefined && config.address === undefined && config.address6 === undefined) {
+    return `${config.interface} is not here to be asked for its addresses ("address" and "address6" name others)`;
+  }
   const lacks = [
     ...(addresses?.ipv4 === undefined ? ['no IPv4 address ("address")'] : []),
     ...(addresses?.ipv6 === undefined ? ['no IPv6 address ("address6")'] : []),

@@ -13,7 +13,7 @@ export function parseInteger(option: string, text: string, min: number, max: num
 }
 
 export function parseSeconds(option: string, text: string): number {
-  const match = /^(\d+(?:\.\d+)?)s?$/.exec(text);
+  const match = /^(\d*\.?\d+)s?$/.exec(text);
   const value = Number(match?.[1]);
   if (!(value > 0)) throw new ConfigError(option, `expected seconds above 0, found "${text}"`);
   return value;

@@ -14,7 +14,7 @@ export const enum CONTROL {
   ENDED = 4,
   /** Sending threads that have opened every output; nothing is received before all of them have. */
   OUTPUTS_OPEN = 5,
-  /** Receiving threads that have gone, the first one not counted: what it has opened for all of them it closes after them. */
+  /** Stations that have gone, the first one not counted: what it has opened for others, too, it closes after them. */
   GONE = 6,
   /** Counts what concerns every thread (stop, abort, device failed): one that looked before does not fall asleep. */
   EVENTS = 15,
@@ -112,12 +112,12 @@ export function outputsOpen(control: Int32Array): void {
 }
 
 /** Told by main, which sees a thread go however it ends. */
-export function receiverGone(control: Int32Array): void {
+export function stationGone(control: Int32Array): void {
   Atomics.add(control, CONTROL.GONE, 1);
   Atomics.notify(control, CONTROL.GONE);
 }
 
-/** Waits until as many receiving threads beside the first have gone. */
+/** Waits until as many stations beside the first have gone. */
 export function awaitGone(control: Int32Array, others: number): void {
   for (let gone = Atomics.load(control, CONTROL.GONE); gone < others; gone = Atomics.load(control, CONTROL.GONE)) {
     Atomics.wait(control, CONTROL.GONE, gone, LOOK_MS);

@@ -57,6 +57,8 @@ export interface BeginMessage {
   readonly workgroups: readonly number[];
   /** By port number: how frames it received get to the host's network stack; undefined where they need not, or cannot. */
   readonly hosts: readonly (HostAccess | undefined)[];
+  /** By port number: RxPort.lent of the thread that receives from it. */
+  readonly lent: readonly unknown[];
 }
 
 /** What main says: to a receiver but the first, that the first has opened its ports; to a thread that is ready, to begin; to any, to leave. */
@@ -69,6 +71,7 @@ export type WorkerMessage =
       readonly kind: "ready";
       /** Of the ports this thread has opened, see {@link BeginMessage}. */
       readonly hosts: readonly (HostAccess | undefined)[];
+      readonly lent: readonly unknown[];
     }
   /** The device is given up; the run goes on to its end without it. */
   | { readonly kind: "failure"; readonly line: string }

@@ -2,7 +2,7 @@
  * The plan of a run: everything the data plane needs, as plain data that can be posted to workers. Main makes it once; workers
  * only read it.
  */
-import type { LoadedChain } from "../chain/load.js";
+import type { LoadedChain, LoadedPort } from "../chain/load.js";
 import type { OutcomeSpec } from "../chain/nf.js";
 import type { Target } from "../chain/policy.js";
 import type { SelectorSpec } from "../chain/selector.js";
@@ -48,6 +48,8 @@ export interface PlanPort {
   readonly mtu: number | undefined;
   /** Of a port that receives and sends, where it has some: where messages of the gateway's own come from. */
   readonly addresses?: PortAddresses | undefined;
+  /** Of an interface: IPv4 addresses that stand for all hosts of its networks. */
+  readonly broadcasts?: readonly number[] | undefined;
 }
 
 export interface PlanNf {
@@ -184,6 +186,12 @@ function checkLive(ports: readonly Pick<PlanPort, "config" | "rx">[], { rate, lo
   if (loop !== 1) throw new ConfigError("--loop", "a network interface cannot be replayed", remedy);
 }
 
+/** Where threads are to share an AF_XDP ring, or its stages are to be timed, `auto` has no choice for what receives: it is `xdp`. */
+function withRing(port: LoadedPort): LoadedPort {
+  const { config, rx } = port;
+  return rx && config.driver === "auto" ? { ...port, config: { ...config, driver: "xdp" } } : port;
+}
+
 /**
  * Resolves a chain's policy into the table of the data plane.
  * @param device opened with the chain's GPU NFs; undefined: every NF runs on the CPU
@@ -232,7 +240,7 @@ export function makePlan(chain: LoadedChain, arena: ArenaHandle, options: PlanOp
   return {
     chain: chain.name,
     arena,
-    ports: chain.ports,
+    ports: chain.ports.map((port) => (options.rxPattern === undefined ? port : withRing(port))),
     selectors: chain.selectors,
     defaultType: types - 2,
     nonIpType,

@@ -129,7 +129,7 @@ export function checkPattern(receiving: Receiving, order: OrderMode, serial: boo
     }
     if (port.receivers > 1) {
       const problem = `cores share one queue, and port ${port.name} has ${port.receivers}`;
-      throw new ConfigError(option, problem, "name one: queue=N");
+      throw new ConfigError(option, problem, "name one: queue=N, which ports of the driver xdp have");
     }
   }
   if (digest) {

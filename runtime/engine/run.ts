@@ -5,13 +5,13 @@ import type { Device, DeviceReport } from "../device/device.js";
 import type { SyncerOptions } from "../device/syncer.js";
 import { ConfigError, RunError, reviveError } from "../errors.js";
 import { type SchedSpec, startPool } from "../native/sched.js";
-import { sharesSocket, sharingOf } from "../nic/drivers.js";
+import { isXdp, sharingOf } from "../nic/drivers.js";
 import type { HostAccess } from "../nic/port.js";
 import { Arena } from "../packet/arena.js";
 import { ringBytes } from "../packet/ring.js";
 import type { ByRole } from "./by-role.js";
 import { takeEpoch } from "./clock.js";
-import { CONTROL, controlMemory, failDevice, receiverGone, ringAll, stopReceiving } from "./control.js";
+import { CONTROL, controlMemory, failDevice, ringAll, stationGone, stopReceiving } from "./control.js";
 import type { CoreSpec } from "./core-spec.js";
 import { counterLayout, counterMemory, sumCounters } from "./counters.js";
 import { leastSlots, slotsFor, slotsIn } from "./device-plan.js";
@@ -77,7 +77,7 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
     return new Worker(new URL("./worker.js", import.meta.url), { workerData: setup });
   });
   const owners = topology.threads.length > stations ? 0 : syncerThreads(plan, topology).length;
-  const supervisor = new Supervisor(workers, control, device, { receivers, owners }, warn);
+  const supervisor = new Supervisor(workers, control, device, { receivers, stations, owners }, warn);
   const result = supervisor
     .run()
     .finally(() => supervisor.endDevice())
@@ -97,7 +97,7 @@ export function startRun(chain: LoadedChain, options: RunOptions): Run {
 /** @throws ConfigError where stages of receiving are to be timed and no port has them */
 function checkStages({ ports, options }: Plan): void {
   const { rxPattern } = options;
-  if (rxPattern === undefined || ports.some(({ rx, config }) => rx && sharesSocket(config))) return;
+  if (rxPattern === undefined || ports.some(({ rx, config }) => rx && isXdp(config))) return;
   throw new ConfigError(
     `--rx-pattern ${rxPattern}`,
     "no port receives by AF_XDP",
@@ -134,6 +134,8 @@ class Supervisor {
   private ready = 0;
   /** By port number: how its frames get to the host's network stack. */
   private readonly hosts: (HostAccess | undefined)[] = [];
+  /** By port number: by what a thread sends that does not receive. */
+  private readonly lent: unknown[] = [];
   private workgroups = 0;
   /** The device has stopped, or will not. */
   private over = false;
@@ -142,8 +144,8 @@ class Supervisor {
     private readonly workers: readonly Worker[],
     private readonly control: Int32Array,
     private readonly device: Device | undefined,
-    /** Threads that receive; and those that have a syncer of their own and cannot do without a workgroup. */
-    private readonly numbers: { readonly receivers: number; readonly owners: number },
+    /** Threads that receive; that packets pass; and that have a syncer of their own and cannot do without a workgroup. */
+    private readonly numbers: { readonly receivers: number; readonly stations: number; readonly owners: number },
     private readonly warn: (line: string) => void,
   ) {}
 
@@ -161,7 +163,7 @@ class Supervisor {
               const problem = `ended without a report (exit code ${code})`;
               this.fail(new RunError(`thread ${thread}`, problem, "report this as a bug"));
             }
-            if (thread > 0 && thread < this.numbers.receivers) receiverGone(this.control);
+            if (thread > 0 && thread < this.numbers.stations) stationGone(this.control);
             resolve();
           });
         }),
@@ -184,6 +186,9 @@ class Supervisor {
       message.hosts.forEach((host, port) => {
         this.hosts[port] ??= host;
       });
+      message.lent.forEach((lent, port) => {
+        this.lent[port] ??= lent;
+      });
       if (++this.ready === this.workers.length) this.begin().catch((error: Error) => this.fail(error));
     }
   }
@@ -204,7 +209,7 @@ class Supervisor {
     }
     if (this.error !== undefined) return;
     const workgroups = Array.from({ length: this.workgroups }, (_, workgroup) => workgroup);
-    const go: GoMessage = { workgroups, hosts: this.hosts };
+    const go: GoMessage = { workgroups, hosts: this.hosts, lent: this.lent };
     for (const worker of workers) worker.postMessage(go);
   }
 

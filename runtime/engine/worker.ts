@@ -8,8 +8,8 @@ import type { Nf } from "../chain/nf.js";
 import { describeStall } from "../device/stall.js";
 import { RunError } from "../errors.js";
 import { EgressDigest } from "../measure/digest.js";
-import { openRx, openTx, sharesSocket } from "../nic/drivers.js";
-import type { HostAccess, HostPort, PortContext, Receiver, TxPort } from "../nic/port.js";
+import { openRx, openTx } from "../nic/drivers.js";
+import type { HostPort, PortContext, Receiver, RxPort, TxPort } from "../nic/port.js";
 import { StageTimes } from "../nic/shared-queue/stages.js";
 import { Arena } from "../packet/arena.js";
 import { assemble, assembleSyncCore, type CommonParts, type StartedDevice } from "./assemble.js";
@@ -30,7 +30,7 @@ const warn = (line: string) => post({ kind: "warn", line });
 
 /** The thread's work is done; what is left is to write and to close. */
 let ending = false;
-/** Other receivers have been told of what this one has opened: it closes after them. */
+/** Other threads have been told of what this one has opened: it closes after them. */
 let shared = false;
 
 /** Where a pattern is asked for, its stages are timed. */
@@ -91,7 +91,7 @@ async function main(): Promise<void> {
   const txPorts: (TxPort | undefined)[] = setup.plan.ports.map(() => undefined);
   const hostPorts: HostPort[] = [];
   const close = async () => {
-    if (shared) awaitGone(new Int32Array(setup.control), setup.topology.receivers - 1);
+    if (shared) awaitGone(new Int32Array(setup.control), setup.topology.stations - 1);
     await closeAll([...txPorts, ...hostPorts, ...rxPorts.map(({ rx }) => rx), ...nfs]);
   };
   try {
@@ -130,11 +130,7 @@ async function openRxPorts(arena: Arena, rxPorts: NumberedRxPort[]): Promise<boo
   }
   for (const [i, p] of plan.ports.entries()) {
     if (!p.rx) continue;
-    if (p.tx && !topology.threads[thread]!.tx && sharesSocket(p.config)) {
-      const problem = `port ${p.name} receives and sends, which takes one io core for both`;
-      throw new RunError("--cores", problem, "use d1");
-    }
-    const context = portContext(i, arena, shares[p.name]);
+    const context = portContext(i, arena, { share: shares[p.name] });
     rxPorts.push({ port: i, rx: await openRx(p.config, context, { loop: plan.options.loop }) });
   }
   if (thread > 0 || receivers === 1) return true;
@@ -146,14 +142,18 @@ async function openRxPorts(arena: Arena, rxPorts: NumberedRxPort[]): Promise<boo
   return true;
 }
 
-function portContext(index: number, arena: Arena, share: unknown): PortContext {
+/** @param others what other threads have said of the port: {@link Receiver.share} and {@link PortContext.lent} */
+function portContext(index: number, arena: Arena, others: { share?: unknown; lent?: unknown }): PortContext {
   const { plan, topology, thread } = setup;
   const { name, rx, tx } = plan.ports[index]!;
+  const { share, lent } = others;
   const { receivers: count } = topology;
   const pattern = plan.options.rxPattern ?? "default";
   const receiver: Receiver | undefined =
     thread < count && (count > 1 || pattern !== "default") ? { index: thread, count, pattern, share } : undefined;
-  return { name, arena, warn, both: rx && tx, hostThreads: hostThreads(), receiver, stages, fail: failed };
+  const both = rx && tx && topology.threads[thread]!.tx;
+  const lends = rx && tx && !both && thread === 0;
+  return { name, arena, warn, both, lends, lent, hostThreads: hostThreads(), receiver, stages, fail: failed };
 }
 
 /** Opens what the thread's role needs, entering it in the lists as it opens, and runs to the end. */
@@ -172,7 +172,9 @@ async function work(
   if (role.rx && !(await openRxPorts(arena, rxPorts))) return;
   // After the inputs: an NF that writes a file should not empty it for a run that cannot start.
   await createNfs(arena, nfs, failed);
-  post({ kind: "ready", hosts: hostsOf(rxPorts) });
+  const lent = byPort(rxPorts, (rx) => rx.lent);
+  if (lent.some((one) => one !== undefined)) shared = true;
+  post({ kind: "ready", hosts: byPort(rxPorts, (rx) => rx.host), lent });
   const message = await hear();
   if (message === "quit") return;
   const go = message as BeginMessage;
@@ -193,7 +195,7 @@ async function work(
 
   if (role.tx) {
     for (const [i, p] of plan.ports.entries()) {
-      if (p.tx) txPorts[i] = await openTx(p.config, portContext(i, arena, undefined));
+      if (p.tx) txPorts[i] = await openTx(p.config, portContext(i, arena, { lent: go.lent[i] }));
     }
     if (go.hosts.some((host) => host !== undefined)) {
       const { openHost } = await import("../nic/host/port.js");
@@ -230,8 +232,11 @@ async function work(
 }
 
 /** By port number, of the ports that this thread has opened. */
-function hostsOf(rxPorts: readonly NumberedRxPort[]): (HostAccess | undefined)[] {
-  return setup.plan.ports.map((_, i) => rxPorts.find(({ port }) => port === i)?.rx.host);
+function byPort<T>(rxPorts: readonly NumberedRxPort[], of: (rx: RxPort) => T): (T | undefined)[] {
+  return setup.plan.ports.map((_, i) => {
+    const opened = rxPorts.find(({ port }) => port === i);
+    return opened && of(opened.rx);
+  });
 }
 
 /** Threads that may hand packets to the host's network stack: any, where the policy does at all. */

@@ -1,7 +1,7 @@
 /** Addresses of the gateway itself, by port: where ICMP messages of its own come from. */
 import ipaddr from "ipaddr.js";
 import { z } from "zod";
-import { ipv4Of, ipv6Of } from "./net/interface.js";
+import { broadcastsIn, broadcastsOf, ipv4Of, ipv6Of } from "./net/interface.js";
 
 /** What no single host has (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4). */
 const isHost = (text: string): boolean => {
@@ -13,13 +13,27 @@ const isHost = (text: string): boolean => {
   return first !== 255 && !mapped && leading >= 0 && (leading < 15 || octets[15]! > 1);
 };
 
+const ADDRESS4 = z.ipv4();
+const PREFIX_LENGTH = /\/(?:[0-9]|[12][0-9]|3[0-2])$/;
+
+/** The address without the prefix length of its network. */
+export function hostOf(address: string): string {
+  return address.replace(PREFIX_LENGTH, "");
+}
+
 /** Keys of a port that can receive and send. */
 export const addressKeys = {
   address: z
-    .ipv4({ abort: true })
-    .refine(isHost, "an address that one host can have")
+    .string()
+    .refine((text) => ADDRESS4.safeParse(text.replace(PREFIX_LENGTH, "")).success, {
+      message: "an IPv4 address, with the prefix length of its network or without: 192.0.2.1/24",
+      abort: true,
+    })
+    .refine((text) => isHost(hostOf(text)), "an address that one host can have")
     .optional()
-    .describe("IPv4 address that ICMP messages of the gateway come from; default: the interface's own"),
+    .describe(
+      "IPv4 address that ICMP messages of the gateway come from, with the prefix length of its network (192.0.2.1/24) or without; default: the interface's own",
+    ),
   address6: z
     .ipv6({ abort: true })
     .refine(isHost, "an address that one host can have")
@@ -49,9 +63,21 @@ export function addressesOf(config: AddressConfig): PortAddresses {
   const octets = (text: string | undefined) => (text === undefined ? undefined : ipaddr.parse(text).toByteArray());
   if (config.icmp === false) return { ipv4: undefined, ipv6: undefined };
   return {
-    ipv4: octets(config.address ?? ipv4Of(config.interface)),
+    ipv4: octets(config.address === undefined ? ipv4Of(config.interface) : hostOf(config.address)),
     ipv6: octets(config.address6 ?? ipv6Of(config.interface)),
   };
+}
+
+/** IPv4 addresses, as numbers, that stand for all hosts of the port's networks: those of its interface, and that of the key `address`. */
+export function broadcastsAt(config: AddressConfig): readonly number[] {
+  const known = broadcastsOf(config.interface);
+  const length = PREFIX_LENGTH.exec(config.address ?? "")?.[0].slice(1);
+  if (length !== undefined) {
+    const [a, b, c, d] = ipaddr.parse(hostOf(config.address!)).toByteArray();
+    const address = ((a! << 24) | (b! << 16) | (c! << 8) | d!) >>> 0;
+    known.push(...broadcastsIn(address, length === "0" ? 0 : (-1 << (32 - Number(length))) >>> 0));
+  }
+  return [...new Set(known)];
 }
 
 /** As people write it. */

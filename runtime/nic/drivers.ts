@@ -38,8 +38,8 @@ export function ringEntries(config: PortConfig): number {
 export const isLiveDriver = (driver: string): driver is LiveConfig["driver"] =>
   (LIVE as readonly string[]).includes(driver);
 
-/** True where a port that receives and sends does both by one socket, hence in one thread. */
-export function sharesSocket(config: PortConfig): boolean {
+/** True for a network interface by AF_XDP, or maybe so. */
+export function isXdp(config: PortConfig): boolean {
   return config.driver === "xdp" || config.driver === "auto";
 }
 
@@ -52,7 +52,7 @@ export function sharingOf(config: PortConfig): {
   const any = Number.POSITIVE_INFINITY;
   const xdp = config.driver === "xdp";
   if (!isLive(config)) return { xdp, receivers: 0, senders: config.driver === "null" ? any : 1 };
-  if (!sharesSocket(config)) return { xdp, receivers: any, senders: any };
+  if (!isXdp(config)) return { xdp, receivers: any, senders: any };
   const queue = xdp ? config.queue : undefined;
   const queues = queue === undefined ? (findInterface(config.interface)?.queues ?? 1) : 1;
   return { xdp, receivers: queues, senders: queues };
@@ -83,6 +83,7 @@ export function resolvePort(config: PortConfig, from: (path: string) => string):
  */
 export async function openRx(config: PortConfig, context: PortContext, options: RxOptions = {}): Promise<RxPort> {
   const { loop } = options;
+  if (isLive(config)) warnOfLength(config, context);
   switch (config.driver) {
     case "pcap": {
       const { openCaptureRx } = await import("./pcap/rx.js");
@@ -108,6 +109,14 @@ export async function openRx(config: PortConfig, context: PortContext, options: 
   }
 }
 
+/** Says what is lost where an interface takes longer packets than a slot; they are counted, but their senders are told nothing. */
+function warnOfLength({ interface: name }: LiveConfig, context: PortContext): void {
+  const mtu = findInterface(name)?.mtu ?? 0;
+  if (mtu <= SLOT_MTU || (context.receiver?.index ?? 0) > 0) return;
+  const lost = `packets of more than ${SLOT_MTU} bytes are lost, and counted, since the MTU of ${name} is ${mtu}`;
+  context.warn(`port ${context.name}: ${lost}: ip link set dev ${name} mtu 1500, and the same at what sends to it`);
+}
+
 const packetRx = async (config: PacketConfig, context: PortContext) =>
   (await import("./packet/ring-rx.js")).openPacketRx(config, context);
 const packetTx = async (config: PacketConfig, context: PortContext) =>
@@ -126,15 +135,21 @@ export async function openTx(config: PortConfig, context: PortContext): Promise<
     case "generator":
       throw new ConfigError(`port ${context.name}`, "a generator makes packets, it takes none", "use it for --in");
     case "xdp":
-      return bothWays.get(context.name) ?? openInterface(config, context, { rx: false, tx: true });
+      return openXdpTx(config, context);
     case "packet":
     case "mmsg":
       return packetTx(config, context);
     case "auto":
-      return (
-        bothWays.get(context.name) ?? xdpOr(() => packetTx(config, context), config, context, { rx: false, tx: true })
-      );
+      if (context.lent !== undefined || bothWays.has(context.name)) return openXdpTx(config, context);
+      return xdpOr(() => packetTx(config, context), config, context, { rx: false, tx: true });
   }
+}
+
+async function openXdpTx(config: XdpConfig, context: PortContext): Promise<TxPort> {
+  const both = bothWays.get(context.name);
+  if (both !== undefined) return both;
+  if (context.lent !== undefined) return (await import("./xdp/lent.js")).openLent(context);
+  return openInterface(config, context, { rx: false, tx: true });
 }
 
 /** AF_XDP, else what `packet` opens, and a line that says why. */

@@ -31,6 +31,8 @@ export interface RxPort {
   readonly live?: LiveRx;
   /** Plain data by which the other receiving threads of this process open their part of the port. */
   readonly share?: unknown;
+  /** With PortContext.lends: plain data by which the thread that sends opens its part of the port; undefined where it needs none. */
+  readonly lent?: unknown;
   /**
    * True where threads share one queue: `receive` has written arena.arrival, the number of the frame in its queue, from 1 on and without a
    * gap over all threads, so that their order can be restored.
@@ -158,8 +160,12 @@ export interface PortContext {
   readonly stages?: StageTimes | undefined;
   /** Threads that hand packets to the host's own network stack; absent: none does. */
   readonly hostThreads?: number | undefined;
-  /** True where the port receives and sends; then openTx gives what openRx of the same thread has opened. */
+  /** True where the port receives and sends, both in this thread; then openTx gives what openRx has opened. */
   readonly both?: boolean;
+  /** True for the one of the receiving threads by whose part of the port another thread sends. */
+  readonly lends?: boolean;
+  /** To send by a port that another thread receives from: {@link RxPort.lent} of that thread. */
+  readonly lent?: unknown;
   warn(line: string): void;
   /**
    * What has failed for good while the run goes on: nothing more is received, what is under way leaves, and the run is a failed one, with its

@@ -24,6 +24,12 @@ export interface Region extends RegionHandle {
 const PROT_READ_WRITE = 0x3;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 const MAP_HUGETLB = 0x40000;
+/**
+ * Below 2 GiB, where an instruction of x86-64 can name an address in its 32 bits (mmap(2), MAP_32BIT). V8 compiles the addresses of
+ * constant arrays into its code (ownCode), and each that is longer takes an instruction of ten bytes of its own, for every access. There
+ * is 1 GiB of such addresses, so it may be refused.
+ */
+export const MAP_LOW = process.arch === "x64" ? 0x40 : 0;
 const MADV_HUGEPAGE = 14;
 /** madvise wants whole pages. */
 const PAGE_MASK = 4095n;
@@ -50,10 +56,11 @@ const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 export function mapRegion(bytes: number): Region {
   const size = Math.ceil(bytes / HUGE_PAGE) * HUGE_PAGE;
   let hugePages = true;
-  let address = mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS | MAP_HUGETLB, -1, 0) as bigint;
+  let address = mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS | MAP_LOW | MAP_HUGETLB, -1, 0) as bigint;
   if (address === MAP_FAILED) {
     hugePages = false;
-    address = mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as bigint;
+    address = mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS | MAP_LOW, -1, 0) as bigint;
+    if (address === MAP_FAILED) address = mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as bigint;
     if (address === MAP_FAILED) {
       throw new RunError("arena", `cannot map ${size} bytes of memory`, "free memory or use fewer slots");
     }

@@ -11,6 +11,8 @@ import { CONFIG, FONT, TONES } from "./theme.js";
 export interface Drawing {
   /** An svg element for the page; without a title, which stands above it there. */
   readonly svg: string;
+  /** The same as a picture of its own, with its title. */
+  readonly standAlone: string;
   readonly png: Buffer;
   /** What the compiler of plots had to say against the spec. */
   readonly remarks: readonly string[];
@@ -26,7 +28,7 @@ export async function draw(plot: Plot, name: string): Promise<Drawing> {
   const spec = cleanAll(plot.spec) as TopLevelSpec;
   const bare = await svgOf(spec, font, remarks);
   const titled = await svgOf({ ...spec, title: cleanAll(plot.title) } as TopLevelSpec, font, []);
-  return { svg: forPage(bare, name, plot.alt), png: rasterize(titled, font), remarks };
+  return { svg: forPage(bare, name, plot.alt), standAlone: titled, png: rasterize(titled, font), remarks };
 }
 
 /** PNG of a stand-alone SVG, on white, with this font alone. */

@@ -88,16 +88,18 @@ export function checkLedger(result: RunResult, what = ""): void {
 
 /**
  * A gateway between wires a and b, with traffic both ways at once: all of it leaves by the other side.
+ * @param more keys of both ports
  * @param opened waits until the run's ports are open
  * @param args of the run
  */
 export async function bothWays(
   space: Veth,
   queues: number,
+  more: object,
   opened: (wing: Running) => Promise<void>,
   ...args: string[]
 ): Promise<void> {
-  const port = (name: string) => ({ driver: "xdp", interface: name, dir: "both" });
+  const port = (name: string) => ({ driver: "xdp", interface: name, dir: "both", ...more });
   const cwd = folder({
     "chain.json": { name: "gateway", ports: { lan: port("a"), wan: port("b") }, policy: "policy.csv" },
     "policy.csv": "*,ingress:lan,egress:wan\n*,ingress:wan,egress:lan\n",

@@ -3,7 +3,7 @@
  * threads cost each other can be seen, which the microsecond that the kernel takes for a packet would hide.
  */
 
-import { RingMemory } from "../../../runtime/nic/shared-queue/ring-memory.js";
+import { RingMemory } from "../../../runtime/nic/rings/ring-memory.js";
 import { DATA_OFFSET } from "../../../runtime/packet/arena.js";
 
 /** The index words of a ring lie on lines of their own, as the kernel has them. */

@@ -2,6 +2,7 @@
 import type { IcmpAnswer } from "../../chain/nf.js";
 import type { PortAddresses } from "../../nic/addresses.js";
 import { noteBytes } from "./notes.js";
+import { LIMIT_BYTES } from "./rate-limit.js";
 
 /** What the sender of a dropped packet is told. */
 export interface Answer {
@@ -15,6 +16,8 @@ export interface PlanIcmp {
   readonly answers: readonly (Answer | undefined)[];
   /** Of {@link ArrivalNotes}. */
   readonly notes: SharedArrayBuffer;
+  /** Of {@link RateLimit}. */
+  readonly limit: SharedArrayBuffer;
 }
 
 /** What a port is, as far as messages by it are concerned. */
@@ -23,6 +26,8 @@ export interface AnsweringPort {
   readonly tx: boolean;
   readonly mtu: number | undefined;
   readonly addresses?: PortAddresses | undefined;
+  /** IPv4 addresses that stand for all hosts of its networks. */
+  readonly broadcasts?: readonly number[] | undefined;
 }
 
 /** True where messages leave by the port: a sender is answered by the way its packet came. */
@@ -37,5 +42,5 @@ export function planIcmp(
   slots: number,
 ): PlanIcmp | undefined {
   if (!ports.some(answersBy)) return undefined;
-  return { answers, notes: new SharedArrayBuffer(noteBytes(slots)) };
+  return { answers, notes: new SharedArrayBuffer(noteBytes(slots)), limit: new SharedArrayBuffer(LIMIT_BYTES) };
 }

@@ -6,7 +6,8 @@
  * There is no message (RFC 1122 section 3.2.2, RFC 1812 section 4.3.2.7, RFC 4443 section 2.4)
  *   about ICMP errors, types that are not known to be none, and what cannot be told to be none;
  *   about fragments other than the first (IPv6: of ICMPv6);
- *   about what was sent to a group, by MAC or IP address, or came from what is no single host, or from the gateway's own address;
+ *   about what was sent to a group, by MAC or IP address, the directed broadcast of a network of the gateway's among them, or came from what is no
+ *   single host, or from the gateway's own address;
  *   of a packet too long that may be fragmented (no DF), which this gateway does not do; or where it is within what the message would allow
  *   (IPv6: at least 1280 bytes, RFC 8201 section 4);
  *   about what came out of a tunnel, since a message in the clear would show the inside of it; and what is no longer the packet that came:
@@ -52,17 +53,21 @@ export class IcmpOriginator implements Originator {
   private readonly ipv4: readonly (Uint8Array | undefined)[];
   private readonly ipv6: readonly (Uint8Array | undefined)[];
   private readonly notes: ArrivalNotes;
-  private readonly limit = new RateLimit();
+  /** IPv4 addresses that stand for all hosts of a network of the gateway's. */
+  private readonly broadcasts: ReadonlySet<number>;
+  private readonly limit: RateLimit;
   private readonly writer: MessageWriter;
 
   /** @param firstId identification of the first IPv4 message */
   constructor(
     ports: readonly AnsweringPort[],
-    { answers, notes }: PlanIcmp,
+    { answers, notes, limit }: PlanIcmp,
     private readonly arena: Arena,
     firstId = randomInt(0x1_0000),
   ) {
     this.notes = new ArrivalNotes(arena, notes);
+    this.limit = new RateLimit(limit);
+    this.broadcasts = new Set(ports.flatMap(({ broadcasts }) => broadcasts ?? []));
     this.kinds = Uint8Array.from(answers, (answer) => {
       if (answer === undefined) return KIND.NONE;
       return answer.icmp === "too-big" ? KIND.TOO_BIG : KIND.TIME_EXCEEDED;
@@ -86,7 +91,8 @@ export class IcmpOriginator implements Originator {
     if (source === undefined || (flags[slot]! & (FLAG.IPV4 | FLAG.IPV6)) === 0) return NO_PORT;
     if (!this.limit.allows(now) || !this.isAsReceived(slot) || !this.isBetweenStations(slot)) return NO_PORT;
     const mtu = kind === KIND.TOO_BIG ? this.largestOf(drop, egress) : 0;
-    return v6 ? this.answer6(slot, kind, port, source, mtu) : this.answer4(slot, kind, port, source, mtu);
+    if (v6) return this.answer6(slot, kind, port, source, mtu, now);
+    return this.answer4(slot, kind, port, source, mtu, now);
   }
 
   private largestOf(drop: number, egress: number): number {
@@ -106,12 +112,13 @@ export class IcmpOriginator implements Originator {
     return middle >>> 16 !== 0 || notes.word(slot, NOTE.MACS + 2) !== 0;
   }
 
-  private answer4(slot: number, kind: KIND, port: number, source: Uint8Array, mtu: number): number {
-    const { arena, writer } = this;
+  private answer4(slot: number, kind: KIND, port: number, source: Uint8Array, mtu: number, now: number): number {
+    const { arena, writer, broadcasts } = this;
     const { u8, view, l3, l3end, proto } = arena;
     const ip = (slot << SLOT_SHIFT) + l3[slot]!;
     if (!this.restore4(slot, ip)) return NO_PORT;
     if (!isHost4(u8[ip + IPV4.SRC]!) || !isHost4(u8[ip + IPV4.DST]!)) return NO_PORT;
+    if (broadcasts.has(view.getUint32(ip + IPV4.SRC)) || broadcasts.has(view.getUint32(ip + IPV4.DST))) return NO_PORT;
     if (this.isOwn(this.ipv4, ip + IPV4.SRC)) return NO_PORT;
     const fragment = view.getUint16(ip + IPV4.FRAGMENT);
     if ((fragment & IPV4.OFFSET_MASK) !== 0) return NO_PORT;
@@ -122,9 +129,8 @@ export class IcmpOriginator implements Originator {
     if (tooBig && ((fragment & IPV4.FLAG_DF) === 0 || mtu < LEAST_MTU || bytes <= mtu)) return NO_PORT;
     const type = tooBig ? TYPE4.UNREACHABLE : TYPE4.TIME_EXCEEDED;
     const code = tooBig ? CODE_FRAGMENTATION_NEEDED : 0;
-    if (!writer.write4(slot, source, type, code, mtu, this.mtu[port]!)) return NO_PORT;
-    this.limit.take();
-    return port;
+    if (!this.limit.take(now)) return NO_PORT;
+    return writer.write4(slot, source, type, code, mtu, this.mtu[port]!) ? port : NO_PORT;
   }
 
   /**
@@ -144,7 +150,7 @@ export class IcmpOriginator implements Originator {
     this.arena.u16[ip >> 1] = this.notes.word(slot, NOTE.L3) >>> 16;
   }
 
-  private answer6(slot: number, kind: KIND, port: number, source: Uint8Array, largest: number): number {
+  private answer6(slot: number, kind: KIND, port: number, source: Uint8Array, largest: number, now: number): number {
     const { arena, writer } = this;
     const { u8, l3, l3end, l4, proto, flags } = arena;
     const base = slot << SLOT_SHIFT;
@@ -162,9 +168,8 @@ export class IcmpOriginator implements Originator {
     const mtu = tooBig ? Math.max(largest, LEAST_MTU6) : 0;
     if (tooBig && (largest === 0 || l3end[slot]! - l3[slot]! <= mtu)) return NO_PORT;
     const type = tooBig ? TYPE6.TOO_BIG : TYPE6.TIME_EXCEEDED;
-    if (!writer.write6(slot, source, type, mtu, this.mtu[port]!)) return NO_PORT;
-    this.limit.take();
-    return port;
+    if (!this.limit.take(now)) return NO_PORT;
+    return writer.write6(slot, source, type, mtu, this.mtu[port]!) ? port : NO_PORT;
   }
 
   /** Whether the address at a byte of the arena is one of the gateway's. */

@@ -1,5 +1,6 @@
 /** What the kernel says of a network interface, by ioctl(2): /sys shows another network namespace's where one was entered without it. */
 import { readFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { RunError } from "../../errors.js";
 import { addressOf, close, ERRNO, errno, errorName, ioctl, setsockopt, socket } from "./syscalls.js";
 
@@ -11,6 +12,8 @@ const SOCK_RAW = 3;
 const SIOCGIFNAME = 0x8910;
 const SIOCGIFFLAGS = 0x8913;
 const SIOCGIFADDR = 0x8915;
+const SIOCGIFNETMASK = 0x891b;
+const SIOCGIFHWADDR = 0x8927;
 const SIOCGIFMTU = 0x8921;
 const SIOCGIFINDEX = 0x8933;
 const SIOCETHTOOL = 0x8946;
@@ -20,6 +23,8 @@ const ETHTOOL_GRINGPARAM = 0x10;
 const IFREQ = { BYTES: 40, NAME: 16, VALUE: 16 } as const;
 const IFF_UP = 0x1;
 const IFF_RUNNING = 0x40;
+/** linux/if_arp.h: interfaces whose frames have an Ethernet header. */
+const ETHERNET_TYPES: readonly number[] = [1, 772];
 const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_MR_PROMISC = 1;
@@ -66,10 +71,15 @@ export function nameOf(index: number): string | undefined {
   return name.toString("latin1", 0, name.indexOf(0));
 }
 
-/** @param where the port, for the message. @throws RunError that lists those that are there */
+/** @param where the port, for the message. @throws RunError that lists those that are there; or for one without Ethernet frames */
 export function requireInterface(name: string, where: string): NetInterface {
   const found = findInterface(name);
-  if (found !== undefined) return found;
+  if (found !== undefined) {
+    const type = request(name, SIOCGIFHWADDR)?.getUint16(IFREQ.VALUE, true);
+    if (type === undefined || ETHERNET_TYPES.includes(type)) return found;
+    const problem = `${name} carries no Ethernet frames (link type ${type}: a tunnel's bare IP packets, say)`;
+    throw new RunError(where, problem, "use the Ethernet interface below it, or in place of a tun device a tap one");
+  }
   const names = interfaceNames();
   const there = names.length === 0 ? "none" : names.join(", ");
   throw new RunError(where, `there is no network interface "${name}"`, `name one that is there: ${there}`);
@@ -93,6 +103,31 @@ export function ipv4Of(name: string): string | undefined {
   // struct sockaddr_in: family and port, then the address.
   const at = IFREQ.VALUE + 4;
   return [0, 1, 2, 3].map((i) => view.getUint8(at + i)).join(".");
+}
+
+/**
+ * IPv4 addresses that stand for all hosts of the networks an interface is in, {network, -1} and {network, 0} (RFC 1122 section 3.2.1.3, RFC 1812
+ * section 5.3.5), each as a number. Of an interface that is down its first network's alone.
+ */
+export function broadcastsOf(name: string): number[] {
+  const mask = request(name, SIOCGIFNETMASK);
+  const first = ipv4Of(name);
+  // As in struct sockaddr_in, in network byte order.
+  const networks = mask && first !== undefined ? [{ address: first, mask: mask.getUint32(IFREQ.VALUE + 4) }] : [];
+  for (const { family, address, netmask } of networkInterfaces()[name] ?? []) {
+    if (family === "IPv4") networks.push({ address, mask: ipv4Number(netmask) });
+  }
+  return networks.flatMap((network) => broadcastsIn(ipv4Number(network.address), network.mask));
+}
+
+/** Of one network; none where there are only one or two addresses (RFC 3021). */
+export function broadcastsIn(address: number, mask: number): number[] {
+  const hosts = ~mask >>> 0;
+  return hosts < 2 ? [] : [(address | hosts) >>> 0, (address & mask) >>> 0];
+}
+
+function ipv4Number(dotted: string): number {
+  return dotted.split(".").reduce((number, octet) => number * 256 + Number(octet), 0);
 }
 
 /** linux/if_addr.h: an address that is not to be used, since somebody else may have it (RFC 4862 section 5.4), or has. */

@@ -6,6 +6,7 @@
  */
 import koffi from "koffi";
 import { block } from "../../native/block.js";
+import { MAP_LOW } from "../../packet/memory.js";
 
 const libc = koffi.load("libc.so.6");
 
@@ -81,7 +82,9 @@ export interface Mapping {
 
 /** Maps `bytes` of a descriptor at an offset. @returns undefined where the kernel refuses; errno() says why */
 export function mapDescriptor(fd: number, bytes: number, offset: number): Mapping | undefined {
-  const address = Number(mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED_POPULATE, fd, offset));
+  const map = (flags: number) => Number(mmap(null, bytes, PROT_READ_WRITE, flags, fd, offset));
+  let address = map(MAP_SHARED_POPULATE | MAP_LOW);
+  if (address > Number.MAX_SAFE_INTEGER) address = map(MAP_SHARED_POPULATE);
   if (address > Number.MAX_SAFE_INTEGER) return undefined;
   return { address, bytes, buffer: koffi.view(BigInt(address), bytes) as ArrayBuffer };
 }
@@ -130,6 +133,7 @@ export const addressOf = (bytes: Uint8Array): bigint => koffi.address(bytes) as 
 /** Numbers of errno that ports tell apart (asm-generic/errno.h). */
 export const ERRNO = {
   EPERM: 1,
+  EBADF: 9,
   EAGAIN: 11,
   EACCES: 13,
   EFAULT: 14,

@@ -1,10 +1,10 @@
 /** Receiving by recvmmsg(2): several packets per system call, copied by the kernel straight into slots (driver `mmsg`). */
-import { performance } from "node:perf_hooks";
 import { DATA_OFFSET, MAX_FRAME, RX_ERROR, SLOT_SHIFT } from "../../packet/arena.js";
 import { requireInterface } from "../net/interface.js";
 import { LinkWatch } from "../net/link-watch.js";
 import { close, recvmmsg } from "../net/syscalls.js";
 import type { LiveRx, PortContext, RxPort } from "../port.js";
+import { WallClock } from "../rings/wall-clock.js";
 import type { PacketConfig } from "./config.js";
 import { MESSAGES, Messages } from "./messages.js";
 import {
@@ -20,8 +20,6 @@ import {
 } from "./socket.js";
 
 const MSG_TRUNC_DONTWAIT = 0x20 | 0x40;
-/** Ms since 1970 that performance.now() counts from; asking for it costs more than the time itself. */
-const ORIGIN = performance.timeOrigin;
 /** Constants of this module are part of the compiled code (see egress.ts). */
 const OFFSET = DATA_OFFSET;
 const LONGEST = MAX_FRAME;
@@ -44,6 +42,7 @@ class MmsgRx implements RxPort {
   readonly done = false;
   readonly live: LiveRx;
   private readonly messages: Messages;
+  private readonly clock = new WallClock();
   private taken = 0;
   private closed = false;
 
@@ -68,9 +67,8 @@ class MmsgRx implements RxPort {
     const some = recvmmsg(fd, messages.addressOf(0), want, MSG_TRUNC_DONTWAIT, null);
     if (some <= 0) return 0;
     this.taken += some;
-    const ms = ORIGIN + performance.now();
-    const sec = Math.floor(ms / 1000);
-    const nsec = Math.floor((ms - sec * 1000) * 1e6);
+    this.clock.read();
+    const { sec, nsec } = this.clock;
     for (let i = 0; i < some; i++) {
       const slot = slots[i]!;
       const bytes = messages.lengthOf(i);

@@ -6,22 +6,19 @@
  * fill entry too, and one index, RELEASED, says where both rings stand: consumer index = RELEASED, fill producer index = RELEASED +
  * REPLACEMENT. There is always room: the fill ring holds as many entries as were supplied at first, less those the kernel has used.
  */
-import { performance } from "node:perf_hooks";
-import { type Arena, MAX_FRAME, RX_ERROR, SLOT_SHIFT, SLOT_SIZE } from "../../packet/arena.js";
+import { ownLoop } from "../../native/own-code.js";
+import { type Arena, SLOT_SHIFT } from "../../packet/arena.js";
 import type { RxPattern } from "../port.js";
-import type { RingMemory } from "./ring-memory.js";
+import { type Exchange, makeExchange, SLOT } from "../rings/loops.js";
+import type { RingMemory } from "../rings/ring-memory.js";
+import { WallClock } from "../rings/wall-clock.js";
 import type { StageTimes } from "./stages.js";
 import { COARSE_UNIT, WORD } from "./words.js";
 
 /** Constants of this module are part of the compiled code (see egress.ts). */
 const SHIFT = SLOT_SHIFT;
-const OFFSET_MASK = SLOT_SIZE - 1;
-const LONGEST = MAX_FRAME;
-const TOO_LONG = RX_ERROR.TOO_LONG;
 const UNIT = COARSE_UNIT;
 const NEED_WAKEUP = 1;
-/** Ms since 1970 that performance.now() counts from; asking for it costs more than the time itself. */
-const ORIGIN = performance.timeOrigin;
 
 /** What threads share beside the rings; plain data. */
 export interface QueueShare {
@@ -51,8 +48,9 @@ export abstract class QueueEnd {
   protected readonly rx: RingMemory;
   protected readonly fill: RingMemory;
   protected readonly start: number;
-  private readonly arena: Arena;
   private readonly filled: Uint8Array;
+  private readonly loop: Exchange;
+  private readonly clock = new WallClock();
   private replacement = 0;
   private ready = false;
   private supplied = 0;
@@ -64,7 +62,7 @@ export abstract class QueueEnd {
     this.filled = new Uint8Array(share.filled);
     this.rx = rx;
     this.fill = fill;
-    this.arena = arena;
+    this.loop = ownLoop(makeExchange, rx, fill, this.filled, arena, SLOT);
     this.start = Atomics.load(this.words, WORD.START);
   }
 
@@ -119,33 +117,10 @@ export abstract class QueueEnd {
 
   /** Acquisition: entries [from, from + count), which are this thread's, for slots[at, at + count). */
   protected exchange(from: number, slots: Uint32Array, at: number, count: number): void {
-    const { filled } = this;
-    const { off, len, wireLen, rxError, tsSec, tsNsec, arrival } = this.arena;
-    const { entries, mask } = this.rx;
-    const { entries: fillEntries, mask: fillMask } = this.fill;
+    const { clock } = this;
+    clock.read();
     const to = (from + this.replacement) | 0;
-    const number = this.numberOf(from);
-    const ms = ORIGIN + performance.now();
-    const sec = Math.floor(ms / 1000);
-    const nsec = Math.floor((ms - sec * 1000) * 1e6);
-    for (let i = 0; i < count; i++) {
-      const entry = ((from + i) & mask) << 2;
-      const address = entries[entry]!;
-      const bytes = entries[entry + 2]!;
-      const given = slots[at + i]!;
-      fillEntries[((to + i) & fillMask) << 1] = given << SHIFT;
-      filled[given] = 1;
-      const slot = address >>> SHIFT;
-      filled[slot] = 0;
-      slots[at + i] = slot;
-      off[slot] = address & OFFSET_MASK;
-      len[slot] = bytes > LONGEST ? LONGEST : bytes;
-      wireLen[slot] = bytes;
-      rxError[slot] = bytes > LONGEST ? TOO_LONG : 0;
-      tsSec[slot] = sec;
-      tsNsec[slot] = nsec;
-      arrival[slot] = number + i;
-    }
+    this.loop(slots, at, count, from, to, clock.sec, clock.nsec, this.numberOf(from));
   }
 
   /**

@@ -1,12 +1,12 @@
 /** Makes a queue's shared words, and a thread's end of it by its pattern. */
 import type { RxPattern } from "../port.js";
+import type { RingMemory } from "../rings/ring-memory.js";
 import { ArbitrationEnd } from "./arbitration.js";
 import { nothingTaken } from "./area-end.js";
 import { isPowerOfTwo } from "./areas.js";
 import type { QueueEnd, QueueParts, QueueShare } from "./end.js";
 import { ParentEnd, WorkerEnd } from "./parent.js";
 import { RangeEnd } from "./range.js";
-import type { RingMemory } from "./ring-memory.js";
 import { SoleEnd } from "./sole.js";
 import { queueWords, WORD } from "./words.js";
 

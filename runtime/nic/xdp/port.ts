@@ -6,26 +6,26 @@
  * completion ring when the kernel has let go of them.
  *
  * Of several receiving threads each has sockets for its queues; the first has the program and its socket map, and promiscuous mode.
+ * Another thread that sends by the port has a socket of its own at the first queue of the first of them (lent.ts).
  */
-import { performance } from "node:perf_hooks";
 import { RunError } from "../../errors.js";
-import { ownCode } from "../../native/own-code.js";
+import { ownLoop } from "../../native/own-code.js";
 import { SLOT_SHIFT } from "../../packet/arena.js";
 import { takesTagsOut } from "../net/findings.js";
 import { type NetInterface, promiscuous, requireInterface } from "../net/interface.js";
 import { LinkWatch } from "../net/link-watch.js";
 import { close, recvfrom } from "../net/syscalls.js";
 import type { HostAccess, LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
+import { type Exchange, makeExchange, SLOT } from "../rings/loops.js";
+import { WallClock } from "../rings/wall-clock.js";
 import type { XdpConfig } from "./config.js";
-import { type Exchange, makeExchange, SLOT } from "./loops.js";
+import type { XdpLoan } from "./lent.js";
 import { attachProgram, joinProgram, type ProgramShare, type XdpProgram } from "./program.js";
 import { XdpSender } from "./sender.js";
 import { isPatterned, SharedXdpPort } from "./shared-port.js";
 import { openSocket, type SocketStatistics, type XdpSocket } from "./socket.js";
 
 const MSG_DONTWAIT = 0x40;
-/** Ms since 1970 that performance.now() counts from; asking for it costs more than the time itself. */
-const ORIGIN = performance.timeOrigin;
 
 /** What the first of several receiving threads has opened for all. */
 export interface XdpShare {
@@ -57,7 +57,8 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
     const ring = config.ring ?? RING;
     const sockets = queues.map((queue, i) => {
       const copy = mode === "skb" || program?.mode === "skb";
-      const options = { rx: use.rx, tx: use.tx && i === 0, ring, copy };
+      const lends = use.rx && context.lends === true && i === 0;
+      const options = { rx: use.rx, tx: use.tx && i === 0, lends, ring, copy };
       const socket = openSocket(device, queue, context.arena, options, where);
       open.push(socket);
       return socket;
@@ -93,11 +94,13 @@ export class XdpPort implements RxPort, TxPort {
   readonly done = false;
   readonly live: LiveRx & LiveTx;
   readonly share: XdpShare | undefined;
+  readonly lent: XdpLoan | undefined;
   readonly host: HostAccess | undefined;
   /** By slot: 1 where the fill ring or the kernel has it to receive into. */
   private readonly filled: Uint8Array;
   /** By socket that receives. */
   private readonly exchanges: readonly Exchange[];
+  private readonly clock = new WallClock();
   private readonly sender: XdpSender | undefined;
   private readonly watch: LinkWatch;
   /** Socket that is asked first. */
@@ -121,16 +124,23 @@ export class XdpPort implements RxPort, TxPort {
     private readonly open: { close(): void }[],
     ring: number,
     private readonly context: PortContext,
-    allQueues: boolean,
+    private readonly allQueues: boolean,
   ) {
     const { arena } = context;
     this.filled = new Uint8Array(arena.slots);
     this.share = program && { driver: "xdp", program: program.share };
     const { filled } = this;
+    const { off, len, wireLen, rxError, tsSec, tsNsec } = arena;
+    // Without arrival numbers: the engine gives them.
+    const columns = { off, len, wireLen, rxError, tsSec, tsNsec };
     this.exchanges = sockets.flatMap(({ rx, fill }) =>
-      rx === undefined ? [] : [ownCode(makeExchange, rx, fill, filled, arena, SLOT)],
+      rx === undefined ? [] : [ownLoop(makeExchange, rx, fill, filled, columns, SLOT)],
     );
     const [first] = sockets;
+    if (context.lends && first !== undefined) {
+      const { fd, queue, completion } = first;
+      this.lent = { fd, index: device.index, queue, ring, completion: completion.handle };
+    }
     this.sender = first?.tx === undefined ? undefined : new XdpSender(first, arena, () => this.bind());
     const detached = program && new Int32Array(program.share.detached);
     this.watch = new LinkWatch(device, context, allQueues);
@@ -192,6 +202,10 @@ export class XdpPort implements RxPort, TxPort {
     const { index, count } = context.receiver ?? { index: 0, count: 1 };
     let queues = sockets.length === 1 ? `queue ${sockets[0]!.queue}` : `queues 0 to ${sockets.length - 1}`;
     if (count > 1 && sockets.length > 1) queues = `queues ${sockets.map(({ queue }) => queue).join(", ")}`;
+    // What one port of one run does not take, no other can: an interface has one program.
+    if (program !== undefined && !this.allQueues && device.queues > 1) {
+      queues += ` of ${device.queues}; packets of the others go to this host's own stack`;
+    }
     const core = count > 1 ? `, core ${index + 1} of ${count}` : "";
     context.warn(`port ${context.name}: ${device.name} by AF_XDP, ${mode}, ${copies}, ${queues}${core}`);
   }
@@ -212,10 +226,9 @@ export class XdpPort implements RxPort, TxPort {
     const { fill } = socket;
     const some = Math.min(count, rx.available(count));
     if (some > 0) {
-      const ms = ORIGIN + performance.now();
-      const sec = Math.floor(ms / 1000);
-      const nsec = Math.floor((ms - sec * 1000) * 1e6);
-      this.exchanges[at]!(slots, some, rx.own, fill.own, sec >>> 0, nsec >>> 0);
+      const { clock } = this;
+      clock.read();
+      this.exchanges[at]!(slots, 0, some, rx.own, fill.own, clock.sec, clock.nsec, 0);
       rx.own = (rx.own + some) | 0;
       rx.consume();
       fill.own = (fill.own + some) | 0;

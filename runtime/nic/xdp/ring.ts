@@ -2,9 +2,10 @@
  * The four rings of an AF_XDP socket (Documentation/networking/af_xdp.rst), mapped from the kernel: indices of 32 bits that only grow,
  * compared by difference, and descriptors behind them. Views are made once.
  */
+import koffi from "koffi";
 import { RunError } from "../../errors.js";
 import { errno, errorName, getsockopt, type Mapping, mapDescriptor, setsockopt, unmap } from "../net/syscalls.js";
-import type { RingLayout } from "../shared-queue/ring-memory.js";
+import type { RingLayout } from "../rings/ring-memory.js";
 
 export const SOL_XDP = 283;
 const XDP_MMAP_OFFSETS = 1;
@@ -23,9 +24,16 @@ const XDP_RING_NEED_WAKEUP = 1;
 /** producer, consumer, descriptors, flags: u64 each. */
 const OFFSETS_BYTES = 32;
 
-export class XdpRing {
-  readonly mask: number;
+/** A ring by which all threads of the process can come to it; plain data. */
+export interface RingHandle {
+  readonly address: number;
+  readonly bytes: number;
   readonly layout: RingLayout;
+}
+
+export class XdpRing {
+  readonly size: number;
+  readonly mask: number;
   /** Descriptors: of rx and tx address, its upper half (0), length, options; of the others address and upper half. */
   readonly entries: Uint32Array;
   /** Our own index: next to consume (rx, completion) or to produce (fill, tx). */
@@ -36,15 +44,12 @@ export class XdpRing {
 
   constructor(
     readonly mapping: Mapping,
-    readonly size: number,
-    offsets: DataView,
-    entryWords: number,
+    readonly layout: RingLayout,
   ) {
-    const at = (field: number) => Number(offsets.getBigUint64(field * 8, true));
+    const { producer, consumer, flags, entries, size, entryWords } = layout;
+    this.size = size;
     this.mask = size - 1;
-    this.layout = { producer: at(0), consumer: at(1), entries: at(2), flags: at(3), size, entryWords };
     this.words = new Int32Array(mapping.buffer);
-    const { producer, consumer, flags, entries } = this.layout;
     this.producerAt = producer >> 2;
     this.consumerAt = consumer >> 2;
     this.flagsAt = flags >> 2;
@@ -90,13 +95,24 @@ export class XdpRing {
     Atomics.store(this.words, this.consumerAt, this.own);
   }
 
+  /** A hint, which nothing is ordered by, hence a plain load (as libxdp's): an atomic one is a call in V8. */
   get needsWakeup(): boolean {
-    return (Atomics.load(this.words, this.flagsAt) & XDP_RING_NEED_WAKEUP) !== 0;
+    return (this.words[this.flagsAt]! & XDP_RING_NEED_WAKEUP) !== 0;
+  }
+
+  get handle(): RingHandle {
+    const { mapping, layout } = this;
+    return { address: mapping.address, bytes: mapping.bytes, layout };
   }
 
   close(): void {
     unmap(this.mapping);
   }
+}
+
+/** A ring that another thread has made, and closes; nobody has used it before. */
+export function attachRing({ address, bytes, layout }: RingHandle): XdpRing {
+  return new XdpRing({ address, bytes, buffer: koffi.view(BigInt(address), bytes) as ArrayBuffer }, layout);
 }
 
 /** Makes a ring of `size` entries, a power of two, and maps it. @throws RunError */
@@ -111,8 +127,10 @@ export function makeRing(fd: number, kind: RingKind, size: number, where: string
   const length = new Uint8Array(Uint32Array.of(offsets.length).buffer);
   if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, offsets, length) < 0) throw fail();
   const mine = new DataView(offsets.buffer, place * OFFSETS_BYTES, OFFSETS_BYTES);
-  const bytes = Number(mine.getBigUint64(16, true)) + size * entryWords * 4;
+  const at = (field: number) => Number(mine.getBigUint64(field * 8, true));
+  const layout = { producer: at(0), consumer: at(1), entries: at(2), flags: at(3), size, entryWords };
+  const bytes = layout.entries + size * entryWords * 4;
   const mapping = mapDescriptor(fd, Math.ceil(bytes / 4096) * 4096, page);
   if (mapping === undefined) throw fail();
-  return new XdpRing(mapping, size, mine, entryWords);
+  return new XdpRing(mapping, layout);
 }

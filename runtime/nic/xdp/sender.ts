@@ -1,11 +1,10 @@
 /** The sending side of an AF_XDP port: TX ring, the system calls that make the kernel send, and slots until they are completed. */
 import { performance } from "node:perf_hooks";
-import { ownCode } from "../../native/own-code.js";
+import { ownLoop } from "../../native/own-code.js";
 import { type Arena, SLOT_SHIFT } from "../../packet/arena.js";
 import { ERRNO, errno, sendto } from "../net/syscalls.js";
-import { makeOffer, makeReap, type Offer, type Reap, SLOT } from "./loops.js";
+import { makeOffer, makeReap, type Offer, type Reap, SLOT } from "../rings/loops.js";
 import type { XdpRing } from "./ring.js";
-import type { XdpSocket } from "./socket.js";
 
 /** Constants of this module are part of the compiled code (see egress.ts). */
 const SHIFT = SLOT_SHIFT;
@@ -17,6 +16,17 @@ const PATIENCE_MS = 100;
 const CALLS_PER_LOOK = 16;
 /** An address beyond any arena. */
 const INVALID = 0xffff_f800;
+
+/** What of a socket its sender uses. */
+export interface SendingSocket {
+  readonly fd: number;
+  readonly tx: XdpRing | undefined;
+  readonly completion: XdpRing;
+  readonly bound: boolean;
+  readonly zeroCopy: boolean;
+  /** The flag of its TX ring says for certain whether a driver that reads the ring itself sleeps. */
+  readonly tellsWakeup: boolean;
+}
 
 export class XdpSender {
   /** Frames handed to {@link transmit} that did not leave, and their bytes. */
@@ -36,15 +46,15 @@ export class XdpSender {
 
   /** @param bind binds the socket where it is not; false while the interface is down */
   constructor(
-    private readonly socket: XdpSocket,
+    private readonly socket: SendingSocket,
     private readonly arena: Pick<Arena, "off" | "len" | "slots">,
     private readonly bind: () => boolean,
   ) {
     this.tx = socket.tx!;
     this.sending = new Uint8Array(arena.slots);
     this.back = new Uint32Array(arena.slots);
-    this.offer = ownCode(makeOffer, this.tx, this.sending, arena, SLOT);
-    this.reapInto = ownCode(makeReap, socket.completion, this.sending, SLOT);
+    this.offer = ownLoop(makeOffer, this.tx, this.sending, arena, SLOT);
+    this.reapInto = ownLoop(makeReap, socket.completion, this.sending, SLOT);
   }
 
   transmit(slots: Uint32Array, count: number): void {
@@ -74,7 +84,7 @@ export class XdpSender {
 
   /** A driver that reads the ring itself. */
   private wake(): void {
-    if (this.tx.needsWakeup) sendto(this.socket.fd, null, 0, MSG_DONTWAIT, null, 0);
+    if (this.tx.needsWakeup || !this.socket.tellsWakeup) sendto(this.socket.fd, null, 0, MSG_DONTWAIT, null, 0);
   }
 
   /**

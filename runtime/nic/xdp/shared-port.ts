@@ -6,21 +6,14 @@ import koffi from "koffi";
 import { RunError } from "../../errors.js";
 import { recvfrom } from "../net/syscalls.js";
 import type { HostAccess, LiveRx, LiveTx, PortContext, Receiver, RxPort, TxPort } from "../port.js";
+import { RingMemory } from "../rings/ring-memory.js";
 import type { QueueEnd, QueueShare } from "../shared-queue/end.js";
 import { joinQueue, shareQueue } from "../shared-queue/queue.js";
-import { type RingLayout, RingMemory } from "../shared-queue/ring-memory.js";
 import type { XdpPort } from "./port.js";
-import type { XdpRing } from "./ring.js";
+import type { RingHandle, XdpRing } from "./ring.js";
 import type { XdpSocket } from "./socket.js";
 
 const MSG_DONTWAIT = 0x40;
-
-/** A ring in memory that all threads of the process see; plain data. */
-interface RingHandle {
-  readonly address: number;
-  readonly bytes: number;
-  readonly layout: RingLayout;
-}
 
 /** What {@link SharedXdpPort.share} says to the other threads where they share its queue. */
 interface SharedQueue {
@@ -32,11 +25,6 @@ interface SharedQueue {
   readonly queue: QueueShare;
 }
 
-const handleOf = ({ mapping, layout }: XdpRing): RingHandle => ({
-  address: mapping.address,
-  bytes: mapping.bytes,
-  layout,
-});
 const memoryOf = ({ mapping, layout }: XdpRing) => new RingMemory(mapping.buffer, layout);
 const attach = ({ address, bytes, layout }: RingHandle) =>
   new RingMemory(koffi.view(BigInt(address), bytes) as ArrayBuffer, layout);
@@ -59,6 +47,7 @@ export class SharedXdpPort implements RxPort, TxPort {
   readonly done = false;
   readonly numbered: boolean;
   readonly share: SharedQueue | XdpPort["share"];
+  readonly lent: XdpPort["lent"];
   readonly host: HostAccess | undefined;
   readonly live: LiveRx & LiveTx;
   private readonly ends: readonly QueueEnd[];
@@ -75,6 +64,7 @@ export class SharedXdpPort implements RxPort, TxPort {
   ) {
     const { receiver = SOLE, arena, stages, name } = context;
     this.host = port.host;
+    this.lent = port.lent;
     const shared = receiver.pattern !== "default";
     if (shared && sockets.length !== 1) {
       throw new RunError(`port ${name}`, `threads share one queue, and it has ${sockets.length}`, "name one: queue=N");
@@ -97,8 +87,8 @@ export class SharedXdpPort implements RxPort, TxPort {
       const own: SharedQueue = {
         fd: socket!.fd,
         stock,
-        rx: handleOf(socket!.rx!),
-        fill: handleOf(socket!.fill),
+        rx: socket!.rx!.handle,
+        fill: socket!.fill.handle,
         queue,
       };
       this.share = own;

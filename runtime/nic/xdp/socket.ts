@@ -9,6 +9,7 @@ import { MAX_BATCH } from "../../packet/batch.js";
 import { type NetInterface, noRight } from "../net/interface.js";
 import { bind, close, ERRNO, errno, errorName, getsockopt, setsockopt, socket } from "../net/syscalls.js";
 import { makeRing, SOL_XDP, type XdpRing } from "./ring.js";
+import type { SendingSocket } from "./sender.js";
 
 const AF_XDP = 44;
 const SOCK_RAW = 3;
@@ -20,6 +21,7 @@ const XDP_OPTIONS = 8;
 const XDP_MAX_TX_SKB_BUDGET = 9;
 const XDP_OPTIONS_ZEROCOPY = 1;
 /** Flags of sockaddr_xdp. */
+export const XDP_SHARED_UMEM = 1;
 const XDP_COPY = 2;
 const XDP_USE_NEED_WAKEUP = 8;
 /** Smallest ring: the kernel wants a fill and a completion ring, used or not. */
@@ -31,6 +33,8 @@ const RELEASE_LOOK_MS = 5;
 export interface SocketOptions {
   readonly rx: boolean;
   readonly tx: boolean;
+  /** Another socket sends, and what it has sent comes back by this one's completion ring (lent.ts). */
+  readonly lends: boolean;
   /** Entries of each ring in use, a power of two. */
   readonly ring: number;
   /** Never zero-copy: generic XDP has none. */
@@ -46,7 +50,7 @@ export interface SocketStatistics {
   fillEmpty: number;
 }
 
-export class XdpSocket {
+export class XdpSocket implements SendingSocket {
   readonly fill: XdpRing;
   readonly completion: XdpRing;
   readonly rx: XdpRing | undefined;
@@ -55,6 +59,7 @@ export class XdpSocket {
   /** The program sends it what comes to its queue. */
   redirected = false;
   zeroCopy = false;
+  readonly tellsWakeup = true;
   private closed = false;
   private readonly statistics = new Uint8Array(48);
   private readonly statisticsView = new DataView(this.statistics.buffer);
@@ -77,14 +82,13 @@ export class XdpSocket {
     };
     try {
       registerMemory(fd, arena, where);
-      const { rx, tx, ring } = options;
+      const { rx, tx, lends, ring } = options;
       this.fill = make("fill", rx ? ring : UNUSED_RING);
       // Twice the TX ring: entries the kernel has consumed and not completed are bounded by it, not by the TX ring.
-      this.completion = make("completion", tx ? ring * 2 : UNUSED_RING);
+      this.completion = make("completion", tx || lends ? ring * 2 : UNUSED_RING);
       this.rx = rx ? make("rx", ring) : undefined;
       this.tx = tx ? make("tx", ring) : undefined;
-      // A burst in one call; an older kernel refuses and takes several.
-      if (tx && ring > MAX_BATCH) setsockopt(fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, u32(MAX_BATCH), 4);
+      if (tx) sendBursts(fd, ring);
     } catch (error) {
       for (const ring of rings) ring.close();
       close(fd);
@@ -100,13 +104,9 @@ export class XdpSocket {
   tryBind(): boolean {
     if (this.bound) return true;
     const { device, queue, where, options } = this;
-    const address = new DataView(new ArrayBuffer(16));
-    address.setUint16(0, AF_XDP, true);
     // Without a word on it the kernel takes zero-copy where the driver has it, else copies.
-    address.setUint16(2, XDP_USE_NEED_WAKEUP | (options.copy ? XDP_COPY : 0), true);
-    address.setUint32(4, device.index, true);
-    address.setUint32(8, queue, true);
-    const number = this.bindTo(new Uint8Array(address.buffer));
+    const flags = XDP_USE_NEED_WAKEUP | (options.copy ? XDP_COPY : 0);
+    const number = this.bindWhenFree(flags);
     if (number !== 0) {
       if (number === ERRNO.ENETDOWN) return false;
       if (number === ERRNO.EBUSY) {
@@ -120,19 +120,15 @@ export class XdpSocket {
       throw noRight(where, "AF_XDP sockets", number);
     }
     this.bound = true;
-    const flags = new Uint8Array(4);
-    const length = new Uint8Array(Uint32Array.of(4).buffer);
-    if (getsockopt(this.fd, SOL_XDP, XDP_OPTIONS, flags, length) === 0) {
-      this.zeroCopy = (flags[0]! & XDP_OPTIONS_ZEROCOPY) !== 0;
-    }
+    this.zeroCopy = isZeroCopy(this.fd);
     return true;
   }
 
   /** The kernel lets go of a queue some time after its socket is closed: a run that follows another finds it taken. @returns errno, or 0 */
-  private bindTo(address: Uint8Array): number {
+  private bindWhenFree(flags: number): number {
     const deadline = performance.now() + RELEASE_MS;
     for (;;) {
-      const number = bind(this.fd, address, address.length) < 0 ? errno() : 0;
+      const number = bindTo(this.fd, this.device.index, this.queue, flags, 0);
       if (number !== ERRNO.EBUSY || performance.now() > deadline) return number;
       block(RELEASE_LOOK_MS);
     }
@@ -168,6 +164,11 @@ export function openSocket(
   options: SocketOptions,
   where: string,
 ): XdpSocket {
+  return new XdpSocket(makeSocket(where), device, queue, arena, options, where);
+}
+
+/** @returns its descriptor @throws RunError */
+export function makeSocket(where: string): number {
   const fd = socket(AF_XDP, SOCK_RAW, 0);
   if (fd < 0) {
     const number = errno();
@@ -177,7 +178,35 @@ export function openSocket(
     }
     throw noRight(where, "AF_XDP sockets", number);
   }
-  return new XdpSocket(fd, device, queue, arena, options, where);
+  return fd;
+}
+
+/**
+ * bind(2) of a socket.
+ * @param index of the interface
+ * @param shared descriptor of the socket whose packet memory it takes, with XDP_SHARED_UMEM
+ * @returns 0, or errno
+ */
+export function bindTo(fd: number, index: number, queue: number, flags: number, shared: number): number {
+  const address = new DataView(new ArrayBuffer(16));
+  address.setUint16(0, AF_XDP, true);
+  address.setUint16(2, flags, true);
+  address.setUint32(4, index, true);
+  address.setUint32(8, queue, true);
+  address.setUint32(12, shared, true);
+  return bind(fd, new Uint8Array(address.buffer), 16) < 0 ? errno() : 0;
+}
+
+/** Of a socket that is bound. */
+export function isZeroCopy(fd: number): boolean {
+  const flags = new Uint8Array(4);
+  const length = new Uint8Array(Uint32Array.of(4).buffer);
+  return getsockopt(fd, SOL_XDP, XDP_OPTIONS, flags, length) === 0 && (flags[0]! & XDP_OPTIONS_ZEROCOPY) !== 0;
+}
+
+/** Has a kernel that copies send a burst in one call; an older kernel refuses and takes several. @param ring entries of the TX ring */
+export function sendBursts(fd: number, ring: number): void {
+  if (ring > MAX_BATCH) setsockopt(fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, u32(MAX_BATCH), 4);
 }
 
 const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
@@ -192,7 +221,7 @@ function registerMemory(fd: number, arena: Arena, where: string): void {
   const number = errno();
   const what = `${bytes >> 20} MiB of the arena as packet memory`;
   if (number === ERRNO.ENOBUFS) {
-    const remedy = "prlimit --memlock=unlimited:unlimited, or the capability CAP_IPC_LOCK";
+    const remedy = "sudo prlimit --pid $$ --memlock=unlimited:unlimited (this shell), or the capability CAP_IPC_LOCK";
     throw new RunError(where, `the limit of locked memory has no room for ${what}, once for each socket`, remedy);
   }
   if (number === ERRNO.EFAULT) {
