@@ -2,6 +2,7 @@
  * Random chains over random and spoilt traffic. Every form of execution must do what the reference does packet by packet: the same
  * frames by the same ports in arrival order, the same outcomes, drops and alerts, and a ledger that balances.
  */
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -30,6 +31,11 @@ const r = new Random(seed);
 const CHAINS = Number(process.env["WINGBEAT_TEST_CHAINS"] ?? 40);
 const RUNS = 3;
 const PACKETS = 250;
+/** What the input has to reach, lest the test lose its power: outcomes of NFs, and ends of packets. */
+const OUTCOMES = ["ipsec opened", "ipsec replayed", "ipsec too-big", "nids alert", "nids drop", "router forward"];
+const ENDS = ["gate bad-length", "gate too-long", "gate truncated", "egress no-port", "kernel", "policy loop"];
+/** Whether forty chains reach all of it is up to chance; so more follow until it is reached. What cannot happen does not in so many either. */
+const MOST = 10 * CHAINS;
 
 function randomExecution(): Execution {
   return {
@@ -44,7 +50,13 @@ function randomExecution(): Execution {
 
 test(`random chains do what the reference does, whatever the cores (seed ${seed})`, async () => {
   const seen = { sent: 0, outcomes: new Set<string>(), ends: new Set<string>(), alerts: 0 };
-  for (let n = 0; n < CHAINS; n++) {
+  const lacks = () => [
+    ...OUTCOMES.filter((outcome) => !seen.outcomes.has(outcome)),
+    ...ENDS.filter((end) => !seen.ends.has(end)),
+    ...(seen.sent > CHAINS * 20 ? [] : ["packets sent"]),
+    ...(seen.alerts > CHAINS ? [] : ["alerts"]),
+  ];
+  for (let n = 0; n < CHAINS || (CHAINS >= 40 && n < MOST && lacks().length > 0); n++) {
     const one = await randomSubject(r, n % 3 === 0, PACKETS);
     const reference = expected(one);
     const { chain, input, ivSeed, verifyL4 } = one;
@@ -70,20 +82,11 @@ test(`random chains do what the reference does, whatever the cores (seed ${seed}
     for (const key of reference.ends.keys()) seen.ends.add(key.replace(/^n\d/, "nf"));
   }
   if (CHAINS < 40) return;
-  // The test has power only while its input reaches most of what can happen.
-  const outcomes = [...seen.outcomes].sort().join(", ");
-  for (const outcome of [
-    "ipsec opened",
-    "ipsec replayed",
-    "ipsec too-big",
-    "nids alert",
-    "nids drop",
-    "router forward",
-  ])
-    assert.ok(seen.outcomes.has(outcome), `${outcome} is never reached; seed ${seed}: ${outcomes}`);
-  for (const end of ["gate bad-length", "gate too-long", "gate truncated", "egress no-port", "kernel", "policy loop"])
-    assert.ok(seen.ends.has(end), `${end} is never reached; seed ${seed}: ${[...seen.ends].join(", ")}`);
-  assert.ok(seen.sent > CHAINS * 20 && seen.alerts > CHAINS, `${seen.sent} sent, ${seen.alerts} alerts; seed ${seed}`);
+  assert.equal(
+    lacks(),
+    [],
+    `of ${MOST} chains none has reached it; seed ${seed}: ${JSON.stringify([...seen.outcomes, ...seen.ends])}`,
+  );
 });
 
 test(`threads do the same on captures (seed ${seed})`, async () => {
@@ -95,7 +98,9 @@ test(`threads do the same on captures (seed ${seed})`, async () => {
     const rx = sum([...input.values()].map((packets) => packets.length));
     for (const order of ["global", "flow", "none"] as const) {
       const { cores, batch, portable } = randomExecution();
-      const wait = r.pick(["spin", "yield", "sleep", "adaptive"] as const);
+      const drawn = r.pick(["spin", "yield", "sleep", "adaptive"] as const);
+      // More threads that spin than there are processors hold each other up for a time slice at every hand-over: minutes on a busy machine.
+      const wait = drawn === "spin" && cores.io + cores.nf > availableParallelism() ? "yield" : drawn;
       const about = `seed ${seed}, run ${n}, ${JSON.stringify({ cores, batch, portable, order, wait })}`;
       const run = startRun(chain, {
         ...{ cores, batch, portable, order, wait: forAll(wait), verifyL4 },

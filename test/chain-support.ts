@@ -39,7 +39,7 @@ export function wingbeat(args: readonly string[], cwd: string, environment: Reco
     cwd,
     env: { ...process.env, ...environment },
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 150_000,
   });
   return { code: status, stdout, stderr };
 }
@@ -51,11 +51,11 @@ export function run(cwd: string, chain: string, ...args: string[]): RunResult {
   return JSON.parse(done.stdout) as RunResult;
 }
 
-/** Runs the program and interrupts it after it has said something or `ms` have passed. */
+/** Runs the program and interrupts it once `ready` says so. */
 export function interrupted(
   args: readonly string[],
   cwd: string,
-  ms: number,
+  ready: () => boolean,
   signal: NodeJS.Signals,
 ): Promise<Finished> {
   return new Promise((resolve) => {
@@ -68,9 +68,15 @@ export function interrupted(
     child.stderr.on("data", (text) => {
       stderr += text;
     });
-    const timers = [setTimeout(() => child.kill(signal), ms), setTimeout(() => child.kill("SIGKILL"), ms + 20_000)];
+    const guard = setTimeout(() => child.kill("SIGKILL"), 120_000);
+    const looks = setInterval(() => {
+      if (!ready()) return;
+      clearInterval(looks);
+      child.kill(signal);
+    }, 20);
     child.on("close", (code) => {
-      for (const timer of timers) clearTimeout(timer);
+      clearTimeout(guard);
+      clearInterval(looks);
       resolve({ code, stdout, stderr });
     });
   });

@@ -208,7 +208,7 @@ async function signalled(
   child.stdout.on("data", (text) => {
     stdout += text;
   });
-  const guard = setTimeout(() => child.kill("SIGKILL"), 40_000);
+  const guard = setTimeout(() => child.kill("SIGKILL"), 120_000);
   const ended = new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
     child.on("close", (code, signal) => resolve([code, signal])),
   );

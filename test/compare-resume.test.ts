@@ -61,7 +61,7 @@ test("killed at any moment, and gone on with: the same findings as in one go", a
 test("Ctrl-C: what was found until then is the result, exit code 1, and the command that goes on is printed", async () => {
   const cwd = folder(FILES);
   const args = ["compare", "chain.json", ...SMALL, "--report", "my report", "--json", "r.json"];
-  const child = spawn(process.execPath, [CHILD, ...args], { cwd, env: { ...process.env, FAKE: '{"takes":20}' } });
+  const child = spawn(process.execPath, [CHILD, ...args], { cwd, env: { ...process.env, FAKE: '{"takes":60}' } });
   let said = "";
   let shown = "";
   child.stderr.on("data", (text) => {

@@ -2,13 +2,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 
 const CHILD = fileURLToPath(new URL("./support/device-child.js", import.meta.url));
 
-/** The processes of a process group that still run: zombies do not. */
+/** The processes of a process group that still run: zombies and what is on its way to be one do not. */
 function groupOf(leader: number): string[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -16,7 +17,7 @@ function groupOf(leader: number): string[] {
       try {
         const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
         const [state, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-        return Number(group) === leader && state !== "Z";
+        return Number(group) === leader && state !== "Z" && state !== "X";
       } catch {
         return false;
       }
@@ -36,7 +37,7 @@ async function runChild(mode: string, end: string, kill?: NodeJS.Signals, ...mor
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const guard = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), 60_000);
+  const guard = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), 120_000);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
@@ -46,7 +47,10 @@ async function runChild(mode: string, end: string, kill?: NodeJS.Signals, ...mor
   }
   const [code, signal] = (await once(child, "exit")) as [number | null, string | null];
   clearTimeout(guard);
-  const left = groupOf(child.pid!);
+  // What it had started ends with it, each in its own time on a busy machine.
+  let left = groupOf(child.pid!);
+  for (const end = Date.now() + 10_000; left.length > 0 && Date.now() < end; left = groupOf(child.pid!))
+    await delay(20);
   return { code, signal, output, left };
 }
 

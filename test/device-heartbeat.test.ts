@@ -31,7 +31,8 @@ test("without a sign of life the kernel returns; its host is back: it is launche
     slots: 64,
     tableWords: 4,
     sliceMs: 0,
-    patienceMs: 300,
+    // Longer than this thread may have to wait for its processor.
+    patienceMs: 2000,
     kernelFolders: [],
     warn: (line) => void lines.push(line),
   });

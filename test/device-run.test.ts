@@ -216,7 +216,7 @@ test("Ctrl-C in mid-run drains the device and ends in order", async () => {
   const args = ["run", "chain.json", ...onGpu.slice(0, 2), "--device", "opencl", "--loop", "0"];
   const more = ["--rate", "20000", "--out", "stopped.pcap", "--quiet", "--json", "-"];
   const child = spawn(process.execPath, [MAIN, ...args, ...more], { cwd: chain });
-  const guard = setTimeout(() => child.kill("SIGKILL"), 40_000);
+  const guard = setTimeout(() => child.kill("SIGKILL"), 120_000);
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (text) => {

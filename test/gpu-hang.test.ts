@@ -35,7 +35,7 @@ for (const cores of ["d1", "c1d1n1"]) {
     });
     const { status, stdout, stderr } = spawnSync(process.execPath, [CHILD, cwd, cores], {
       encoding: "utf8",
-      timeout: 30_000,
+      timeout: 120_000,
     });
     assert.is(status, 1, `${stdout}\n${stderr}`);
     const { ledger, failure } = JSON.parse(stdout) as Pick<RunResult, "ledger" | "failure">;

@@ -76,7 +76,7 @@ for (const [driver, cores, lan] of [
       const macs = lay(space, near, far);
       if (driver === "xdp") for (const own of [`${GATEWAY}/24`, `${GATEWAY6}/64`]) space.address("a", own);
       const wing = await space.wingbeat(cwd, join(chain(driver, macs, lan), "chain.json"), "--cores", cores);
-      await wing.says(/port lan: a by[\s\S]*port wan: b by/);
+      await wing.says(/(?=[\s\S]*port lan: a by)(?=[\s\S]*port wan: b by)/);
       const file = join(cwd, "near.pcap");
       const messages = "icmp[0] == 11 or icmp[0] == 3 or (icmp6 and ip6[40] == 2)";
       const dump = near.start(cwd, "dumpcap", "-q", "-P", "-c", "3", "-i", "ap", "-f", messages, "-w", file);

@@ -8,7 +8,7 @@ import { folder, gateway, run } from "./chain-support.js";
 import { COUNT, capture, checkLedger, frames, makeTraffic, PORTS, traffic, wiresTest } from "./support/live.js";
 import { until } from "./support/veth.js";
 
-const PACKET_PORTS = /port in: .* by AF_PACKET[\s\S]*port out: .* by AF_PACKET/;
+const PACKET_PORTS = /(?=[\s\S]*port in: .* by AF_PACKET)(?=[\s\S]*port out: .* by AF_PACKET)/;
 
 for (const [input, output] of [
   ["packet:a", "packet:b"],

@@ -30,7 +30,7 @@ function browser(...args: string[]): { readonly seconds: number; readonly out: s
   const { status, stdout, stderr, error } = spawnSync(
     chromium!,
     [...options, ...quiet, `--user-data-dir=${profile}`, ...args],
-    { encoding: "utf8", timeout: 60_000, killSignal: "SIGKILL", maxBuffer: 16 * 2 ** 20 },
+    { encoding: "utf8", timeout: 150_000, killSignal: "SIGKILL", maxBuffer: 16 * 2 ** 20 },
   );
   assert.is(status, 0, `${error?.message ?? ""}\n${stderr}`);
   return { seconds: (performance.now() - start) / 1000, out: stdout + stderr };
@@ -51,7 +51,7 @@ test("it opens, and its plots, tables and numbers are there", () => {
     `show: the report opened in ${(seconds - empty).toFixed(2)} s; with the browser's start ${seconds.toFixed(2)} s`,
   );
   // A busy machine is slow; a page that takes long on it takes many times as long as this.
-  assert.ok(seconds - empty < 10, `${seconds - empty} s`);
+  assert.ok(seconds < 10 + 5 * empty, `${seconds} s, and the browser's start ${empty} s`);
   const plots = compareDocument(comparison).sections.flatMap((section) => section.plots ?? []);
   assert.is(out.match(/<svg /g)?.length, plots.length);
   for (const { alt } of plots) assert.ok(out.includes(alt), alt);

@@ -60,7 +60,10 @@ test("random packets on random tables leave as the plain reference says, byte fo
   const next = random(SEED);
   const seen = new Map<string, number>();
   for (let round = 0; round < 12; round++) {
-    const { lines, routes, config } = randomTable(next, 60 + next(400));
+    let table = randomTable(next, 60 + next(400));
+    // A default route leaves no address without a route: not in every table.
+    while (round === 0 && table.routes.some(({ length }) => length < 3)) table = randomTable(next, 60 + next(100));
+    const { lines, routes, config } = table;
     const warnings: string[] = [];
     const loaded = await load({ routes: routeFile(lines, round % 2 === 1), ...config }, warnings);
     assert.equal(warnings, []);

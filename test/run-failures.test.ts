@@ -75,7 +75,7 @@ async function failure(cwd: string, cores: string, more: More = {}): Promise<Err
   const run = await start(cwd, cores, more);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${cores}: does not end`)), 10_000);
+    timer = setTimeout(() => reject(new Error(`${cores}: does not end`)), 60_000);
   });
   try {
     await Promise.race([run.result, late]);
@@ -171,8 +171,11 @@ for (const cores of CORES) {
       assert.ok(ledger.balanced);
       assert.is(packetsIn(join(cwd, "a.pcap")) + packetsIn(join(cwd, "b.pcap")), ledger.tx);
     }
-    const { ledger, seconds } = await (await start(cwd, cores, { loop: 0, duration: 0.2 })).result;
-    assert.ok(ledger.balanced && seconds > 0.1 && seconds < 2, `${seconds} s`);
+    // Endless but for its duration; from the first packet to the last it may be less, where a thread waits for its processor.
+    const from = performance.now();
+    const { ledger } = await (await start(cwd, cores, { loop: 0, duration: 0.2 })).result;
+    assert.ok(ledger.balanced && ledger.rx > 0);
+    assert.ok(performance.now() - from > 190, "it ends before its duration");
   });
 }
 

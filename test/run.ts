@@ -33,8 +33,8 @@ interface FileResult extends FileReport {
 const SHOW = "show: ";
 const TO_PRINT = new RegExp(`\\bskip(?:ped)?\\b.*: .*$|(?<=^(?:[•\\s]*))${SHOW}.*$`, "gim");
 const AT_ONCE = 2;
-/** A file takes seconds; a minute or two only on a busy machine with cold caches. */
-const TIMEOUT_SECONDS = Number(process.env.WINGBEAT_TEST_TIMEOUT ?? 180);
+/** A file takes seconds; minutes only on a busy machine with cold caches. */
+const TIMEOUT_SECONDS = Number(process.env.WINGBEAT_TEST_TIMEOUT ?? 300);
 const here = dirname(fileURLToPath(import.meta.url));
 const running = new Set<ChildProcess>();
 

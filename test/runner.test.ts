@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -26,14 +27,14 @@ function write(files: Record<string, string>): void {
   }
 }
 
-function environment(timeout = 20): NodeJS.ProcessEnv {
+function environment(timeout = 60): NodeJS.ProcessEnv {
   return { ...process.env, WINGBEAT_TEST_TIMEOUT: String(timeout) };
 }
 
 /** Runs the runner on what was written. */
-function run(filters: readonly string[] = [], timeout = 20): { code: number | null; closing: string; output: string } {
+function run(filters: readonly string[] = [], timeout = 60): { code: number | null; closing: string; output: string } {
   const args = [join(here, "run.js"), `--folder=${folder}`, ...filters];
-  const result = spawnSync(process.execPath, args, { encoding: "utf8", env: environment(timeout), timeout: 60_000 });
+  const result = spawnSync(process.execPath, args, { encoding: "utf8", env: environment(timeout), timeout: 150_000 });
   const output = result.stdout + result.stderr;
   return { code: result.status, closing: result.stdout.trimEnd().split("\n").at(-1)!, output };
 }
@@ -79,24 +80,29 @@ for (const [what, body] of Object.entries(BROKEN)) {
   });
 }
 
-test("a hanging file is ended in time, with what it started", () => {
+test("a hanging file is ended in time, with what it started", async () => {
   write({
     hanging: `import { spawn } from "node:child_process"; import { writeFileSync } from "node:fs";
       test("one", () => {
         const child = spawn("sleep", ["300"], { stdio: "inherit" });
         writeFileSync(${JSON.stringify(join(folder, "pid"))}, String(child.pid));
-        for (;;);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
       });`,
     other: PASSING,
   });
-  const started = Date.now();
-  const { code, closing, output } = run([], 3);
+  // In which the other file has to come to its end, also on a busy machine.
+  const { code, closing, output } = run([], 8);
   assert.is(closing, "2 passed, 1 failed", output);
   assert.is(code, 1);
-  assert.match(output, "did not end within 3 s");
-  assert.ok(Date.now() - started < 15_000, `took ${Date.now() - started} ms`);
-  assert.ok(!isAlive(Number(readFileSync(join(folder, "pid"), "utf8"))), "the process it started lives on");
+  assert.match(output, "did not end within 8 s");
+  assert.ok(await ends(Number(readFileSync(join(folder, "pid"), "utf8"))), "the process it started lives on");
 });
+
+/** Waits for the end of a process that has been killed: it gets a processor for that when there is one. */
+async function ends(pid: number): Promise<boolean> {
+  for (const end = Date.now() + 10_000; isAlive(pid) && Date.now() < end; ) await delay(20);
+  return !isAlive(pid);
+}
 
 /** A killed process whose parent is gone waits as a zombie until init has taken note of it. */
 function isAlive(pid: number): boolean {
@@ -116,7 +122,7 @@ test("what is left running does not keep a file from ending", () => {
         spawn("sleep", ["300"], { stdio: "inherit" });
       });`,
   });
-  const { code, closing, output } = run([], 10);
+  const { code, closing, output } = run();
   assert.is(closing, "1 passed, 0 failed", output);
   assert.is(code, 0);
 });
@@ -192,8 +198,7 @@ test("Ctrl-C ends the files that run", async () => {
   });
   runner.kill("SIGINT");
   assert.is(await exit, 130);
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  assert.not.ok(isAlive(pid));
+  assert.ok(await ends(pid));
 });
 
 test.run();

@@ -81,7 +81,7 @@ wiresTest(
     const input = traffic(cwd);
     const options = ["--rx-pattern", "range", "--order", "none", "--cores", "d2"];
     const wing = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a", "--out", "null", ...options);
-    await wing.says(/2 threads share[\s\S]*port in: a by AF_XDP/);
+    await wing.says(/(?=[\s\S]*2 threads share)(?=[\s\S]*port in: a by AF_XDP)/);
     space.run("tcpreplay", "-q", "-i", "ap", "--topspeed", input);
     await space.until("a", COUNT);
     const result = await wing.finish("SIGTERM");

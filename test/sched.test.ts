@@ -69,7 +69,8 @@ async function observe(args: readonly string[], wanted: readonly string[]) {
   try {
     let rows: string[] = [];
     let usual = 0;
-    for (let i = 0; i < 1000 && rows.join() !== wanted.join() && child.exitCode === null; i++) {
+    const end = Date.now() + 100_000;
+    while (Date.now() < end && rows.join() !== wanted.join() && child.exitCode === null) {
       await delay(20);
       const seen = child.exitCode === null ? threadsOf(child.pid!) : [];
       const special = seen.filter((one) => !plain(one, all));
@@ -157,7 +158,7 @@ function without(...args: string[]) {
   const drop = ["--bounding-set=-sys_nice", "--inh-caps=-sys_nice"];
   const run = [process.execPath, MAIN, "run", "chain.json", "--quiet", ...args];
   const limits = ["--rtprio=0:0", "--nice=0:0"];
-  return spawnSync("prlimit", [...limits, "setpriv", ...drop, ...run], { cwd, encoding: "utf8", timeout: 60_000 });
+  return spawnSync("prlimit", [...limits, "setpriv", ...drop, ...run], { cwd, encoding: "utf8", timeout: 120_000 });
 }
 
 test("a missing right ends the run with the remedy", () => {
@@ -178,7 +179,7 @@ test("refusals end with exit code 2 before anything runs", () => {
   const code = (...args: string[]) => {
     const { status, stderr } = spawnSync(process.execPath, [MAIN, "run", "chain.json", "--quiet", ...args], {
       ...{ cwd, encoding: "utf8" },
-      timeout: 60_000,
+      timeout: 120_000,
     });
     return `${status} ${stderr}`;
   };

@@ -131,7 +131,7 @@ adapterTest(
       packed.arena.u8.set(whole.arena.u8);
       packed.arena.params.set(whole.arena.params);
       const order = Uint32Array.from(shuffled(Array(slots).keys(), random));
-      const count = random.pick([1, 63, 65, slots]);
+      const count = [1, 63, 65, slots][(round >> 1) % 4]!;
       const from = random.int(0, 63);
       await whole.run(order, count, from, at[program]!, program);
       await packed.run(order, count, from, at[program]!, program);

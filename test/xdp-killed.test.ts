@@ -10,7 +10,9 @@ import { type Running, until, type Veth } from "./support/veth.js";
 const ON_GPU = ["--device", "opencl", "--place", "protect=gpu"];
 const RESERVED = "/proc/sys/vm/nr_hugepages";
 /** Pages of 2 MiB for the arena of a run without a device, and for what else it maps. */
-const HUGE_PAGES = 48;
+const RUN_PAGES = 48;
+/** Other tests' runs take some, too. */
+const HUGE_PAGES = 3 * RUN_PAGES;
 
 /** The file again and again, until it is killed. */
 const endless = (space: Veth, cwd: string, file: string): Running =>
@@ -60,17 +62,21 @@ wiresTest("a run that is stopped for a second goes on, and has missed what it co
   const input = traffic(cwd);
   const wing = await space.wingbeat(cwd, "chain.json", ...ON_GPU, "--in", "xdp:a,ring=512", "--out", "xdp:b");
   await wing.says(PORTS);
-  const sender = space.start(cwd, "tcpreplay", "-q", "-i", "ap", "--pps", "10000", "--loop", "15", input);
+  const sender = endless(space, cwd, input);
   await passing(space);
   wing.child.kill("SIGSTOP");
+  const before = space.received("a");
   await delay(1000);
+  // The ring of 512, what is on its way, and more.
+  await until(() => space.received("a") >= before + 2000, "packets for a run that is stopped");
   wing.child.kill("SIGCONT");
-  assert.is(await sender.end(), 0, sender.output);
+  await passing(space);
+  await sender.end("SIGKILL");
   const result = await wing.finish();
   checkLedger(result);
   const [port] = result.ports;
-  assert.is(port!.ipackets + port!.imissed, 15 * 1500, JSON.stringify(port));
-  assert.ok(port!.imissed > 0, "a second is longer than the ring");
+  assert.is(port!.ipackets + port!.imissed, space.sent("ap"), JSON.stringify(port));
+  assert.ok(port!.imissed > 0, "so many are more than the ring holds");
   assert.is(result.device!.kind, "opencl");
   assert.not(result.ledger.drops.some(({ reason }) => reason === "device-stalled"));
 });
@@ -84,12 +90,13 @@ wiresTest("huge pages as packet memory, and none is held after kill -9", async (
     space.wire("a");
     space.wire("b");
     const sender = endless(space, cwd, traffic(cwd));
+    const enough = pages("Free") >= 2 * RUN_PAGES;
     const wing = await space.wingbeat(cwd, "chain.json", "--in", "xdp:a", "--out", "xdp:b");
     await wing.says(PORTS);
     await passing(space);
     const arena = readFileSync(`/proc/${wing.child.pid}/smaps`, "utf8").match(/^Private_Hugetlb: +[1-9]\d* kB$/gm);
     const free = pages("Free");
-    if (pages("Total") >= HUGE_PAGES) assert.ok(arena !== null, "the arena lies in huge pages");
+    if (enough) assert.ok(arena !== null, "the arena lies in huge pages");
     await wing.end("SIGKILL");
     await sender.end("SIGKILL");
     await until(() => !space.attached("a"), "an interface left alone");

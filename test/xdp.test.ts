@@ -73,7 +73,7 @@ wiresTest("four queues into one port, each flow in order", async (space, cwd) =>
 });
 
 wiresTest("both directions of a gateway at once, on two ports", (space) =>
-  bothWays(space, 1, {}, (wing) => wing.says(/port lan: .* by AF_XDP[\s\S]*port wan: .* by AF_XDP/)),
+  bothWays(space, 1, {}, (wing) => wing.says(/(?=[\s\S]*port lan: .* by AF_XDP)(?=[\s\S]*port wan: .* by AF_XDP)/)),
 );
 
 for (const [driver, link] of [
@@ -90,10 +90,14 @@ for (const [driver, link] of [
       const fields = readFileSync(`/proc/${wing.child.pid}/stat`, "utf8").split(") ")[1]!.split(" ");
       return Number(fields[11]) + Number(fields[12]);
     };
-    await delay(500);
-    const before = spent();
-    await delay(1500);
-    const percent = (spent() - before) / 1.5;
+    // It comes to rest when it has started, which takes as long as the machine is busy.
+    let percent = 100;
+    for (const end = Date.now() + 30_000; percent >= 15 && Date.now() < end; ) {
+      const before = spent();
+      const start = Date.now();
+      await delay(1500);
+      percent = (spent() - before) / ((Date.now() - start) / 1000);
+    }
     await wing.finish();
     assert.ok(percent < 15, `${percent} % of a core: spinning takes 100 on a free one, sleeping 1 to 2`);
   });

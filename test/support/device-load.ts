@@ -65,7 +65,7 @@ export function nearTheEnd(words: Int32Array): void {
   }
 }
 
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 120_000;
 
 /** The table of an NF, and the one before, which packets of a number below `since` may have met. */
 interface NfState {

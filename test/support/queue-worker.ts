@@ -51,7 +51,7 @@ export interface QueueAnswer {
 
 const BURST = 64;
 const FRAME_WORD = 256 >> 2;
-const SECONDS = 60;
+const SECONDS = 150;
 
 const job = workerData as QueueJob;
 const r = new Random(job.seed);

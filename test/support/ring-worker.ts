@@ -28,7 +28,7 @@ let idle = 0;
 const pause = () => {
   if (++idle % 64 === 0) Atomics.wait(sleeping, 0, 0, 0.05);
 };
-const deadline = Date.now() + 60_000;
+const deadline = Date.now() + 150_000;
 const burst = () => (r.chance(0.2) ? 1 : r.int(1, slots));
 const tag = (item: number) => Math.imul(item, 2654435761) >>> 0;
 

@@ -166,11 +166,11 @@ export class Veth {
  * @param instead what there is in its place, for the message
  */
 export async function until(holds: () => boolean, what: string, instead?: () => string): Promise<void> {
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + 100_000;
   while (!holds()) {
     if (Date.now() > deadline) {
       const found = instead === undefined ? "" : `; there is: ${instead()}`;
-      throw new Error(`a minute has passed, and there is no sign of: ${what}${found}`);
+      throw new Error(`100 seconds have passed, and there is no sign of: ${what}${found}`);
     }
     await delay(20);
   }

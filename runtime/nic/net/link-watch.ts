@@ -2,6 +2,11 @@ import { RunError } from "../../errors.js";
 import type { PortContext } from "../port.js";
 import { type LinkState, linkState, type NetInterface, nameOf, queuesOf } from "./interface.js";
 
+/** Looks at an interface that is renamed at the very time, one name after the other. */
+const MOST_TRIES = 10;
+
+const stateOf = (name: string | undefined): LinkState => (name === undefined ? "gone" : linkState(name));
+
 /**
  * Says when a link goes down and comes back, where the port waits meanwhile, and when the interface gets another name; once, where several
  * threads have the port open.
@@ -26,8 +31,13 @@ export class LinkWatch {
   look(): void {
     if (this.over) return;
     const { device } = this;
-    const name = nameOf(device.index);
-    const state = name === undefined ? "gone" : linkState(name);
+    let name = nameOf(device.index);
+    let state = stateOf(name);
+    // It may get another name between the two questions, and none is called so then: its index says whether it is there.
+    for (let tries = 0; state === "gone" && name !== undefined && tries < MOST_TRIES; tries++) {
+      name = nameOf(device.index);
+      state = stateOf(name);
+    }
     if (name === undefined || state === "gone") {
       this.end(`the interface ${this.name} is gone`, "start again when it is back");
       return;
