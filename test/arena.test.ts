@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -29,6 +30,24 @@ test("regions lie below 2 GiB on x86-64, where their addresses fit in instructio
     assert.equal([bytes[0], bytes[one.size - 1]], [1, 2]);
     unmapRegion(one);
   }
+});
+
+test("reserved huge pages are taken also where none can lie below 2 GiB", () => {
+  const taken = [mapRegion(1)];
+  const reserved = taken[0]!.hugePages;
+  // Nothing of these is touched. Where no huge page is reserved, there is nothing to be told but that memory is mapped.
+  for (let bytes = 2 ** 30; bytes > 2 ** 21; bytes /= 2) {
+    for (let one = mapRegion(bytes); ; one = mapRegion(bytes)) {
+      taken.push(one);
+      if (one.hugePages || one.address > 2 ** 31) break;
+    }
+  }
+  const free = () => Number(/HugePages_Free: *(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0);
+  const before = free();
+  taken.push(mapRegion(1));
+  // Others may take some at the same time.
+  if (reserved && before > 4 && free() > 4) assert.ok(taken.at(-1)!.hugePages, `${before} huge pages are free`);
+  for (const one of taken) unmapRegion(one);
 });
 
 for (const slots of [1, 2, 63, 64, 1000]) {

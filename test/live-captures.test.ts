@@ -1,11 +1,13 @@
 /** Real traffic, by tcpreplay in and by dumpcap out: what a chain makes of a capture that comes over a wire is what it makes of the file. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { DATA, folder, gateway, run } from "./chain-support.js";
 import { skipUnless } from "./skip.js";
-import { capture, checkLedger, FORWARD, frames, OPEN, wiresTest } from "./support/live.js";
+import { capture, checkLedger, FORWARD, frames, makeTraffic, OPEN, traffic, wiresTest } from "./support/live.js";
+import { until } from "./support/veth.js";
 
 for (const [name, driver] of [
   ["many-protocols.pcap", "xdp"],
@@ -50,5 +52,38 @@ for (const [name, driver] of [
     );
   });
 }
+
+wiresTest("a compressed capture is received beside an interface that is never quiet", async (space) => {
+  const cwd = folder({
+    "chain.json": {
+      name: "beside",
+      ports: {
+        file: { driver: "pcap", file: "long.pcap.gz", dir: "rx" },
+        in: { driver: "packet", interface: "a", dir: "rx" },
+        out: { driver: "pcap", file: "out.pcap" },
+        rest: { driver: "null", dir: "tx" },
+      },
+      policy: "policy.csv",
+    },
+    "policy.csv": "*,ingress:file,egress:out\n*,ingress:in,egress:rest\nnon-ip,ingress,drop\n",
+  });
+  const file = makeTraffic(folder(), [1400], 3000);
+  const long = readFileSync(file);
+  writeFileSync(join(cwd, "long.pcap.gz"), gzipSync(long));
+  space.wire("a");
+  const sender = space.start(cwd, "tcpreplay", "-q", "-i", "ap", "--loop", "0", "--pps", "20000", traffic(cwd));
+  await until(() => space.received("a") > 0, "traffic");
+  const wing = await space.wingbeat(cwd, "chain.json");
+  const out = join(cwd, "out.pcap");
+  const written = () => (existsSync(out) ? statSync(out).size : 0);
+  await until(
+    () => written() >= long.length,
+    `${long.length} bytes of the capture`,
+    () => `${written()} bytes`,
+  );
+  checkLedger(await wing.finish());
+  sender.child.kill();
+  assert.equal(frames(out), frames(file));
+});
 
 test.run();

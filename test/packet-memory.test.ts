@@ -1,8 +1,10 @@
 /** What the drivers packet and mmsg share with the kernel, played by the test: the ring of blocks, and the array of messages. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { LinkWatch } from "../runtime/nic/net/link-watch.js";
 import { BLOCK, Blocks, FRAME, LONGEST_LOOP } from "../runtime/nic/packet/blocks.js";
 import { Messages } from "../runtime/nic/packet/messages.js";
+import { socketRx } from "../runtime/nic/packet/socket.js";
 import { Arena, DATA_OFFSET, MAX_FRAME, RX_ERROR } from "../runtime/packet/arena.js";
 import { attachRegion, mapRegion, unmapRegion } from "../runtime/packet/memory.js";
 import { freshSeed, Random } from "./support/random.js";
@@ -159,6 +161,13 @@ test(`messages point at frames, also where the lower half of an address runs ove
       messages.close();
     }
   }
+});
+
+test("where the kernel does not say what it has counted, nothing is missed, and not less than nothing", () => {
+  const live = socketRx(-1, 64, { look() {} } as unknown as LinkWatch, () => 5);
+  live.update();
+  live.stop();
+  assert.equal([live.settled, live.imissed], [true, 0]);
 });
 
 test.run();

@@ -126,8 +126,9 @@ export class Core {
           awaitDrained(control, receivers);
           throw ingress.failure;
         }
-        // A port that reads asynchronously needs the event loop to come round; for a moment only, while packets may come back.
-        if (!moved && ingress.waiting) {
+        // A port that reads asynchronously needs the event loop to come round; for a moment only, while packets may come back, or may
+        // come by an interface, which under load has some in every round.
+        if (ingress.waiting && (!moved || ingress.live !== undefined)) {
           const busy = this.underWay || ingress.live !== undefined;
           await (busy ? eventLoop() : ingress.ready());
           if (!busy) continue;

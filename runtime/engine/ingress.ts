@@ -37,7 +37,7 @@ export class Ingress {
   private readonly passed = new Uint32Array(PASSED);
   private readonly merge: Merge;
   private readonly stamp: Stamp;
-  /** The port that had nothing when it was asked last. */
+  /** The port that had nothing when it was asked last; no network interface, which nobody has to wait for. */
   private blocked: RxPort | undefined;
   /** What a port threw; nothing is received after it, and what was received before still leaves. */
   failure: unknown;
@@ -198,7 +198,8 @@ export class Ingress {
     } catch (error) {
       this.failure ??= error;
     }
-    this.blocked = taken > 0 && count === 0 && this.failure === undefined && rx.live === undefined ? rx : undefined;
+    // What an interface has says nothing of a capture beside it that waits for its file.
+    if (rx.live === undefined) this.blocked = taken > 0 && count === 0 && this.failure === undefined ? rx : undefined;
     if (count < taken) this.pool.put(slots, count, taken - count);
     return count;
   }

@@ -52,15 +52,20 @@ export const copyMemory = libc.func("void memcpy(uintptr_t to, uintptr_t from, s
 
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
+const map = (size: number, flags: number) =>
+  mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS | flags, -1, 0) as bigint;
+
 /** Maps at least `bytes` of zeroed memory: reserved huge pages when there are any, else transparent ones where they pay. */
 export function mapRegion(bytes: number): Region {
   const size = Math.ceil(bytes / HUGE_PAGE) * HUGE_PAGE;
   let hugePages = true;
-  let address = mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS | MAP_LOW | MAP_HUGETLB, -1, 0) as bigint;
+  let address = map(size, MAP_LOW | MAP_HUGETLB);
+  // Reserved pages are worth more than short addresses: nobody else gets them, and whoever reserved them meant this.
+  if (address === MAP_FAILED) address = map(size, MAP_HUGETLB);
   if (address === MAP_FAILED) {
     hugePages = false;
-    address = mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS | MAP_LOW, -1, 0) as bigint;
-    if (address === MAP_FAILED) address = mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as bigint;
+    address = map(size, MAP_LOW);
+    if (address === MAP_FAILED) address = map(size, 0);
     if (address === MAP_FAILED) {
       throw new RunError("arena", `cannot map ${size} bytes of memory`, "free memory or use fewer slots");
     }

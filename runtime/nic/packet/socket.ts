@@ -206,7 +206,8 @@ export function socketRx(fd: number, burst: number, watch: LinkWatch, taken: () 
     get settled() {
       const left = counters.received - taken();
       if (left > 0 && performance.now() < deadline) return false;
-      lost = left;
+      // Below 0 where the kernel does not say what it has counted: then nothing is known to be lost.
+      lost = Math.max(0, left);
       return true;
     },
     update() {
