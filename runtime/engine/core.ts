@@ -1,29 +1,20 @@
 /** The loop of one data-plane thread. Run-to-completion is the case of a single thread with no ring. */
 import { Poller } from "../nic/net/poller.js";
 import type { StageTimes } from "../nic/shared-queue/stages.js";
-import type { Arena } from "../packet/arena.js";
 import { MAX_BATCH } from "../packet/batch.js";
-import type { SlotPool } from "../packet/pool.js";
-import type { RingConsumer, RingProducer } from "../packet/ring.js";
-import { awaitDrained, CONTROL, isDrained, QUIET, quietOf, quietWord, ring, ringAll } from "./control.js";
-import type { Egress } from "./egress.js";
+import type { RingConsumer } from "../packet/ring.js";
+import { awaitDrained, CONTROL, isDrained, QUIET, quietOf, quietWord, ringAll } from "./control.js";
+import { Dispatch, type DispatchParts } from "./dispatch.js";
 import type { FlowAudit } from "./flow-audit.js";
 import type { Ingress } from "./ingress.js";
 import type { OrderWindow } from "./order-window.js";
-import { Outboxes, threadsOfHomes, threadsOfTargets } from "./outboxes.js";
 import type { Pipeline } from "./pipeline.js";
 import { type Plan, waitOf } from "./plan.js";
 import type { Processor } from "./processor.js";
-import type { Topology } from "./topology.js";
 import { Waiter } from "./wait.js";
 
-export interface CoreParts {
-  readonly thread: number;
+export interface CoreParts extends DispatchParts {
   readonly plan: Plan;
-  readonly topology: Topology;
-  readonly arena: Arena;
-  readonly control: Int32Array;
-  readonly clock: () => number;
   /** Gate, classifier and policy for fresh packets; and the thread's NFs, unless it has a pipeline. */
   readonly processor: Processor;
   /** Of a thread that owns GPU NFs. */
@@ -32,35 +23,20 @@ export interface CoreParts {
   readonly ingress: Ingress | undefined;
   /** Where the stages of receiving are timed. */
   readonly stages?: StageTimes | undefined;
-  readonly pool: SlotPool | undefined;
   /** Of a thread that receives, where order within flows is audited. */
   readonly audit?: FlowAudit | undefined;
-  /** Of a thread that sends. */
-  readonly egress: Egress | undefined;
   /** Of the thread behind receivers that share a queue, where order is kept. */
   readonly order?: OrderWindow | undefined;
   /** By the thread at the other end. */
   readonly incoming: readonly (RingConsumer | undefined)[];
-  readonly outgoing: readonly (RingProducer | undefined)[];
 }
-
-/** Nothing has moved for so long after the last packet came in: what ports still have to send does not leave. */
-const LINGER_NS = 2e9;
 
 export class Core {
   private readonly burst = new Uint32Array(MAX_BATCH);
-  /** By owner of the next NF, else sender. */
-  private readonly outboxes: Outboxes;
-  /** Free slots by the receiver they belong to. */
-  private readonly homes: Outboxes;
+  private readonly dispatch: Dispatch;
   private readonly waiter: Waiter;
-  private readonly txThread: number;
   /** Receives, and the sender is another thread, whose ring brings free slots. */
   private readonly getsSlots: boolean;
-  /** Where packets go that have just been received, or have nothing more to do here, along the line. */
-  private readonly next: number;
-  /** Packets that have just been received go on to another thread, also where this one sends. */
-  private readonly passesOn: boolean;
   /** The last station. */
   private readonly last: number;
   /** Packets per burst; one at a time where a cyclic policy would let batching change the order at an NF. */
@@ -68,30 +44,20 @@ export class Core {
   /** Packets came in this round that were not here before. */
   private fed = false;
   private quiet = QUIET.NO;
-  /** Slots that sending ports have kept and hand back. */
-  private readonly reclaimed = new Uint32Array(MAX_BATCH);
-  private movedNs = 0;
   private ended = false;
 
   constructor(private readonly parts: CoreParts) {
     const { topology, plan, thread, pipeline, control } = parts;
-    const { receivers, stations } = topology;
     const role = topology.threads[thread]!;
     const live = parts.ingress?.live;
     const poller = live && new Poller(live.descriptors);
     const policy = waitOf(plan.options, role.core);
     this.waiter = new Waiter(policy, control, thread, plan.options.rate !== undefined, poller);
-    this.txThread = role.tx ? thread : topology.threads.findIndex((t) => t.tx);
+    this.dispatch = new Dispatch(parts);
     this.getsSlots = role.rx && !role.tx;
-    this.last = stations - 1;
-    this.passesOn = role.rx && receivers < stations;
-    if (thread < receivers) this.next = receivers;
-    else this.next = thread === this.last ? 0 : thread + 1;
-    const { next, home } = parts.arena;
-    this.outboxes = new Outboxes(topology.threads.length, next, threadsOfTargets(topology, this.txThread));
-    this.homes = new Outboxes(receivers, home, threadsOfHomes(receivers));
+    this.last = topology.stations - 1;
     this.batch = plan.cyclic && plan.options.order !== "none" ? 1 : plan.options.batch;
-    if (pipeline !== undefined) pipeline.sink = (slots, count) => this.dispatch(slots, count, true);
+    if (pipeline !== undefined) pipeline.sink = (slots, count) => this.dispatch.take(slots, count, true);
   }
 
   /**
@@ -183,7 +149,7 @@ export class Core {
     const { ingress, egress, pool, pipeline, plan, clock, stages } = this.parts;
     this.fed = false;
     let moved = this.takeIncoming();
-    if (egress?.live && this.reclaim(moved)) moved = true;
+    if (egress?.live && this.dispatch.reclaim(moved)) moved = true;
     if (ingress !== undefined) {
       const count = ingress.receive(this.burst, this.batch);
       if (count > 0) {
@@ -231,7 +197,7 @@ export class Core {
       return;
     }
     processor.run(this.burst, count);
-    this.dispatch(this.burst, count, fresh);
+    this.dispatch.take(this.burst, count, fresh);
   }
 
   private readonly hasIncoming = (): boolean => {
@@ -251,7 +217,7 @@ export class Core {
       moved = true;
       if (from > this.last) {
         pipeline!.served(this.burst, count);
-      } else if (this.getsSlots && from === this.txThread) {
+      } else if (this.getsSlots && from === this.dispatch.txThread) {
         // With io cores apart, what the sender returns to a receiver are free slots.
         pool!.put(this.burst, 0, count);
       } else if (order !== undefined && from < topology.receivers) {
@@ -272,72 +238,7 @@ export class Core {
     const { topology, thread } = this.parts;
     this.fed = true;
     if (topology.threads[thread]!.nfs.length > 0) this.work(count, false);
-    else this.dispatch(this.burst, count, false);
-  }
-
-  /**
-   * Hands packets on, each to the thread that has the next word.
-   * @param fresh not back from the last core of the line
-   */
-  private dispatch(slots: Uint32Array, count: number, fresh: boolean): void {
-    const { thread, topology } = this.parts;
-    if (!topology.line) this.scatter(slots, count);
-    else if (topology.threads[thread]!.tx && !(fresh && this.passesOn)) this.finish(slots, count);
-    else this.push(this.next, slots, count);
-  }
-
-  private scatter(slots: Uint32Array, count: number): void {
-    const { boxes, counts } = this.outboxes;
-    this.outboxes.sort(slots, count);
-    for (let to = 0; to < boxes.length; to++) {
-      const n = counts[to]!;
-      if (n === 0) continue;
-      if (to === this.parts.thread) this.finish(boxes[to]!, n);
-      else this.push(to, boxes[to]!, n);
-    }
-  }
-
-  private push(to: number, slots: Uint32Array, count: number): void {
-    this.parts.outgoing[to]!.push(slots, 0, count);
-    ring(this.parts.control, to);
-  }
-
-  /** Ends packets that are final, and sends their slots home. */
-  private finish(slots: Uint32Array, count: number): void {
-    const { egress, clock } = this.parts;
-    const free = egress!.release(slots, count, clock());
-    if (free === count) this.sendHome(slots, count);
-    else if (free > 0) this.sendHome(egress!.freed, free);
-  }
-
-  private sendHome(slots: Uint32Array, count: number): void {
-    const { pool, topology } = this.parts;
-    if (pool !== undefined) pool.put(slots, 0, count);
-    else if (topology.receivers === 1) this.push(0, slots, count);
-    else this.sendHomes(slots, count);
-  }
-
-  private sendHomes(slots: Uint32Array, count: number): void {
-    const { boxes, counts } = this.homes;
-    this.homes.sort(slots, count);
-    for (let to = 0; to < boxes.length; to++) if (counts[to]! > 0) this.push(to, boxes[to]!, counts[to]!);
-  }
-
-  /**
-   * Takes back slots that network interfaces have sent from.
-   * @param moved something else has moved in this round
-   */
-  private reclaim(moved: boolean): boolean {
-    const { egress, clock, control, topology } = this.parts;
-    const now = clock();
-    egress!.update(now);
-    const ending = Atomics.load(control, CONTROL.ENDED) === topology.receivers;
-    if (moved || !ending) this.movedNs = now;
-    const count = egress!.reclaim(this.reclaimed, ending && now - this.movedNs > LINGER_NS);
-    if (count === 0) return false;
-    this.movedNs = now;
-    this.sendHome(this.reclaimed, count);
-    return true;
+    else this.dispatch.take(this.burst, count, false);
   }
 }
 
