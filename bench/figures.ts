@@ -1,7 +1,9 @@
 /** Draws what experiments have found as pictures, an SVG and a PNG of each, into a folder. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { ConfigError } from "../runtime/errors.js";
+import { validate } from "../runtime/validate.js";
 import type { Experiment, Finding } from "./experiment.js";
 
 /** Makes the folder, before anything is measured for it. @throws ConfigError where that cannot be */
@@ -26,11 +28,24 @@ export interface Measured {
   readonly cores: number;
 }
 
+/** What is read of it; JSON has null for a number that is none. */
+const MEASURED = z.looseObject({
+  findings: z.array(
+    z.looseObject({
+      experiment: z.string(),
+      subject: z.string(),
+      figure: z.string(),
+      value: z.looseObject({ median: z.number().nullable() }),
+    }),
+  ),
+  cores: z.number(),
+});
+
 /** @throws ConfigError for what is no result of this program */
 export function readMeasured(file: string): Measured {
-  let value: Partial<Measured> | null;
+  let value: unknown;
   try {
-    value = JSON.parse(readFileSync(file, "utf8")) as Partial<Measured> | null;
+    value = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
     throw new ConfigError(
       "--from",
@@ -38,11 +53,8 @@ export function readMeasured(file: string): Measured {
       "name what --json has written",
     );
   }
-  const { findings, cores } = value ?? {};
-  if (!Array.isArray(findings) || typeof cores !== "number") {
-    throw new ConfigError("--from", `${file} has no findings`, "name what --json has written");
-  }
-  return { findings, cores };
+  validate(MEASURED, value, `--from ${file}`);
+  return value as Measured;
 }
 
 /** @returns the files written. @throws ConfigError where nothing was found; RunError where the font is missing */

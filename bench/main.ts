@@ -53,11 +53,16 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
     const good = [...benches.map((bench) => bench.nf), ...experiments.map((one) => one.name)].join(", ");
     throw new ConfigError("bench", `no benchmark is named ${JSON.stringify(name)}`, `use one of: ${good}`);
   }
+  if (flags.from !== undefined && flags.figures === undefined)
+    throw new ConfigError("--from", "draws figures", "add --figures FOLDER");
+  if (flags.from !== undefined && flags.json !== undefined)
+    throw new ConfigError("--json", "there is nothing to write: with --from nothing is measured", "leave it out");
+  const measured = flags.from === undefined ? undefined : readMeasured(flags.from);
   if (flags.figures !== undefined) {
     checkDrawn(wantedOf(experiments, names));
     makeFolder(flags.figures);
-  } else if (flags.from !== undefined) throw new ConfigError("--from", "draws figures", "add --figures FOLDER");
-  if (flags.from !== undefined) return drawFigures(flags.figures!, experiments, names, readMeasured(flags.from));
+    if (measured !== undefined) return drawFigures(flags.figures, experiments, names, measured);
+  }
   const quick = flags.quick ?? false;
   const { repeats: usual, frames, turnMs } = quick ? QUICK : FULL;
   const repeats = flags.repeats ?? usual;

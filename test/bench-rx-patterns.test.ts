@@ -36,6 +36,7 @@ test("live-rx-patterns, quick", async () => {
   assert.ok(stages.length > 0);
 });
 
+const LIVE = { cell: "", device: null, experiment: "live-rx-patterns" };
 const NAMES = ["hardware access", "CAS and join", "buffer", "rx", "entire"];
 
 /** What a machine finds on which no thread waits for a processor; parent and workers differ. */
@@ -103,9 +104,8 @@ test("Figure 6: a bar for each core in each graph, of the stages and what else t
 
 test("figures are drawn as SVG and PNG from what --json has written, and from nothing else", async () => {
   const experiments = (await findExperiments()).filter(({ name }) => name.startsWith("live-r"));
-  const cwd = folder({ "empty.json": {} });
-  const from = { cell: "", device: null, experiment: "live-rx-patterns" };
-  const measured = { cores: 8, findings: complete().map((one) => ({ ...one, ...from })) };
+  const cwd = folder({ "empty.json": {}, "half.json": { cores: 2, findings: [null, { ...LIVE, subject: "" }] } });
+  const measured = { cores: 8, findings: complete().map((one) => ({ ...one, ...LIVE })) };
   writeFileSync(join(cwd, "bench.json"), JSON.stringify(measured));
   const drawn = join(cwd, "a", "b");
   makeFolder(drawn);
@@ -120,16 +120,20 @@ test("figures are drawn as SVG and PNG from what --json has written, and from no
     else assert.match(bytes.toString(), /^<svg.*Only range division.*<\/svg>/s);
   }
   for (const plot of patternPlots(measured.findings, 8)) assert.equal((await draw(plot, plot.id)).remarks, []);
-  assert.throws(() => readMeasured(join(cwd, "empty.json")), /has no findings/);
+  assert.throws(() => readMeasured(join(cwd, "empty.json")), /findings: .*expected array/);
+  assert.throws(() => readMeasured(join(cwd, "half.json")), /findings\[0\]: .*\n.*findings\[1\]\.figure: /);
   assert.throws(() => readMeasured(join(cwd, "nix.json")), /cannot be read/);
   assert.throws(() => makeFolder(join(cwd, "bench.json", "x")), /cannot be made/);
   checkDrawn(experiments);
   assert.throws(() => checkDrawn(experiments.filter(({ plots }) => plots === undefined)), /name live-rx-patterns/);
-  let refusal = "";
-  await writeFigures(drawn, experiments, { cores: 1, findings: [] }).catch((error: Error) => {
-    refusal = error.message;
-  });
-  assert.match(refusal, /there are no findings to draw/);
+  const others = measured.findings.map((one) => ({ ...one, subject: "another" }));
+  for (const findings of [[], others]) {
+    let refusal = "";
+    await writeFigures(drawn, experiments, { cores: 1, findings }).catch((error: Error) => {
+      refusal = error.message;
+    });
+    assert.match(refusal, /there are no findings to draw/);
+  }
 });
 
 test.run();

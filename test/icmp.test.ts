@@ -1,4 +1,5 @@
 /** ICMP errors of the gateway's own, against a plain builder, on random frames; their rate, and what must never be answered. */
+import type { NetworkInterfaceInfo } from "node:os";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Answer } from "../runtime/engine/icmp/answers.js";
@@ -7,7 +8,7 @@ import { ArrivalNotes } from "../runtime/engine/icmp/notes.js";
 import { IcmpOriginator } from "../runtime/engine/icmp/originator.js";
 import { LIMIT_BYTES, MESSAGE_BURST, MESSAGES_PER_SECOND, RateLimit } from "../runtime/engine/icmp/rate-limit.js";
 import { addressesOf, broadcastsAt } from "../runtime/nic/addresses.js";
-import { broadcastsIn } from "../runtime/nic/net/interface.js";
+import { broadcastsIn, broadcastsOf } from "../runtime/nic/net/interface.js";
 import { parsePort } from "../runtime/nic/port-config.js";
 import { Arena, FLAG, NO_PORT } from "../runtime/packet/arena.js";
 import { Gate } from "../runtime/packet/gate.js";
@@ -286,9 +287,20 @@ test("nobody is told about what went to all hosts of a network of the gateway's,
   assert.equal(broadcastsAt(config), [0x0a0405ff, 0x0a040580]);
   assert.equal(addressesOf(config).ipv4, [10, 4, 5, 129]);
   assert.equal(broadcastsAt({ interface: "nix", address: "10.4.5.129" }), []);
-  for (const address of ["10.4.5.129/33", "10.4.5.129/", "10.4.5/24", "224.0.0.1/4"]) {
+  for (const address of [
+    "10.4.5.129/33",
+    "10.4.5.129/",
+    "10.4.5/24",
+    "224.0.0.1/4",
+    "10.4.5.255/25",
+    "10.4.5.128/25",
+  ]) {
     assert.throws(() => parsePort({ driver: "xdp", interface: "eth1", address }, "port"), /address/, address);
   }
+  // What the system lists by an address's label is the interface's; another's name may begin like it.
+  const listed = (address: string) => [{ family: "IPv4", address, netmask: "255.255.255.0" } as NetworkInterfaceInfo];
+  const all = { nix: listed("10.1.2.3"), "nix:1": listed("10.1.3.3"), nix1: listed("10.1.4.3") };
+  assert.equal(broadcastsOf("nix", all), [0x0a0102ff, 0x0a010200, 0x0a0103ff, 0x0a010300]);
   assert.equal(broadcastsIn(0xc0000201, 0xffffffff), [], "a host's");
   assert.equal(broadcastsIn(0xc0000201, 0xfffffffe), [], "of two addresses, RFC 3021");
 });

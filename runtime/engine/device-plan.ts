@@ -5,6 +5,7 @@ import type { DeviceHandle, DeviceNf } from "../device/device.js";
 import type { QueueShape } from "../device/queue.js";
 import { ConfigError, RunError } from "../errors.js";
 import { isLive, ringEntries } from "../nic/drivers.js";
+import { USUAL_RING } from "../nic/rings/ring-memory.js";
 import { arenaBytes } from "../packet/arena.js";
 import type { RegionHandle } from "../packet/memory.js";
 import { type PlanHops, planHops } from "./hops.js";
@@ -42,7 +43,10 @@ function slotsAbove(wanted: number, least: number, most: number): number {
  */
 export function leastSlots(chain: Pick<LoadedChain, "ports">, warn: (line: string) => void = () => {}): number {
   if (!chain.ports.some(({ config }) => isLive(config))) return CPU_SLOTS;
-  const entries = chain.ports.reduce((sum, { config, rx }) => sum + (rx ? ringEntries(config) : 0), 0);
+  const entriesOf = (usual: number) =>
+    chain.ports.reduce((sum, { config, rx }) => sum + (rx ? ringEntries(config, usual) : 0), 0);
+  // Rings that nobody asks for share what there is; beside others they have to be reckoned with.
+  const entries = entriesOf(0) === 0 ? 0 : entriesOf(USUAL_RING);
   const slots = slotsAbove(entries / RING_SHARE, LIVE_SLOTS, MOST_LIVE_SLOTS);
   if (slots * RING_SHARE < entries)
     warn(

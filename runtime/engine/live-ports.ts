@@ -52,17 +52,18 @@ export class LivePorts {
     return this.emptied >= this.calls;
   }
 
-  /** Fills receive rings, with RING_SHARE of all slots at most. */
+  /** Fills receive rings, with RING_SHARE of all slots at most. Where that is not enough, what short rings leave of their part goes to long ones. */
   stock(): void {
     const { pool, ports } = this;
-    const most = Math.floor((pool.size * RING_SHARE) / ports.length);
-    for (const { rx } of ports) {
-      const { live } = rx;
-      if (live === undefined || live.stock === 0) continue;
-      const slots = new Uint32Array(Math.min(live.stock, most));
+    let room = Math.floor(pool.size * RING_SHARE);
+    const rings = ports.flatMap(({ rx: { live } }) => (live === undefined || live.stock === 0 ? [] : [live]));
+    rings.sort((a, b) => a.stock - b.stock);
+    for (const [i, live] of rings.entries()) {
+      const slots = new Uint32Array(Math.min(live.stock, Math.floor(room / (rings.length - i))));
       const count = pool.take(slots, slots.length);
       live.supply(slots, count);
       this.stocked += count;
+      room -= count;
     }
   }
 

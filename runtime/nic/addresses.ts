@@ -21,6 +21,20 @@ export function hostOf(address: string): string {
   return address.replace(PREFIX_LENGTH, "");
 }
 
+/** Those of the network of an address with a prefix length. */
+function broadcastsBy(address: string): number[] {
+  const length = PREFIX_LENGTH.exec(address)?.[0].slice(1);
+  if (length === undefined) return [];
+  return broadcastsIn(numberOf(address), length === "0" ? 0 : (-1 << (32 - Number(length))) >>> 0);
+}
+
+function numberOf(address: string): number {
+  const [a, b, c, d] = ipaddr.parse(hostOf(address)).toByteArray();
+  return ((a! << 24) | (b! << 16) | (c! << 8) | d!) >>> 0;
+}
+
+const isBroadcast = (address: string) => broadcastsBy(address).includes(numberOf(address));
+
 /** Keys of a port that can receive and send. */
 export const addressKeys = {
   address: z
@@ -29,7 +43,7 @@ export const addressKeys = {
       message: "an IPv4 address, with the prefix length of its network or without: 192.0.2.1/24",
       abort: true,
     })
-    .refine((text) => isHost(hostOf(text)), "an address that one host can have")
+    .refine((text) => isHost(hostOf(text)) && !isBroadcast(text), "an address that one host can have")
     .optional()
     .describe(
       "IPv4 address that ICMP messages of the gateway come from, with the prefix length of its network (192.0.2.1/24) or without; default: the interface's own",
@@ -70,14 +84,7 @@ export function addressesOf(config: AddressConfig): PortAddresses {
 
 /** IPv4 addresses, as numbers, that stand for all hosts of the port's networks: those of its interface, and that of the key `address`. */
 export function broadcastsAt(config: AddressConfig): readonly number[] {
-  const known = broadcastsOf(config.interface);
-  const length = PREFIX_LENGTH.exec(config.address ?? "")?.[0].slice(1);
-  if (length !== undefined) {
-    const [a, b, c, d] = ipaddr.parse(hostOf(config.address!)).toByteArray();
-    const address = ((a! << 24) | (b! << 16) | (c! << 8) | d!) >>> 0;
-    known.push(...broadcastsIn(address, length === "0" ? 0 : (-1 << (32 - Number(length))) >>> 0));
-  }
-  return [...new Set(known)];
+  return [...new Set([...broadcastsOf(config.interface), ...broadcastsBy(config.address ?? "")])];
 }
 
 /** As people write it. */

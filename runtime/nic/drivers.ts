@@ -28,10 +28,11 @@ export function isLive(config: PortConfig): config is LiveConfig {
   return isLiveDriver(config.driver);
 }
 
-/** Entries of receive rings that a port's configuration asks for, of all its queues; 0 where it does not say. */
-export function ringEntries(config: PortConfig): number {
-  if (config.driver !== "xdp" || config.ring === undefined) return 0;
-  return config.ring * (config.queue === undefined ? (findInterface(config.interface)?.queues ?? 1) : 1);
+/** Entries of a port's AF_XDP receive rings, of all its queues; of each `usual` where its configuration does not say. */
+export function ringEntries(config: PortConfig, usual: number): number {
+  if (!isLive(config) || !isXdp(config)) return 0;
+  const { ring, queue } = config.driver === "xdp" ? config : {};
+  return (ring ?? usual) * (queue === undefined ? (findInterface(config.interface)?.queues ?? 1) : 1);
 }
 
 /** True for the name of a driver of network interfaces. */

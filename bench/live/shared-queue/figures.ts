@@ -72,12 +72,14 @@ function coreOf({ pattern, role }: Row): string {
   return thread === undefined ? "parent" : `core ${Number(thread) + (pattern === "parent" ? 0 : 1)}`;
 }
 
-/** @param cores processors of the machine they were measured on */
+/** None of what has no row among them. @param cores processors of the machine they were measured on */
 export function patternPlots(figures: readonly Figure[], cores: number): Plot[] {
   const rows = place(rowsOf(figures), cores);
+  const timed = rows.filter(({ role, figure }) => role !== undefined && figure === "rx");
+  const received = rows.filter(({ figure }) => figure === "received");
   return [
-    stages(rows.filter(({ role }) => role !== undefined)),
-    rates(rows.filter(({ figure }) => figure === "received")),
+    ...(timed.length === 0 ? [] : [stages(rows.filter(({ role }) => role !== undefined))]),
+    ...(received.length === 0 ? [] : [rates(received)]),
   ];
 }
 

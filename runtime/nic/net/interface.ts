@@ -109,13 +109,16 @@ export function ipv4Of(name: string): string | undefined {
  * IPv4 addresses that stand for all hosts of the networks an interface is in, {network, -1} and {network, 0} (RFC 1122 section 3.2.1.3, RFC 1812
  * section 5.3.5), each as a number. Of an interface that is down its first network's alone.
  */
-export function broadcastsOf(name: string): number[] {
+export function broadcastsOf(name: string, addresses = networkInterfaces()): number[] {
   const mask = request(name, SIOCGIFNETMASK);
   const first = ipv4Of(name);
   // As in struct sockaddr_in, in network byte order.
   const networks = mask && first !== undefined ? [{ address: first, mask: mask.getUint32(IFREQ.VALUE + 4) }] : [];
-  for (const { family, address, netmask } of networkInterfaces()[name] ?? []) {
-    if (family === "IPv4") networks.push({ address, mask: ipv4Number(netmask) });
+  for (const [label, some] of Object.entries(addresses)) {
+    // An address with a label (ip address add ... label eth0:1) is listed by that.
+    if (label.split(":")[0] !== name) continue;
+    for (const { family, address, netmask } of some ?? [])
+      if (family === "IPv4") networks.push({ address, mask: ipv4Number(netmask) });
   }
   return networks.flatMap((network) => broadcastsIn(ipv4Number(network.address), network.mask));
 }

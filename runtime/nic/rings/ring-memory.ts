@@ -3,6 +3,9 @@
  * and entries behind them. Whoever plays the kernel's part, the kernel or a thread, memory is all there is to it.
  */
 
+/** Entries of an AF_XDP port's rings where nothing is said: 2048 full-size frames are 0.2 ms at 100 Gbps. */
+export const USUAL_RING = 2048;
+
 /** Where the parts of a ring lie: offsets in bytes. Plain data. */
 export interface RingLayout {
   readonly producer: number;

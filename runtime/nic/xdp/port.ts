@@ -17,6 +17,7 @@ import { LinkWatch } from "../net/link-watch.js";
 import { close, recvfrom } from "../net/syscalls.js";
 import type { HostAccess, LiveRx, LiveTx, PortContext, RxPort, TxPort } from "../port.js";
 import { type Exchange, makeExchange, SLOT } from "../rings/loops.js";
+import { USUAL_RING } from "../rings/ring-memory.js";
 import { WallClock } from "../rings/wall-clock.js";
 import type { XdpConfig } from "./config.js";
 import type { XdpLoan } from "./lent.js";
@@ -54,7 +55,7 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
       const remedy = `ethtool -K ${device.name} rxvlan off`;
       context.warn(`${where}: ${device.name} takes VLAN tags out of frames, which are without them here: ${remedy}`);
     }
-    const ring = config.ring ?? RING;
+    const ring = config.ring ?? USUAL_RING;
     const sockets = queues.map((queue, i) => {
       const copy = mode === "skb" || program?.mode === "skb";
       const lends = use.rx && context.lends === true && i === 0;
@@ -72,9 +73,6 @@ export function openXdp(config: XdpConfig, context: PortContext, use: { rx: bool
     throw error;
   }
 }
-
-/** Entries of each ring: 2048 full-size frames are 0.2 ms at 100 Gbps. */
-const RING = 2048;
 
 /** To receive, of several threads every so many-th queue; to send, one for each of them. */
 function chooseQueues(config: XdpConfig, device: NetInterface, rx: boolean, context: PortContext): number[] {
