@@ -31,6 +31,8 @@ interface Flags {
   readonly repeats?: number;
 }
 
+/** Options that say how to measure, and what to write of it. */
+const OF_MEASURING = ["quick", "repeats", "markdown", "json"] as const;
 /** Repeats, and ms of an experiment's turn. */
 const QUICK = { repeats: 3, frames: 8192, turnMs: 60 };
 const FULL = { repeats: 11, frames: 32768, turnMs: 200 };
@@ -55,8 +57,9 @@ async function run(names: readonly string[], flags: Flags): Promise<void> {
   }
   if (flags.from !== undefined && flags.figures === undefined)
     throw new ConfigError("--from", "draws figures", "add --figures FOLDER");
-  if (flags.from !== undefined && flags.json !== undefined)
-    throw new ConfigError("--json", "there is nothing to write: with --from nothing is measured", "leave it out");
+  const idle = flags.from === undefined ? undefined : OF_MEASURING.find((name) => flags[name] !== undefined);
+  if (idle !== undefined)
+    throw new ConfigError(`--${idle}`, "there is nothing to measure or write with --from", "leave it out");
   const measured = flags.from === undefined ? undefined : readMeasured(flags.from);
   if (flags.figures !== undefined) {
     checkDrawn(wantedOf(experiments, names));
