@@ -122,19 +122,7 @@ function stages(rows: readonly Placed[]): Plot {
           opacity: PALE,
         },
       },
-      {
-        transform: [once],
-        mark: { type: "tick", thickness: 2.5, color: TONES.text.light, opacity: 1 },
-        encoding: {
-          y: { field: "rx", type: "quantitative" },
-          stroke: {
-            field: "name",
-            type: "nominal",
-            scale: { domain: [RX], range: [TONES.text.light] },
-            legend: { title: null, symbolType: "stroke", symbolStrokeWidth: 3 },
-          },
-        },
-      },
+      stroke("rx", RX, once),
       {
         transform: [once],
         mark: { type: "text", dy: -7, fontSize: 10 },
@@ -185,21 +173,26 @@ function rates(rows: readonly Placed[]): Plot {
           opacity: PALE,
         },
       },
-      {
-        transform: [{ filter: "isValid(datum.total)" }],
-        mark: { type: "tick", thickness: 2.5, color: TONES.text.light, opacity: 1 },
-        encoding: {
-          y: { field: "total", type: "quantitative" },
-          stroke: {
-            field: "name",
-            type: "nominal",
-            scale: { domain: ["all cores"], range: [TONES.text.light] },
-            legend: { title: null, symbolType: "stroke", symbolStrokeWidth: 3 },
-          },
-        },
-      },
+      stroke("total", "all cores", { filter: "isValid(datum.total)" }),
     ],
   );
+}
+
+/** A mark across a bar at the height of a field. @param name in the legend, and in the field `name` */
+function stroke(field: string, name: string, transform: object): object {
+  return {
+    transform: [transform],
+    mark: { type: "tick", thickness: 2.5, color: TONES.text.light, opacity: 1 },
+    encoding: {
+      y: { field, type: "quantitative" },
+      stroke: {
+        field: "name",
+        type: "nominal",
+        scale: { domain: [name], range: [TONES.text.light] },
+        legend: { title: null, symbolType: "stroke", symbolStrokeWidth: 3 },
+      },
+    },
+  };
 }
 
 /** Side by side, with one scale, so that heights compare. */

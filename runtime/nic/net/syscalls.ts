@@ -86,6 +86,11 @@ export function mapDescriptor(fd: number, bytes: number, offset: number): Mappin
   let address = map(MAP_SHARED_POPULATE | MAP_LOW);
   if (address > Number.MAX_SAFE_INTEGER) address = map(MAP_SHARED_POPULATE);
   if (address > Number.MAX_SAFE_INTEGER) return undefined;
+  return mappedAt({ address, bytes });
+}
+
+/** What some thread of the process has mapped, for this one; good until it is unmapped there. */
+export function mappedAt({ address, bytes }: Pick<Mapping, "address" | "bytes">): Mapping {
   return { address, bytes, buffer: koffi.view(BigInt(address), bytes) as ArrayBuffer };
 }
 

@@ -2,10 +2,18 @@
  * The four rings of an AF_XDP socket (Documentation/networking/af_xdp.rst), mapped from the kernel: indices of 32 bits that only grow,
  * compared by difference, and descriptors behind them. Views are made once.
  */
-import koffi from "koffi";
 import { RunError } from "../../errors.js";
-import { errno, errorName, getsockopt, type Mapping, mapDescriptor, setsockopt, unmap } from "../net/syscalls.js";
-import type { RingLayout } from "../rings/ring-memory.js";
+import {
+  errno,
+  errorName,
+  getsockopt,
+  type Mapping,
+  mapDescriptor,
+  mappedAt,
+  setsockopt,
+  unmap,
+} from "../net/syscalls.js";
+import { type RingLayout, RingMemory } from "../rings/ring-memory.js";
 
 export const SOL_XDP = 283;
 const XDP_MMAP_OFFSETS = 1;
@@ -31,14 +39,10 @@ export interface RingHandle {
   readonly layout: RingLayout;
 }
 
-export class XdpRing {
+export class XdpRing extends RingMemory {
   readonly size: number;
-  readonly mask: number;
-  /** Descriptors: of rx and tx address, its upper half (0), length, options; of the others address and upper half. */
-  readonly entries: Uint32Array;
   /** Our own index: next to consume (rx, completion) or to produce (fill, tx). */
   own = 0;
-  private readonly words: Int32Array;
   /** The other side's index when it was looked at last. */
   private seen = 0;
 
@@ -46,19 +50,9 @@ export class XdpRing {
     readonly mapping: Mapping,
     readonly layout: RingLayout,
   ) {
-    const { producer, consumer, flags, entries, size, entryWords } = layout;
-    this.size = size;
-    this.mask = size - 1;
-    this.words = new Int32Array(mapping.buffer);
-    this.producerAt = producer >> 2;
-    this.consumerAt = consumer >> 2;
-    this.flagsAt = flags >> 2;
-    this.entries = new Uint32Array(mapping.buffer, entries, size * entryWords);
+    super(mapping.buffer, layout);
+    this.size = layout.size;
   }
-
-  private readonly producerAt: number;
-  private readonly consumerAt: number;
-  private readonly flagsAt: number;
 
   /** Entries the kernel has produced and we have not consumed. */
   get pending(): number {
@@ -111,8 +105,8 @@ export class XdpRing {
 }
 
 /** A ring that another thread has made, and closes; nobody has used it before. */
-export function attachRing({ address, bytes, layout }: RingHandle): XdpRing {
-  return new XdpRing({ address, bytes, buffer: koffi.view(BigInt(address), bytes) as ArrayBuffer }, layout);
+export function attachRing(ring: RingHandle): XdpRing {
+  return new XdpRing(mappedAt(ring), ring.layout);
 }
 
 /** Makes a ring of `size` entries, a power of two, and maps it. @throws RunError */

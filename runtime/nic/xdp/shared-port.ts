@@ -2,15 +2,14 @@
  * AF_XDP ports received from by one of the four patterns (shared-queue/): the first receiving thread opens the socket, the others come to
  * its rings by address. Also where the pattern is "default" and its stages are to be timed.
  */
-import koffi from "koffi";
 import { RunError } from "../../errors.js";
-import { recvfrom } from "../net/syscalls.js";
+import { mappedAt, recvfrom } from "../net/syscalls.js";
 import type { HostAccess, LiveRx, LiveTx, PortContext, Receiver, RxPort, TxPort } from "../port.js";
 import { RingMemory } from "../rings/ring-memory.js";
 import type { QueueEnd, QueueShare } from "../shared-queue/end.js";
 import { joinQueue, shareQueue } from "../shared-queue/queue.js";
 import type { XdpPort } from "./port.js";
-import type { RingHandle, XdpRing } from "./ring.js";
+import type { RingHandle } from "./ring.js";
 import type { XdpSocket } from "./socket.js";
 
 const MSG_DONTWAIT = 0x40;
@@ -25,9 +24,7 @@ interface SharedQueue {
   readonly queue: QueueShare;
 }
 
-const memoryOf = ({ mapping, layout }: XdpRing) => new RingMemory(mapping.buffer, layout);
-const attach = ({ address, bytes, layout }: RingHandle) =>
-  new RingMemory(koffi.view(BigInt(address), bytes) as ArrayBuffer, layout);
+const attach = (ring: RingHandle) => new RingMemory(mappedAt(ring).buffer, ring.layout);
 
 function waker(fd: number): () => void {
   return () => {
@@ -71,8 +68,8 @@ export class SharedXdpPort implements RxPort, TxPort {
     }
     const threads = shared ? receiver.count : 1;
     const made = sockets.map((socket) => {
-      const rx = memoryOf(socket.rx!);
-      const fill = memoryOf(socket.fill);
+      const rx = socket.rx!;
+      const { fill } = socket;
       const share = shareQueue(receiver.pattern, threads, arena.slots, rx, fill);
       const end = joinQueue({ share, rx, fill, arena, thread: 0, wake: waker(socket.fd) });
       end.stages = stages;
